@@ -1,0 +1,52 @@
+package download
+
+import "errors"
+
+// The sentinel errors of the domain. Errors are wrapped with verb and subject;
+// test for them with errors.Is. HTTP becomes one of these only in
+// client/errors.go, and one of these becomes an errno only in fs/errno.go.
+var (
+	// ErrInvalid: the request is malformed; the server would answer 400.
+	ErrInvalid = errors.New("invalid request")
+	// ErrNotFound: a node, path or download that the server does not know (404).
+	ErrNotFound = errors.New("not found")
+	// ErrUnauthorized: the server does not accept the credentials (401).
+	ErrUnauthorized = errors.New("login refused")
+	// ErrForbidden: the user may not read this node or download (403).
+	ErrForbidden = errors.New("permission denied")
+	// ErrArchived: content is in cold storage and must be restored first (412).
+	ErrArchived = errors.New("content is in cold storage")
+	// ErrConflict: a restore of the content is running (409).
+	ErrConflict = errors.New("conflict")
+	// ErrUnavailable: the server could not be reached, or said 5xx or 429, until
+	// the retry budget was used up.
+	ErrUnavailable = errors.New("server unavailable")
+	// ErrUncertain: a request that must not be repeated blindly was sent but its
+	// answer was lost, so it may or may not have had its effect.
+	ErrUncertain = errors.New("answer lost")
+	// ErrProtocol: the answer is not one that an Alfresco server gives.
+	ErrProtocol = errors.New("unexpected answer")
+
+	// ErrCancelled: the download was cancelled or removed.
+	ErrCancelled = errors.New("download cancelled")
+	// ErrTooLarge: the content is over the server's size limit.
+	ErrTooLarge = errors.New("over the server's size limit")
+	// ErrExpired: the server has deleted the download and the archive is not
+	// wholly in the cache.
+	ErrExpired = errors.New("download expired")
+	// ErrStalled: the download has made no progress for the stall timeout.
+	ErrStalled = errors.New("no progress")
+	// ErrChanged: the archive is not the one seen before (its total changed).
+	ErrChanged = errors.New("archive changed on the server")
+
+	// ErrNotReady: the archive cannot be opened yet; the download is not DONE.
+	ErrNotReady = errors.New("not ready yet")
+	// ErrListTooLong: the list of node ids is over [MaxListBytes].
+	ErrListTooLong = errors.New("list too long")
+	// ErrExists: the name is taken.
+	ErrExists = errors.New("name exists")
+	// ErrClosed: the Manager is closing (the mount is being unmounted).
+	ErrClosed = errors.New("unmounting")
+	// ErrLocked: another process uses this journal or cache.
+	ErrLocked = errors.New("in use by another process")
+)

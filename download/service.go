@@ -1,0 +1,92 @@
+package download
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// Status is the state of a download in Alfresco's own words, and one of ours.
+type Status string
+
+// The states. A download goes PENDING → IN_PROGRESS → one of the others; all
+// but EXPIRED are the server's (org.alfresco.service.cmr.download.DownloadStatus).
+const (
+	StatusPending    Status = "PENDING"
+	StatusInProgress Status = "IN_PROGRESS"
+	StatusDone       Status = "DONE"
+	StatusCancelled  Status = "CANCELLED"
+	StatusTooLarge   Status = "MAX_CONTENT_SIZE_EXCEEDED"
+	// StatusExpired is ours: the server knew the download once and now answers 404.
+	StatusExpired Status = "EXPIRED"
+)
+
+// Ended reports whether no waiter need wait any longer in this state.
+func (s Status) Ended() bool {
+	switch s {
+	case StatusDone, StatusCancelled, StatusTooLarge, StatusExpired:
+		return true
+	}
+	return false
+}
+
+// Progress is what the server tells of a download: exactly its six fields. The
+// byte counters are of uncompressed content, in bytes, and of files only; they
+// are not the size of the zip. With StatusTooLarge, BytesAdded is the server's
+// limit and TotalBytes the size asked for.
+type Progress struct {
+	ID         ID
+	Status     Status
+	BytesAdded int64
+	TotalBytes int64
+	FilesAdded int64
+	TotalFiles int64
+}
+
+// ArchiveInfo names one finished, immutable archive.
+type ArchiveInfo struct {
+	ID ID
+	// Name is the file name the server gives the zip, e.g. "report.pdf.zip".
+	Name string
+	// Size is the zip's size in bytes.
+	Size int64
+	// ModifiedAt is when the server finished it; zero if it did not say.
+	ModifiedAt time.Time
+}
+
+// Service is a content server's downloads. All methods block until the server
+// answered, the implementation's retry budget is used up or ctx ends, and are
+// safe for concurrent use. Errors wrap the package's sentinels, or ctx.Err().
+type Service interface {
+	// Check reports whether the server answers and accepts the credentials.
+	Check(ctx context.Context) error
+	// Create asks for a zip of nodes. It is sent once; a lost answer is
+	// ErrUncertain.
+	Create(ctx context.Context, nodes []NodeID) (Progress, error)
+	// Get returns the download's progress; ErrNotFound when it is gone,
+	// ErrInvalid when id is a node of another kind.
+	Get(ctx context.Context, id ID) (Progress, error)
+	// Cancel asks the server to stop zipping; it does so a little later, or not
+	// at all. ErrNotFound when the download is gone.
+	Cancel(ctx context.Context, id ID) error
+	// Delete removes the download node and its zip for good. ErrNotFound when it
+	// is gone already.
+	Delete(ctx context.Context, id ID) error
+	// Archive describes the zip of a DONE download.
+	Archive(ctx context.Context, id ID) (ArchiveInfo, error)
+	// Resolve returns the node at a repository path such as "/Sites/x/a.txt" or
+	// "-my-/a.txt"; ErrNotFound also when the user may not read it.
+	Resolve(ctx context.Context, path string) (NodeID, error)
+}
+
+// Source streams ranges of finished archives.
+type Source interface {
+	// Stream opens bytes [off, end) of the archive, 0 <= off < end <= a.Size. It
+	// blocks until the first byte is at hand. The reader yields exactly end-off
+	// bytes and then io.EOF; fewer end with an error wrapping
+	// io.ErrUnexpectedEOF or a sentinel, and the caller goes on with a new
+	// Stream from the byte it reached. An answer about other bytes, or another
+	// total size (ErrChanged), is never passed on. Cancelling ctx ends the
+	// stream, also in the middle of a Read.
+	Stream(ctx context.Context, a ArchiveInfo, off, end int64) (io.ReadCloser, error)
+}
