@@ -1,0 +1,137 @@
+package faults
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	toxiproxy "github.com/Shopify/toxiproxy/v2"
+	"github.com/rs/zerolog"
+	"github.com/rs/zerolog/log"
+)
+
+// Network is a TCP proxy whose connections can be made bad while a test runs.
+// Its methods fail the test when the proxy refuses, and must be called from the
+// test's goroutine.
+type Network struct {
+	t     testing.TB
+	proxy *toxiproxy.Proxy
+}
+
+// NewNetwork starts a proxy on a loopback port in front of upstream
+// ("host:port"). It ends with the test.
+func NewNetwork(t testing.TB, upstream string) *Network {
+	t.Helper()
+	// The server value only carries logger and metrics; its API is never served.
+	api := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
+	n := &Network{t: t, proxy: toxiproxy.NewProxy(api, t.Name(), "127.0.0.1:0", upstream)}
+	if err := n.proxy.Start(); err != nil {
+		t.Fatalf("start the network proxy: %v", err)
+	}
+	t.Cleanup(n.proxy.Stop)
+	return n
+}
+
+// The toxics log to zerolog's global logger; a test's output is no place for it.
+func init() { log.Logger = zerolog.Nop() }
+
+// Addr returns the proxy's host and port; they stay the same over Cut and Restore.
+func (n *Network) Addr() string { return n.proxy.Listen }
+
+// URL returns "http://" and Addr.
+func (n *Network) URL() string { return "http://" + n.Addr() }
+
+// Cut ends all connections and refuses new ones: the server is unreachable.
+func (n *Network) Cut() { n.proxy.Stop() }
+
+// Restore undoes Cut.
+func (n *Network) Restore() {
+	n.t.Helper()
+	if err := n.proxy.Start(); err != nil {
+		n.t.Fatalf("restore the network: %v", err)
+	}
+}
+
+// Toxic is one trouble on the connections. It acts on those that are open and on
+// those to come.
+type Toxic struct {
+	kind  string
+	up    bool // on what the client sends, rather than on what it gets
+	attrs map[string]any
+}
+
+// Latency delays every piece by d, give or take jitter.
+func Latency(d, jitter time.Duration) Toxic {
+	return Toxic{kind: "latency", attrs: map[string]any{"latency": d.Milliseconds(), "jitter": jitter.Milliseconds()}}
+}
+
+// Bandwidth lets so many thousand bytes a second through, for each connection.
+func Bandwidth(kilobytes int) Toxic {
+	return Toxic{kind: "bandwidth", attrs: map[string]any{"rate": kilobytes}}
+}
+
+// ResetPeer ends a connection at its next byte; connections made from now on end
+// with a TCP reset.
+func ResetPeer() Toxic { return Toxic{kind: "reset_peer", attrs: map[string]any{"timeout": 0}} }
+
+// Blackhole swallows all bytes and keeps connections open, as a broken router
+// does, until the sender closes. With an end above 0, a connection is closed after
+// it was silent so long. Removing it closes the connections it held.
+func Blackhole(end time.Duration) Toxic {
+	return Toxic{kind: "timeout", attrs: map[string]any{"timeout": end.Milliseconds()}}
+}
+
+// Slicer cuts what passes into pieces of about size bytes with a pause after each.
+func Slicer(size int, pause time.Duration) Toxic {
+	return Toxic{kind: "slicer", attrs: map[string]any{"average_size": size, "size_variation": size / 4, "delay": pause.Microseconds()}}
+}
+
+// SlowClose keeps connections open for d after their end.
+func SlowClose(d time.Duration) Toxic {
+	return Toxic{kind: "slow_close", attrs: map[string]any{"delay": d.Milliseconds()}}
+}
+
+// LimitData closes each connection after so many bytes.
+func LimitData(bytes int64) Toxic {
+	return Toxic{kind: "limit_data", attrs: map[string]any{"bytes": bytes}}
+}
+
+// Upstream returns the toxic acting on what the client sends; without it, a
+// toxic acts on what the client gets.
+func (x Toxic) Upstream() Toxic {
+	x.up = true
+	return x
+}
+
+func (x Toxic) stream() string {
+	if x.up {
+		return "upstream"
+	}
+	return "downstream"
+}
+
+// Add puts a toxic on the connections and returns the way to take it off again.
+// There can be one of each kind and direction. It waits for the connections'
+// current piece of data to pass, so their readers must be reading.
+func (n *Network) Add(x Toxic) (remove func()) {
+	n.t.Helper()
+	spec, err := json.Marshal(map[string]any{"type": x.kind, "stream": x.stream(), "toxicity": 1, "attributes": x.attrs})
+	if err != nil {
+		n.t.Fatalf("describe a toxic: %v", err)
+	}
+	added, err := n.proxy.Toxics.AddToxicJson(strings.NewReader(string(spec)))
+	if err != nil {
+		n.t.Fatalf("add toxic %s: %v", x.kind, err)
+	}
+	return func() {
+		n.t.Helper()
+		if err := n.proxy.Toxics.RemoveToxic(context.Background(), added.Name); err != nil {
+			n.t.Fatalf("remove toxic %s: %v", x.kind, err)
+		}
+	}
+}
+
+// Clear takes all toxics off.
+func (n *Network) Clear() { n.proxy.Toxics.ResetToxics(context.Background()) }
