@@ -1,0 +1,231 @@
+package client
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"downloadfs/download"
+)
+
+const maxLoginHold = 10 * time.Minute
+
+// credential is what one request carries.
+type credential struct {
+	header    string // the value of Authorization
+	renewable bool   // a ticket that a new login can replace
+}
+
+// session keeps the login of a Client: the ticket that all requests share, one
+// login at a time, and the pause after a refusal.
+type session struct {
+	user     string
+	password Secret
+	hold     time.Duration
+	request  func(context.Context) (ticket string, f *failure)
+
+	ctx    context.Context // ends with close; logins run in it
+	cancel context.CancelFunc
+	logins sync.WaitGroup
+
+	mu      sync.Mutex // guards what follows; not held while a login runs
+	cred    credential // what to send; no header: log in first
+	flight  *flight    // the login that is under way
+	denied  *failure   // the refusal that holds until
+	until   time.Time
+	refuses int // refusals since the last success
+	closed  bool
+}
+
+// flight is one login, awaited by all who need it.
+type flight struct {
+	done chan struct{} // closed when cred or f is set
+	cred credential
+	f    *failure
+}
+
+func newSession(cfg Config, request func(context.Context) (string, *failure)) *session {
+	s := &session{user: cfg.Username, password: cfg.Password, hold: cfg.LoginHold, request: request}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	switch {
+	case cfg.fixedTicket():
+		s.cred.header = basicAuth(cfg.Password.Reveal())
+	case cfg.Auth == AuthBasic:
+		s.cred.header = s.basic()
+	}
+	return s
+}
+
+// close ends a login that is under way and waits for it.
+func (s *session) close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.cancel()
+	s.logins.Wait()
+}
+
+// credential returns what to send, after logging in if need be.
+func (s *session) credential(ctx context.Context) (credential, *failure) {
+	s.mu.Lock()
+	if f := s.heldOff(); f != nil {
+		s.mu.Unlock()
+		return credential{}, f
+	}
+	if cred := s.cred; cred.header != "" {
+		s.mu.Unlock()
+		return cred, nil
+	}
+	return s.await(ctx)
+}
+
+// renew returns another credential than old, which the server did not accept.
+// Of many requests that meet a dead ticket, the first logs in and all profit.
+func (s *session) renew(ctx context.Context, old credential) (credential, *failure) {
+	s.mu.Lock()
+	if s.cred == old {
+		s.cred = credential{}
+	}
+	s.mu.Unlock()
+	return s.credential(ctx)
+}
+
+// await joins the login that is under way or starts one. It is called with mu
+// locked and unlocks it.
+func (s *session) await(ctx context.Context) (credential, *failure) {
+	if s.closed {
+		s.mu.Unlock()
+		return credential{}, &failure{kind: download.ErrClosed, unsent: true, lasting: true}
+	}
+	fl := s.flight
+	if fl == nil {
+		fl = &flight{done: make(chan struct{})}
+		s.flight = fl
+		// The login belongs to the session, not to the caller who happened to need
+		// it first: that one may give up while others wait.
+		s.logins.Go(func() { s.fly(fl) })
+	}
+	s.mu.Unlock()
+	select {
+	case <-fl.done:
+		return fl.cred, fl.f
+	case <-ctx.Done():
+		return credential{}, &failure{kind: download.ErrUnavailable, detail: "the login was not answered in time", unsent: true}
+	}
+}
+
+// fly logs in once. A failure that may pass is tried again by those who wait.
+func (s *session) fly(fl *flight) {
+	ticket, f := s.request(s.ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case f == nil:
+		s.cred = credential{header: basicAuth(ticket), renewable: true}
+	case s.closed:
+		f = &failure{kind: download.ErrClosed, lasting: true}
+	case noTickets(f):
+		s.cred, f = credential{header: s.basic()}, nil
+	case f.kind == download.ErrForbidden || f.kind == download.ErrUnauthorized:
+		f = &failure{kind: download.ErrUnauthorized, detail: f.detail, lasting: true}
+		s.deny(f)
+	}
+	if f != nil {
+		f.unsent = true // the request that needed the login, that is
+	}
+	fl.cred, fl.f = s.cred, f
+	s.flight = nil
+	close(fl.done)
+}
+
+// noTickets reports whether the tickets API is not there or closed off by
+// something in front of the server. A wrong password is a 403 too, but in
+// Alfresco's own words.
+func noTickets(f *failure) bool {
+	switch f.code {
+	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+		return true
+	case http.StatusForbidden:
+		return !f.own
+	}
+	return false
+}
+
+// accepted notes that the server took cred.
+func (s *session) accepted(cred credential) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cred == cred {
+		s.denied, s.refuses = nil, 0
+	}
+}
+
+// refused notes that the server did not take cred and that no login can mend it.
+func (s *session) refused(cred credential, f *failure) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// A ticket fresh from a login that the server took is no wrong password.
+	if s.cred == cred && !cred.renewable {
+		s.deny(f)
+	}
+}
+
+// deny starts the pause after a refusal; mu is held.
+func (s *session) deny(f *failure) {
+	hold := min(s.hold<<min(s.refuses, 16), maxLoginHold)
+	s.refuses++
+	s.denied, s.until = f, time.Now().Add(hold)
+}
+
+// heldOff returns the last refusal while its pause lasts; mu is held.
+func (s *session) heldOff() *failure {
+	if s.denied == nil || !time.Now().Before(s.until) {
+		return nil
+	}
+	return &failure{kind: download.ErrUnauthorized, detail: s.denied.detail, unsent: true, lasting: true}
+}
+
+func (s *session) basic() string { return basicAuth(s.user + ":" + s.password.Reveal()) }
+
+func basicAuth(text string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(text))
+}
+
+// isTicket reports whether s is a ticket and not a password.
+func isTicket(s string) bool { return strings.HasPrefix(s, "TICKET_") }
+
+// requestTicket makes one attempt at POST /tickets, which may be repeated: a
+// user who is logged in gets the same ticket again.
+func (c *Client) requestTicket(ctx context.Context) (string, *failure) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.RequestTimeout)
+	defer cancel()
+	body, err := json.Marshal(ticketRequest{UserID: c.cfg.Username, Password: c.cfg.Password.Reveal()})
+	if err != nil {
+		return "", protocolFailure("the login cannot be encoded")
+	}
+	req, err := c.newRequest(ctx, request{method: http.MethodPost, url: c.login, body: body})
+	if err != nil {
+		return "", protocolFailure("%s", c.scrub.clean(err.Error()))
+	}
+	resp, f := c.roundTrip(c.api, "login", req)
+	if f != nil {
+		return "", f
+	}
+	defer resp.Body.Close()
+	var ticket string
+	f = c.readAnswer(resp, func(body []byte) (f *failure) {
+		ticket, f = decodeTicket(body)
+		return f
+	})
+	switch {
+	case f == nil:
+		c.log.Info("logged in", "op", "login")
+	case noTickets(f):
+		c.log.Info("the server has no tickets API, basic authentication is used", "op", "login", "code", f.code)
+	}
+	return ticket, f
+}

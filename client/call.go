@@ -1,0 +1,161 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// maxAnswer is how much of an answer is read; the API's are below 4 KiB.
+	maxAnswer  = 1 << 20
+	maxRefusal = 64 << 10
+)
+
+// request is one call of the API other than streaming.
+type request struct {
+	op     string
+	method string
+	url    string
+	body   []byte
+	once   bool          // must not be sent again blindly
+	budget time.Duration // 0: the client's
+}
+
+// call makes a request, again where that is safe, and gives the body of a
+// success to read, which may be nil when there is nothing to read.
+func (c *Client) call(ctx context.Context, r request, read func(body []byte) *failure) error {
+	budget := r.budget
+	if budget == 0 {
+		budget = c.cfg.MaxElapsed
+	}
+	return c.repeat(ctx, r.op, r.once, budget, func() *failure {
+		return c.attempt(ctx, r, read)
+	})
+}
+
+// attempt sends the request once, or twice when the ticket had to be renewed.
+func (c *Client) attempt(ctx context.Context, r request, read func(body []byte) *failure) *failure {
+	hc, limit := c.api, c.cfg.RequestTimeout
+	if r.once {
+		hc, limit = c.once, max(limit, c.cfg.MaxElapsed)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	resp, f := c.send(ctx, hc, r.op, func() (*http.Request, error) {
+		return c.newRequest(ctx, r)
+	})
+	if f != nil {
+		return f
+	}
+	defer resp.Body.Close()
+	return c.readAnswer(resp, read)
+}
+
+func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, r.method, r.url, bytes.NewReader(r.body))
+	if err != nil {
+		return nil, err
+	}
+	if r.body == nil {
+		req.Body, req.GetBody, req.ContentLength = nil, nil, 0
+	} else {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	req.Header.Set("Accept", "application/json")
+	return req, nil
+}
+
+// send makes the request that build returns, with the login, and once more with
+// a new login when the server does not accept the one it had. The caller closes
+// the answer's body.
+func (c *Client) send(ctx context.Context, hc *http.Client, op string, build func() (*http.Request, error)) (*http.Response, *failure) {
+	cred, f := c.auth.credential(ctx)
+	if f != nil {
+		return nil, f
+	}
+	for renewed := false; ; renewed = true {
+		req, err := build()
+		if err != nil {
+			return nil, protocolFailure("%s", c.scrub.clean(err.Error()))
+		}
+		req.Header.Set("Authorization", cred.header)
+		resp, f := c.roundTrip(hc, op, req)
+		if f != nil {
+			return nil, f
+		}
+		if resp.StatusCode != http.StatusUnauthorized {
+			c.auth.accepted(cred)
+			return resp, nil
+		}
+		refusal := c.refusal(resp)
+		resp.Body.Close()
+		if renewed || !cred.renewable {
+			c.auth.refused(cred, refusal)
+			return nil, refusal
+		}
+		c.log.Debug("login no longer accepted", "op", op)
+		if cred, f = c.auth.renew(ctx, cred); f != nil {
+			return nil, f
+		}
+	}
+}
+
+// roundTrip sends req once, following redirects as checkRedirect allows.
+func (c *Client) roundTrip(hc *http.Client, op string, req *http.Request) (*http.Response, *failure) {
+	req.Header.Set("User-Agent", c.cfg.UserAgent)
+	req.Header.Set("Accept-Encoding", "identity")
+	var connected atomic.Bool
+	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	}))
+	start := time.Now()
+	resp, err := hc.Do(req)
+	if err != nil {
+		f := c.transportFailure(err, connected.Load())
+		c.log.Debug("no answer", "op", op, "method", req.Method, "time", time.Since(start), "err", f)
+		return nil, f
+	}
+	c.log.Debug("answer", "op", op, "method", req.Method, "code", resp.StatusCode, "len", resp.ContentLength, "time", time.Since(start))
+	if enc := resp.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
+		resp.Body.Close()
+		return nil, protocolFailure("the answer is encoded as %.32q, which was not asked for", enc)
+	}
+	return resp, nil
+}
+
+// readAnswer reads a short answer to its end.
+func (c *Client) readAnswer(resp *http.Response, read func(body []byte) *failure) *failure {
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return c.refusal(resp)
+	}
+	if read == nil {
+		// What follows a success without content cannot change it; reading a
+		// little lets the connection be kept.
+		_, _ = io.CopyN(io.Discard, resp.Body, maxRefusal)
+		return nil
+	}
+	if isHTML(resp.Header.Get("Content-Type")) {
+		return protocolFailure("a web page came in place of an answer: is this the address of an Alfresco server?")
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		f := c.transportFailure(err, true)
+		f.detail = "the answer broke off: " + f.detail
+		return f
+	case len(body) > maxAnswer:
+		return protocolFailure("the answer is longer than %d bytes", maxAnswer)
+	}
+	return read(body)
+}
+
+// refusal makes a failure of an answer that is not a success.
+func (c *Client) refusal(resp *http.Response) *failure {
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
+	return c.answerFailure(resp, body)
+}

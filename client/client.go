@@ -1,0 +1,81 @@
+package client
+
+import (
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"downloadfs/download"
+)
+
+// Client is one account on one server. Its methods are safe for concurrent use.
+type Client struct {
+	cfg   Config
+	base  *url.URL // the server, for messages
+	core  string   // root of the core API
+	login string   // address of the tickets API
+	log   *slog.Logger
+	scrub scrubber
+	auth  *session
+
+	api     *http.Client // short answers
+	once    *http.Client // requests that must not be sent twice
+	content *http.Client // streams
+
+	warnRange sync.Once      // a server that ignores ranges is named once
+	warnRetry rate.Sometimes // an outage meets many calls at once
+}
+
+var (
+	_ download.Service = (*Client)(nil)
+	_ download.Source  = (*Client)(nil)
+)
+
+// New returns a client for cfg. It makes no request; errors wrap
+// download.ErrInvalid and name the setting.
+func New(cfg Config) (*Client, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	ends, err := parseURL(cfg.URL, cfg.AllowHTTP)
+	if err != nil {
+		return nil, err
+	}
+	tlsCfg, err := tlsConfig(cfg.CACert)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{
+		cfg:   cfg,
+		base:  ends.base,
+		core:  ends.core,
+		login: ends.auth + "/tickets",
+		log:   cfg.Logger,
+		scrub: newScrubber(cfg.Username, cfg.Password),
+
+		warnRetry: rate.Sometimes{Interval: 5 * time.Second},
+	}
+	c.auth = newSession(cfg, c.requestTicket)
+	c.api = c.httpClient(newTransport(cfg, tlsCfg))
+	c.once = c.httpClient(onceTransport(cfg, tlsCfg))
+	c.content = c.httpClient(contentTransport(cfg, tlsCfg))
+	return c, nil
+}
+
+func (c *Client) httpClient(t http.RoundTripper) *http.Client {
+	return &http.Client{Transport: t, CheckRedirect: c.checkRedirect}
+}
+
+// Close ends a login that is under way and closes idle connections. Calls and
+// streams that are still running belong to their contexts.
+func (c *Client) Close() {
+	c.auth.close()
+	for _, hc := range []*http.Client{c.api, c.once, c.content} {
+		hc.CloseIdleConnections()
+	}
+}

@@ -1,0 +1,118 @@
+package client
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"downloadfs/download"
+)
+
+// The ways to log in, for Config.Auth.
+const (
+	// AuthTicket sends the password once, for a ticket, and then the ticket.
+	AuthTicket = "ticket"
+	// AuthBasic sends user name and password with every request.
+	AuthBasic = "basic"
+)
+
+// Config is what a Client needs. Only URL and credentials are required.
+type Config struct {
+	// URL is the server, such as https://ecm.example.org; with /alfresco, with
+	// the whole API root or with a trailing slash it means the same.
+	URL string
+	// Username and Password are the account's. A Password that starts with
+	// TICKET_, with no Username or with ROLE_TICKET, is a ticket made elsewhere:
+	// it is used as it is and cannot be renewed.
+	Username string
+	Password Secret
+	// Auth is AuthTicket (the default) or AuthBasic. A ticket spares the server
+	// checking the password, often at a directory service, with each request;
+	// the password travels once an hour at most. The ticket is renewed when the
+	// server has forgotten it and is never deleted: a user has one ticket, which
+	// the user's other programs hold too. A server without the tickets API is
+	// spoken to with basic authentication instead.
+	Auth string
+	// CACert is a PEM file of certificates that are trusted in addition to the
+	// system's.
+	CACert string
+	// AllowHTTP permits http:// to hosts other than this machine, which shows
+	// the password and all content to the network.
+	AllowHTTP bool
+	UserAgent string
+	Logger    *slog.Logger
+
+	// DialTimeout bounds making a connection (default 10 s), TLSTimeout the TLS
+	// handshake (10 s), RequestTimeout one attempt at an answer other than
+	// content, and the wait for content to begin (60 s). The answer to a Create is
+	// awaited for MaxElapsed if that is longer, since it must not be sent again.
+	DialTimeout    time.Duration
+	TLSTimeout     time.Duration
+	RequestTimeout time.Duration
+	// IdleTimeout is how long a stream may go without a byte before its
+	// connection is dropped (30 s). A slow stream that moves is left alone.
+	IdleTimeout time.Duration
+	// MaxElapsed is the retry budget: how long one call keeps trying while the
+	// server cannot be reached (2 min). Negative: every call is tried once.
+	MaxElapsed time.Duration
+	// LoginHold is how long, after the server refused the credentials, they are
+	// not sent again (30 s, doubling up to 10 min), so that a changed password
+	// does not lock the account. Calls in that time fail at once.
+	LoginHold time.Duration
+}
+
+// withDefaults returns cfg with defaults filled in, or an error that says which
+// setting is wrong. The error never holds the password.
+func (cfg Config) withDefaults() (Config, error) {
+	if cfg.Username == "ROLE_TICKET" {
+		cfg.Username = ""
+	}
+	switch cfg.Auth {
+	case "":
+		cfg.Auth = AuthTicket
+	case AuthTicket, AuthBasic:
+	default:
+		return cfg, invalid("authentication %.32q is not known: use %q or %q", cfg.Auth, AuthTicket, AuthBasic)
+	}
+	switch {
+	case cfg.fixedTicket():
+	case cfg.Username == "":
+		return cfg, invalid("no user name was given (ALFRESCO_USERNAME)")
+	case strings.ContainsRune(cfg.Username, ':'):
+		return cfg, invalid("a user name cannot hold a colon")
+	case cfg.Password == "":
+		return cfg, invalid("no password was given (ALFRESCO_PASSWORD)")
+	}
+	if cfg.UserAgent == "" {
+		cfg.UserAgent = "downloadfs"
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	for _, d := range []struct {
+		value *time.Duration
+		def   time.Duration
+	}{
+		{&cfg.DialTimeout, 10 * time.Second},
+		{&cfg.TLSTimeout, 10 * time.Second},
+		{&cfg.RequestTimeout, 60 * time.Second},
+		{&cfg.IdleTimeout, 30 * time.Second},
+		{&cfg.MaxElapsed, 2 * time.Minute},
+		{&cfg.LoginHold, 30 * time.Second},
+	} {
+		if *d.value == 0 {
+			*d.value = d.def
+		}
+	}
+	return cfg, nil
+}
+
+// fixedTicket reports whether the password is a ticket.
+func (cfg Config) fixedTicket() bool {
+	return cfg.Username == "" && isTicket(cfg.Password.Reveal())
+}
+
+func invalid(format string, args ...any) error {
+	return fmt.Errorf(format+": %w", append(args, download.ErrInvalid)...)
+}

@@ -1,0 +1,63 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+
+	"downloadfs/download"
+)
+
+// Create asks for a zip of nodes. A request of which it is not known whether
+// it was carried out is not sent again: ErrUncertain.
+func (c *Client) Create(ctx context.Context, nodes []download.NodeID) (download.Progress, error) {
+	const op = "create download"
+	if len(nodes) == 0 {
+		return download.Progress{}, invalid("%s: no nodes", op)
+	}
+	body, err := json.Marshal(createRequest{NodeIDs: nodes})
+	if err != nil {
+		return download.Progress{}, invalid("%s: %v", op, err)
+	}
+	var p download.Progress
+	err = c.call(ctx, request{
+		op: op, method: http.MethodPost, url: c.core + "/downloads", body: body, once: true,
+	}, func(body []byte) (f *failure) {
+		p, f = decodeDownload(body)
+		return f
+	})
+	return p, err
+}
+
+// Get returns the download's progress.
+func (c *Client) Get(ctx context.Context, id download.ID) (download.Progress, error) {
+	var p download.Progress
+	err := c.call(ctx, request{
+		op: "get download " + string(id), method: http.MethodGet, url: c.core + "/downloads/" + url.PathEscape(string(id)),
+	}, func(body []byte) (f *failure) {
+		if p, f = decodeDownload(body); f == nil && p.ID != id {
+			f = protocolFailure("the server answers for download %s", p.ID)
+		}
+		return f
+	})
+	return p, err
+}
+
+// Cancel asks the server to stop zipping. ErrNotFound can also mean that an
+// earlier attempt whose answer was lost has had its effect.
+func (c *Client) Cancel(ctx context.Context, id download.ID) error {
+	return c.call(ctx, request{
+		op: "cancel download " + string(id), method: http.MethodDelete, url: c.core + "/downloads/" + url.PathEscape(string(id)),
+	}, nil)
+}
+
+// Delete removes the download's node and zip for good, past the trashcan.
+// ErrNotFound can also mean that an earlier attempt whose answer was lost has
+// had its effect.
+func (c *Client) Delete(ctx context.Context, id download.ID) error {
+	return c.call(ctx, request{
+		op: "delete download " + string(id), method: http.MethodDelete,
+		url: c.core + "/nodes/" + url.PathEscape(string(id)) + "?permanent=true",
+	}, nil)
+}

@@ -1,0 +1,185 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"downloadfs/download"
+)
+
+// failure is one failed attempt: what it means, what a person reads, and what
+// retry.go needs for its decision. It unwraps to its sentinel alone: what the
+// transport said may quote URLs and is kept as cleaned text only.
+type failure struct {
+	kind   error  // a sentinel of package download
+	detail string // cleaned; may be empty
+
+	code       int           // the HTTP status; 0 when there was no answer
+	unsent     bool          // the request certainly never reached the server
+	own        bool          // the answer is in Alfresco's own words, not a proxy's
+	lasting    bool          // another attempt would meet the same
+	retryAfter time.Duration // how long the server asks to be left alone
+	asked      bool          // retryAfter was given
+	empty      emptiness     // of an answer with content that had none
+}
+
+func (f *failure) Error() string {
+	if f.detail == "" {
+		return f.kind.Error()
+	}
+	return f.kind.Error() + ": " + f.detail
+}
+
+func (f *failure) Unwrap() error { return f.kind }
+
+// protocolFailure is an answer that no Alfresco server gives.
+func protocolFailure(format string, args ...any) *failure {
+	return &failure{kind: download.ErrProtocol, detail: fmt.Sprintf(format, args...), lasting: true}
+}
+
+// kindOf is the meaning of an HTTP status that is not the one hoped for. It is
+// the only place where a status becomes a sentinel.
+func kindOf(code int) error {
+	switch code {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong,
+		http.StatusUnprocessableEntity, http.StatusRequestHeaderFieldsTooLarge:
+		return download.ErrInvalid
+	case http.StatusUnauthorized:
+		return download.ErrUnauthorized
+	case http.StatusForbidden:
+		return download.ErrForbidden
+	case http.StatusNotFound, http.StatusGone:
+		return download.ErrNotFound
+	case http.StatusConflict, http.StatusLocked:
+		return download.ErrConflict
+	case http.StatusPreconditionFailed:
+		return download.ErrArchived
+	case http.StatusRequestedRangeNotSatisfiable:
+		// Only bytes below the known size are ever asked for.
+		return download.ErrChanged
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests,
+		http.StatusProxyAuthRequired:
+		return download.ErrUnavailable
+	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported:
+		return download.ErrProtocol
+	}
+	if code >= 500 && code <= 599 {
+		return download.ErrUnavailable
+	}
+	return download.ErrProtocol
+}
+
+// answerFailure makes a failure of an answer and the beginning of its body.
+func (c *Client) answerFailure(resp *http.Response, body []byte) *failure {
+	f := &failure{kind: kindOf(resp.StatusCode), code: resp.StatusCode}
+	f.retryAfter, f.asked = parseRetryAfter(resp.Header.Get("Retry-After"), time.Now())
+	f.detail, f.own = summary(body)
+	f.detail = c.scrub.clean(f.detail)
+	switch {
+	case resp.StatusCode >= 300 && resp.StatusCode <= 399:
+		f.detail = fmt.Sprintf("the server redirects (%d) to %s, which is not part of the API: is the server URL right?",
+			resp.StatusCode, c.place(resp.Header.Get("Location")))
+	case f.detail == "" && http.StatusText(resp.StatusCode) != "":
+		f.detail = fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+	case f.detail == "":
+		f.detail = fmt.Sprintf("status %d", resp.StatusCode)
+	}
+	return f
+}
+
+// logNumber is what Alfresco puts in front of a message so that it can be found
+// in the server's log: month, day and a counter.
+var logNumber = regexp.MustCompile(`^\s*\d{8}\s+`)
+
+// summary returns the sentence for people in an Alfresco error body, and whether
+// the body is one. Anything else, such as a proxy's page, gives "".
+func summary(body []byte) (text string, own bool) {
+	var wire struct {
+		Error *struct {
+			BriefSummary *string `json:"briefSummary"`
+			StatusCode   *int    `json:"statusCode"`
+			ErrorKey     *string `json:"errorKey"`
+		} `json:"error"`
+	}
+	if json.Unmarshal(body, &wire) != nil || wire.Error == nil {
+		return "", false
+	}
+	e := wire.Error
+	if e.BriefSummary == nil && e.StatusCode == nil && e.ErrorKey == nil {
+		return "", false
+	}
+	if e.BriefSummary != nil {
+		text = logNumber.ReplaceAllString(*e.BriefSummary, "")
+	}
+	if text == "" && e.ErrorKey != nil {
+		text = *e.ErrorKey
+	}
+	return text, true
+}
+
+// place is the host and path of a URL, without what can hold a secret.
+func (c *Client) place(location string) string {
+	u, err := url.Parse(location)
+	if err != nil || location == "" {
+		return "an unreadable address"
+	}
+	return c.scrub.clean((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String())
+}
+
+// transportFailure makes a failure of an error of the HTTP transport. sent says
+// whether a connection was had on which the request may have gone out.
+func (c *Client) transportFailure(err error, sent bool) *failure {
+	var own *failure
+	if errors.As(err, &own) { // from the redirect policy or the proxy setting
+		return own
+	}
+	// url.Error quotes the URL.
+	var ue *url.Error
+	for errors.As(err, &ue) {
+		err = ue.Err
+	}
+	f := &failure{kind: download.ErrUnavailable, unsent: !sent}
+	text := err.Error()
+	switch {
+	case errors.Is(err, http.ErrSchemeMismatch), strings.Contains(text, "malformed HTTP"):
+		f.kind, f.lasting = download.ErrProtocol, true
+		f.detail = fmt.Sprintf("%s does not answer in %s: are scheme and port of the server URL right?",
+			c.base.Host, strings.ToUpper(c.base.Scheme))
+	case strings.Contains(text, "Location header"):
+		f.kind, f.lasting = download.ErrProtocol, true
+		f.detail = "the server redirects without a readable address"
+	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
+		f.detail = "no answer in time (" + c.scrub.clean(text) + ")"
+	default:
+		f.detail = c.scrub.clean(text)
+	}
+	if sentence, ok := tlsSentence(c.base.Hostname(), err); ok {
+		f.kind, f.lasting = download.ErrUnavailable, true
+		f.detail = c.scrub.clean(sentence)
+	}
+	return f
+}
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
+}
+
+// isHTML reports whether a header announces a page for people: what a proxy, a
+// single sign-on or another kind of server puts in place of an answer.
+func isHTML(contentType string) bool {
+	mt, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		mt, _, _ = strings.Cut(contentType, ";")
+	}
+	mt = strings.ToLower(strings.TrimSpace(mt))
+	return mt == "text/html" || mt == "application/xhtml+xml"
+}

@@ -1,0 +1,140 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"downloadfs/download"
+)
+
+const (
+	firstWait = 200 * time.Millisecond
+	longWait  = 10 * time.Second
+	// fewTries is how often a failure that is likely to stay is tried again: a
+	// 500 is as often a defect met by this request as a passing one, such as a
+	// database deadlock, and content that breaks off before its first byte may
+	// be damaged in the server's store.
+	fewTries = 3
+)
+
+// verdict is what may be done after a failed attempt.
+type verdict int
+
+const (
+	final     verdict = iota // the failure is the outcome
+	again                    // try again until the budget is used up
+	againFew                 // try again fewTries times
+	uncertain                // it may have had its effect: ErrUncertain
+)
+
+// judge decides whether a request may be sent again; nothing else does. once
+// marks a request whose repetition would do more than one sending, that is
+// POST /downloads.
+//
+//	no connection was had        again, also once
+//	connection broke, no answer  again; once: uncertain
+//	408, 502, 504                again; once: uncertain
+//	429                          again, also once: it was turned away
+//	503                          again; once: again if the server says when, or says so
+//	                             in its own words, else uncertain (a proxy's 503 can
+//	                             mean that the connection behind it broke)
+//	500                          again a few times; once: final if in Alfresco's own
+//	                             words, since its transaction was rolled back, else uncertain
+//	other 5xx                    again; once: uncertain
+//	certificate, redirect, no    final
+//	HTTP, any other status
+func judge(once bool, f *failure) verdict {
+	switch {
+	case f.lasting:
+		return final
+	case f.unsent:
+		return again
+	case f.code == http.StatusTooManyRequests:
+		return again
+	case f.code == http.StatusServiceUnavailable && (!once || f.asked || f.own):
+		return again
+	case f.code == http.StatusInternalServerError && once && f.own:
+		return final
+	case !errors.Is(f.kind, download.ErrUnavailable) || f.code == http.StatusProxyAuthRequired:
+		return final
+	case once:
+		return uncertain
+	case f.code == http.StatusInternalServerError, f.code >= 200 && f.code <= 299:
+		return againFew
+	}
+	return again
+}
+
+// repeat runs attempt until it succeeds, must not be run again, the budget is
+// used up or ctx ends, which also ends the wait between two attempts. The last
+// attempt is made when the budget ends.
+func (c *Client) repeat(ctx context.Context, op string, once bool, budget time.Duration, attempt func() *failure) error {
+	pace := newPace(budget)
+	for few := 0; ; {
+		f := attempt()
+		if f == nil {
+			return nil
+		}
+		v := judge(once, f)
+		if v == againFew {
+			if few++; few > fewTries {
+				v = final
+			}
+		}
+		switch {
+		case ctx.Err() != nil && v == uncertain:
+			return fmt.Errorf("%s: %w: %w", op, download.ErrUncertain, ctx.Err())
+		case ctx.Err() != nil:
+			return fmt.Errorf("%s: %w", op, ctx.Err())
+		case v == uncertain:
+			return fmt.Errorf("%s: %w: %s", op, download.ErrUncertain, f.detail)
+		case v == final:
+			return fmt.Errorf("%s: %w", op, f)
+		}
+		wait := pace.next(f.retryAfter)
+		if wait == backoff.Stop {
+			return fmt.Errorf("%s: %w", op, f)
+		}
+		level := slog.LevelDebug
+		c.warnRetry.Do(func() { level = slog.LevelWarn })
+		c.log.Log(ctx, level, "trying again", "op", op, "wait", wait, "err", f)
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return fmt.Errorf("%s: %w (%s)", op, ctx.Err(), f)
+		}
+	}
+}
+
+// pace is how long to wait before the next attempt: growing times with jitter,
+// not less than the server asked for, and never past the budget's end.
+type pace struct {
+	grow   *backoff.ExponentialBackOff
+	start  time.Time
+	budget time.Duration
+}
+
+func newPace(budget time.Duration) *pace {
+	grow := &backoff.ExponentialBackOff{
+		InitialInterval: firstWait, MaxInterval: longWait, Multiplier: 2, RandomizationFactor: 0.5,
+	}
+	return &pace{grow: grow, start: time.Now(), budget: budget}
+}
+
+// next returns the wait, or backoff.Stop when the budget is used up. after is
+// what the server asked for, or 0.
+func (p *pace) next(after time.Duration) time.Duration {
+	left := p.budget - time.Since(p.start)
+	if left <= 0 {
+		return backoff.Stop
+	}
+	return min(left, max(after, p.grow.NextBackOff()))
+}

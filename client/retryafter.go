@@ -1,0 +1,25 @@
+package client
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// parseRetryAfter reads a Retry-After header, seconds or a date, and reports
+// whether there was one. A moment that has passed is 0, one out of all reason a
+// year.
+func parseRetryAfter(value string, now time.Time) (time.Duration, bool) {
+	const most = 365 * 24 * time.Hour
+	value = strings.TrimSpace(value)
+	seconds, err := strconv.ParseUint(value, 10, 64)
+	if err == nil || errors.Is(err, strconv.ErrRange) {
+		return time.Duration(min(seconds, uint64(most/time.Second))) * time.Second, true
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return min(most, max(0, at.Sub(now))), true
+	}
+	return 0, false
+}

@@ -1,0 +1,277 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"downloadfs/download"
+)
+
+// firstRead is how much of a stream is read before Stream returns: what is at
+// hand, to know that the server really sends.
+const firstRead = 32 << 10
+
+// errIdle ends an attempt on whose connection nothing moves.
+var errIdle = errors.New("no byte came for the idle timeout")
+
+// Stream opens bytes [off, end) of the archive. See download.Source.
+//
+// A range is asked for by absolute, clamped positions. Believed is a 206 that
+// says it starts at off and is of a whole of a.Size bytes, and a 200 of a.Size
+// bytes, of which the first off are skipped. Where the server answers a range
+// with nothing, as it does over some content stores, the content is read from
+// its beginning instead.
+func (c *Client) Stream(ctx context.Context, a download.ArchiveInfo, off, end int64) (io.ReadCloser, error) {
+	op := fmt.Sprintf("read archive %s at %d", a.ID, off)
+	if off < 0 || off >= end || end > a.Size {
+		return nil, invalid("%s: bytes %d to %d of %d", op, off, end, a.Size)
+	}
+	var (
+		s     *stream
+		empty int // attempts on end at which the server gave no byte of the range
+	)
+	err := c.repeat(ctx, op, false, c.cfg.MaxElapsed, func() (f *failure) {
+		s, f = c.open(ctx, op, a, off, end, false)
+		switch {
+		case f == nil || f.empty == 0:
+			empty = 0
+			return f
+		case f.empty == surelyEmpty:
+			empty = triesOfEmpty
+		default:
+			empty++
+		}
+		if empty < triesOfEmpty {
+			return f
+		}
+		empty = 0
+		c.log.Warn("the server gives nothing for a range, reading from the beginning", "op", "read", "download", a.ID, "off", off)
+		s, f = c.open(ctx, op, a, off, end, true)
+		return f
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// emptiness is what is known of an answer that ended before its first byte.
+type emptiness int
+
+const (
+	// maybeEmpty: more was promised. Alfresco does so when the content's store
+	// cannot skip to the range, but a broken connection looks the same.
+	maybeEmpty emptiness = iota + 1
+	// surelyEmpty: the answer was complete, and of nothing.
+	surelyEmpty
+)
+
+// triesOfEmpty is how often a range must be maybeEmpty on end before the content
+// is read from its beginning, which can cost much.
+const triesOfEmpty = 2
+
+// open makes one attempt at a stream and has its first byte at hand.
+func (c *Client) open(ctx context.Context, op string, a download.ArchiveInfo, off, end int64, plain bool) (*stream, *failure) {
+	own, cancel := context.WithCancelCause(ctx)
+	resp, f := c.send(own, c.content, op, func() (*http.Request, error) {
+		req, err := http.NewRequestWithContext(own, http.MethodGet, c.core+"/nodes/"+url.PathEscape(string(a.ID))+"/content", nil)
+		if err == nil && !plain {
+			req.Header.Set("Range", rangeHeader(off, end))
+		}
+		return req, err
+	})
+	if f != nil {
+		cancel(nil)
+		return nil, f
+	}
+	s := &stream{
+		c: c, ctx: ctx, own: own, cancel: cancel, body: resp.Body, op: op, left: end - off,
+		watchdog: time.AfterFunc(c.cfg.IdleTimeout, func() { cancel(errIdle) }),
+	}
+	s.watchdog.Stop()
+	var skip int64
+	if skip, f = c.believe(resp, a, off, end); f == nil {
+		f = s.begin(skip)
+	}
+	if f != nil {
+		_ = s.Close()
+		return nil, f
+	}
+	return s, nil
+}
+
+// believe checks that an answer is about bytes [off, ...) of this archive and
+// returns how many bytes come before them.
+func (c *Client) believe(resp *http.Response, a download.ArchiveInfo, off, end int64) (skip int64, f *failure) {
+	switch resp.StatusCode {
+	case http.StatusPartialContent:
+		r, err := parseContentRange(resp.Header.Get("Content-Range"))
+		switch {
+		case err != nil:
+			return 0, protocolFailure("the server does not say which bytes it sends: %v", err)
+		case r.total != a.Size && r.total >= 0:
+			return 0, changed(r.total, a.Size)
+		case r.total < 0:
+			return 0, protocolFailure("the server does not say how large the archive is")
+		case r.first != off || r.last >= end:
+			return 0, protocolFailure("the server sends bytes %d to %d, asked for were %d to %d", r.first, r.last, off, end-1)
+		}
+		return 0, nil
+	case http.StatusOK:
+		if isHTML(resp.Header.Get("Content-Type")) {
+			return 0, protocolFailure("a web page came in place of the archive")
+		}
+		total := resp.ContentLength
+		if r, err := parseContentRange(resp.Header.Get("Content-Range")); err == nil && total < 0 {
+			total = r.total
+		}
+		switch {
+		case total < 0:
+			return 0, protocolFailure("the server does not say how large the archive is")
+		case total != a.Size:
+			return 0, changed(total, a.Size)
+		}
+		if off > 0 {
+			c.warnRange.Do(func() {
+				c.log.Warn("the server does not heed ranges, each read starts at the beginning of the archive", "op", "read", "download", a.ID, "off", off)
+			})
+		}
+		return off, nil
+	}
+	if resp.StatusCode >= 200 && resp.StatusCode <= 299 {
+		return 0, protocolFailure("status %d in place of content", resp.StatusCode)
+	}
+	// The body of a refusal is small; a server that dribbles it is not waited for.
+	timer := time.AfterFunc(c.cfg.RequestTimeout, func() { _ = resp.Body.Close() })
+	defer timer.Stop()
+	return 0, c.refusal(resp)
+}
+
+func changed(got, known int64) *failure {
+	return &failure{kind: download.ErrChanged, detail: fmt.Sprintf("it has %d bytes now, not %d", got, known), lasting: true}
+}
+
+// stream is the reader that Stream returns. Read is for one goroutine; Close may
+// come from another and ends a Read.
+type stream struct {
+	c        *Client
+	ctx      context.Context // the caller's; Stream's contract ties the reader to it
+	own      context.Context // of the request; also ended by the watchdog and Close
+	cancel   context.CancelCauseFunc
+	watchdog *time.Timer // runs only while a read of the body does
+	body     io.ReadCloser
+	op       string
+	head     []byte // read ahead by begin
+	left     int64  // bytes still to be passed on, head's included
+	err      error  // sticky
+}
+
+// begin skips to the first wanted byte and waits for it.
+func (s *stream) begin(skip int64) *failure {
+	buf := make([]byte, min(firstRead, max(s.left, skip)))
+	for skip > 0 {
+		n, err := s.fill(buf[:min(int64(len(buf)), skip)])
+		if skip -= int64(n); err != nil && skip > 0 {
+			return s.early(err)
+		}
+	}
+	buf = buf[:min(int64(len(buf)), s.left)]
+	for len(s.head) == 0 {
+		n, err := s.fill(buf)
+		s.head = buf[:n]
+		if err != nil && n == 0 {
+			return s.early(err)
+		}
+		if err != nil && err != io.EOF {
+			s.err = s.broken(err)
+		}
+	}
+	return nil
+}
+
+// early is the failure of a body that ended before its first wanted byte.
+func (s *stream) early(err error) *failure {
+	if err == io.EOF {
+		return &failure{kind: download.ErrUnavailable, detail: "the server gave no byte of the range",
+			code: http.StatusPartialContent, empty: surelyEmpty}
+	}
+	f := s.c.transportFailure(s.cause(err), true)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		f.empty = maybeEmpty
+	}
+	return f
+}
+
+// Read implements io.Reader.
+func (s *stream) Read(p []byte) (int, error) {
+	switch {
+	case s.ctx.Err() != nil:
+		return 0, fmt.Errorf("%s: %w", s.op, s.ctx.Err())
+	case len(p) == 0:
+		return 0, nil
+	case len(s.head) > 0:
+		n := copy(p, s.head)
+		s.head = s.head[n:]
+		s.left -= int64(n)
+		return n, nil
+	case s.left == 0:
+		return 0, io.EOF
+	case s.err != nil:
+		return 0, s.err
+	}
+	n, err := s.fill(p[:min(int64(len(p)), s.left)])
+	s.left -= int64(n)
+	if err != nil && s.left > 0 {
+		s.err = s.broken(err)
+		return n, s.err
+	}
+	return n, nil
+}
+
+// fill reads once from the body under the watchdog.
+func (s *stream) fill(p []byte) (int, error) {
+	s.watchdog.Reset(s.c.cfg.IdleTimeout)
+	n, err := s.body.Read(p)
+	s.watchdog.Stop()
+	return n, err
+}
+
+// broken is what a reader gets when the bytes end early.
+func (s *stream) broken(err error) error {
+	if s.ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", s.op, s.ctx.Err())
+	}
+	err = s.cause(err)
+	if errors.Is(err, os.ErrClosed) {
+		return fmt.Errorf("%s: %w", s.op, err)
+	}
+	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%s: %d bytes short: %w", s.op, s.left, io.ErrUnexpectedEOF)
+	}
+	return fmt.Errorf("%s: %d bytes short (%s): %w", s.op, s.left, s.c.scrub.clean(err.Error()), io.ErrUnexpectedEOF)
+}
+
+// cause prefers our own reason for ending the request to the transport's words.
+func (s *stream) cause(err error) error {
+	if cause := context.Cause(s.own); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// Close ends the stream. A connection whose body was read to its end is kept.
+func (s *stream) Close() error {
+	s.watchdog.Stop()
+	err := s.body.Close()
+	s.cancel(os.ErrClosed)
+	if err != nil {
+		return fmt.Errorf("%s: close: %s", s.op, s.c.scrub.clean(err.Error()))
+	}
+	return nil
+}

@@ -1,0 +1,75 @@
+package client
+
+import (
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"downloadfs/download"
+)
+
+const (
+	// Tomcat, which Alfresco runs in, closes a kept connection after 20 s. Letting
+	// go of it first means that no request meets a connection just being closed.
+	keepConnections = 15 * time.Second
+	maxHeaderBytes  = 64 << 10
+	maxRedirects    = 5
+)
+
+// newTransport returns a transport for HTTP/1.1 without decompression. HTTP/2
+// would put parallel streams of an archive on one connection, whose window
+// they would share; a connection of its own is what makes a second stream worth
+// opening. Without decompression, no small body can become a huge one.
+func newTransport(cfg Config, tlsCfg *tls.Config) *http.Transport {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	dialer := &net.Dialer{
+		Timeout: cfg.DialTimeout,
+		// A server that vanished while it owes an answer is noticed after 30 s.
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
+	}
+	return &http.Transport{
+		Proxy:                  proxyFromEnvironment,
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        tlsCfg.Clone(),
+		TLSHandshakeTimeout:    cfg.TLSTimeout,
+		Protocols:              &protocols,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+		MaxIdleConns:           64,
+		MaxIdleConnsPerHost:    32,
+		IdleConnTimeout:        keepConnections,
+	}
+}
+
+// contentTransport is for streams: larger reads, and a bound on the wait for a
+// stream to begin.
+func contentTransport(cfg Config, tlsCfg *tls.Config) *http.Transport {
+	t := newTransport(cfg, tlsCfg)
+	t.ReadBufferSize = 128 << 10
+	t.ResponseHeaderTimeout = cfg.RequestTimeout
+	t.MaxIdleConns, t.MaxIdleConnsPerHost = 16, 16
+	return t
+}
+
+// onceTransport is for requests that must not be sent twice. Each goes on a new
+// connection: of a kept one that the server is just closing, nobody could tell
+// whether the request was still taken.
+func onceTransport(cfg Config, tlsCfg *tls.Config) *http.Transport {
+	t := newTransport(cfg, tlsCfg)
+	t.DisableKeepAlives = true
+	return t
+}
+
+// proxyFromEnvironment honours HTTPS_PROXY, HTTP_PROXY and NO_PROXY; requests to
+// this machine never go through a proxy.
+func proxyFromEnvironment(r *http.Request) (*url.URL, error) {
+	u, err := http.ProxyFromEnvironment(r)
+	if err != nil {
+		// The error quotes the setting, in which there may be a password.
+		return nil, &failure{kind: download.ErrInvalid, detail: "HTTPS_PROXY or HTTP_PROXY in the environment is not a URL", unsent: true, lasting: true}
+	}
+	return u, nil
+}

@@ -1,0 +1,159 @@
+package client
+
+import (
+	"encoding/json"
+	"path"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"downloadfs/download"
+)
+
+// The wire types of the calls in use. Pointers tell what is missing from what
+// is zero.
+type (
+	createRequest struct {
+		NodeIDs []download.NodeID `json:"nodeIds"`
+	}
+
+	ticketRequest struct {
+		UserID   string `json:"userId"`
+		Password string `json:"password"`
+	}
+
+	ticketEntry struct {
+		ID string `json:"id"`
+	}
+
+	downloadEntry struct {
+		ID         string `json:"id"`
+		Status     string `json:"status"`
+		BytesAdded int64  `json:"bytesAdded"`
+		TotalBytes int64  `json:"totalBytes"`
+		FilesAdded int64  `json:"filesAdded"`
+		TotalFiles int64  `json:"totalFiles"`
+	}
+
+	nodeEntry struct {
+		ID         string `json:"id"`
+		Name       string `json:"name"`
+		ModifiedAt string `json:"modifiedAt"`
+		Content    *struct {
+			SizeInBytes *int64 `json:"sizeInBytes"`
+		} `json:"content"`
+	}
+)
+
+// statusWord is the form of the server's states. One that is not known yet is
+// passed on: the download is then taken to be running.
+var statusWord = regexp.MustCompile(`^[A-Z_]{1,40}$`)
+
+// ticketForm is what of a ticket is ever sent back.
+var ticketForm = regexp.MustCompile(`^TICKET_[!-~]{1,256}$`)
+
+// decodeEntry reads {"entry": …}, which every single answer is.
+func decodeEntry[T any](body []byte) (*T, *failure) {
+	var wire struct {
+		Entry *T `json:"entry"`
+	}
+	if err := json.Unmarshal(body, &wire); err != nil || wire.Entry == nil {
+		return nil, protocolFailure("the answer is not one of Alfresco's: is this the address of an Alfresco server?")
+	}
+	return wire.Entry, nil
+}
+
+// decodeDownload reads the answer of GET and POST /downloads.
+func decodeDownload(body []byte) (download.Progress, *failure) {
+	e, f := decodeEntry[downloadEntry](body)
+	if f != nil {
+		return download.Progress{}, f
+	}
+	id, err := download.ParseID(e.ID)
+	if err != nil {
+		return download.Progress{}, protocolFailure("the server names a download %.64q", e.ID)
+	}
+	status := download.Status(e.Status)
+	// EXPIRED is our word for a download that the server has no word for.
+	if !statusWord.MatchString(e.Status) || status == download.StatusExpired {
+		return download.Progress{}, protocolFailure("the server gives download %s the status %.64q", id, e.Status)
+	}
+	if min(e.BytesAdded, e.TotalBytes, e.FilesAdded, e.TotalFiles) < 0 {
+		return download.Progress{}, protocolFailure("the server gives download %s a negative count", id)
+	}
+	return download.Progress{
+		ID: id, Status: status,
+		BytesAdded: e.BytesAdded, TotalBytes: e.TotalBytes,
+		FilesAdded: e.FilesAdded, TotalFiles: e.TotalFiles,
+	}, nil
+}
+
+// decodeNode reads the id of a node.
+func decodeNode(body []byte) (download.NodeID, *failure) {
+	e, f := decodeEntry[nodeEntry](body)
+	if f != nil {
+		return "", f
+	}
+	id, err := download.ParseID(e.ID)
+	if err != nil {
+		return "", protocolFailure("the server names a node %.64q", e.ID)
+	}
+	return download.NodeID(id), nil
+}
+
+// decodeArchive reads the node of download id as its archive.
+func decodeArchive(id download.ID, body []byte) (download.ArchiveInfo, *failure) {
+	e, f := decodeEntry[nodeEntry](body)
+	switch {
+	case f != nil:
+		return download.ArchiveInfo{}, f
+	case e.ID != string(id):
+		return download.ArchiveInfo{}, protocolFailure("the server answers for node %.64q in place of %s", e.ID, id)
+	case e.Content == nil || e.Content.SizeInBytes == nil:
+		// Before DONE the node has no content.
+		return download.ArchiveInfo{}, &failure{kind: download.ErrNotReady, lasting: true}
+	case *e.Content.SizeInBytes < 0:
+		return download.ArchiveInfo{}, protocolFailure("the server gives the archive %d bytes", *e.Content.SizeInBytes)
+	}
+	return download.ArchiveInfo{
+		ID: id, Name: archiveName(e.Name), Size: *e.Content.SizeInBytes, ModifiedAt: parseTime(e.ModifiedAt),
+	}, nil
+}
+
+// decodeTicket reads the answer of POST /tickets.
+func decodeTicket(body []byte) (string, *failure) {
+	e, f := decodeEntry[ticketEntry](body)
+	if f != nil {
+		return "", f
+	}
+	if !ticketForm.MatchString(e.ID) {
+		return "", protocolFailure("the server's ticket is not one of Alfresco's")
+	}
+	return e.ID, nil
+}
+
+// archiveName returns the server's name for the zip if it is safe as a file's
+// name, reduced to its last part, and archive.zip if it is not.
+func archiveName(name string) string {
+	const fallback = "archive.zip"
+	name = path.Base(strings.ReplaceAll(name, `\`, "/"))
+	if len(name) > 255 || !utf8.ValidString(name) || name == "." || name == ".." || name == "/" ||
+		strings.ContainsFunc(name, func(r rune) bool {
+			return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)
+		}) {
+		return fallback
+	}
+	return name
+}
+
+// parseTime reads Alfresco's times, whose zone has no colon; zero if it cannot.
+func parseTime(s string) time.Time {
+	for _, layout := range []string{"2006-01-02T15:04:05.999999999Z0700", time.RFC3339Nano} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t
+		}
+	}
+	return time.Time{}
+}
