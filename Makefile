@@ -1,0 +1,52 @@
+# The two commands that matter: make demo, and make test. Both install what is
+# missing on a Debian machine first.
+
+GO          ?= go
+VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+# Packages whose tests need no mount; they also run on one processor.
+CORE        := ./cache ./client ./cmd/... ./download ./fs ./repository
+FUZZTIME    ?= 10s
+
+.PHONY: build demo test lint fuzz clean setup-demo setup-test
+.DEFAULT_GOAL := build
+
+build: ## bin/downloadfs
+	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/downloadfs ./cmd/downloadfs
+
+demo: setup-demo build ## the main job, step by step
+	bin/downloadfs demo
+
+test: setup-test ## every test: plain, with the race detector, on one processor
+	$(GO) test -count=1 -timeout 10m ./...
+	$(GO) test -count=1 -timeout 15m -race ./...
+	GOMAXPROCS=1 $(GO) test -count=1 -timeout 10m $(CORE)
+
+lint: ## gofmt, go vet for Linux and macOS, staticcheck, govulncheck
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not gofmt'ed: $$unformatted"; exit 1; }
+	GOOS=linux $(GO) vet ./...
+	GOOS=darwin $(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	@if curl -sfo /dev/null --max-time 5 https://vuln.go.dev/index/db.json; then \
+		$(GO) run $(GOVULNCHECK) ./...; \
+	else \
+		echo "govulncheck: SKIPPED, its database at vuln.go.dev cannot be reached"; \
+	fi
+
+fuzz: ## every fuzz target for $(FUZZTIME)
+	@$(GO) list ./... | while read -r pkg; do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep ^Fuzz); do \
+			echo "fuzz $$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; \
+	done
+
+setup-demo:
+	@scripts/setup demo
+
+setup-test:
+	@scripts/setup test
+
+clean:
+	rm -rf bin

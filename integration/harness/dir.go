@@ -1,0 +1,67 @@
+package harness
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Dir makes an empty directory for a test, which user u owns and others can
+// enter. It is removed at the end, but only when nothing is mounted in it any
+// more; otherwise the test fails and the directory stays.
+func Dir(t testing.TB, u User) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "downloadfs-test-")
+	require.NoError(t, err)
+	// Mounts are listed by their real paths.
+	dir, err = filepath.EvalSymlinks(dir)
+	require.NoError(t, err)
+	t.Cleanup(func() { removeDir(t, dir) })
+	require.NoError(t, os.Chmod(dir, 0o755))
+	u.own(t, dir)
+	return dir
+}
+
+func removeDir(t testing.TB, dir string) {
+	t.Helper()
+	if left := MountsBelow(t, dir); len(left) > 0 {
+		t.Errorf("not removing %s: still mounted: %s", dir, strings.Join(left, ", "))
+		return
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Errorf("remove %s: %v", dir, err)
+	}
+}
+
+// MountsBelow lists the mountpoints at or below dir, without touching them.
+func MountsBelow(t testing.TB, dir string) []string {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	require.NoError(t, err)
+	var below []string
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		if len(fields) < 5 {
+			continue
+		}
+		// Test directories have no character that the kernel would escape.
+		if path := fields[4]; path == dir || strings.HasPrefix(path, dir+"/") {
+			below = append(below, path)
+		}
+	}
+	return below
+}
+
+// Mounted reports whether path is a mountpoint, without touching it.
+func Mounted(t testing.TB, path string) bool {
+	t.Helper()
+	for _, m := range MountsBelow(t, path) {
+		if m == path {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,15 @@
+// Package harness runs the built downloadfs binary on real mounts for tests and
+// benchmarks: a server, mounts of it, and ordinary tools as child processes.
+//
+// The rules it keeps for every test:
+//
+//   - A mount is only touched by child processes with a deadline, see [Run]: a
+//     call of the test process into a mount that hangs could never be ended.
+//   - Nothing sleeps: a process is ready when it prints its ready line.
+//   - Before a directory is removed every mount below it is confirmed to be
+//     gone, since removing files in a mount of downloadfs cancels downloads.
+//   - A warning or error in a log that the test did not announce fails it, and
+//     so do goroutines and descriptors that a mount leaves at its end.
+//
+// A test package calls [Main] from its TestMain.
+package harness

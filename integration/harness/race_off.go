@@ -1,0 +1,6 @@
+//go:build !race
+
+package harness
+
+// Race says that tests, and so the binary, run with the race detector.
+const Race = false

@@ -1,0 +1,273 @@
+package harness
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Timeout is how long a tool may take that does not have to wait for much.
+const Timeout = 20 * time.Second
+
+// Cmd is a tool to run as a child process. Dir is where it starts; to start in
+// a mount, use sh -c "cd …": the test process must not enter one.
+type Cmd struct {
+	User    User
+	Dir     string
+	Env     []string // added to PATH, HOME and LANG, which are all there is
+	Stdin   io.Reader
+	Timeout time.Duration // Timeout if 0
+	Name    string
+	Args    []string
+}
+
+// Result is what a tool did.
+type Result struct {
+	Cmd      string
+	Stdout   string
+	Stderr   string
+	Code     int            // exit code, -1 if a signal ended it
+	Signal   syscall.Signal // which one, 0 if none
+	TimedOut bool           // it was killed at its deadline
+	Duration time.Duration
+}
+
+// Run runs a tool as the test's user and returns what it did. Not being able to
+// start it, and passing the deadline, fail the test.
+func Run(t testing.TB, timeout time.Duration, name string, args ...string) Result {
+	t.Helper()
+	return Cmd{Timeout: timeout, Name: name, Args: args}.Run(t)
+}
+
+// Sh runs a shell script as Run does, with a default deadline.
+func Sh(t testing.TB, script string) Result {
+	t.Helper()
+	return Run(t, Timeout, "sh", "-c", script)
+}
+
+// ShAs is Sh as another user.
+func ShAs(t testing.TB, u User, script string) Result {
+	t.Helper()
+	return Cmd{User: u, Name: "sh", Args: []string{"-c", script}}.Run(t)
+}
+
+// Run runs the tool to its end.
+func (c Cmd) Run(t testing.TB) Result {
+	t.Helper()
+	p := c.Start(t)
+	r := p.Wait()
+	require.False(t, r.TimedOut, "did not end within %v: %s", p.timeout, r)
+	return r
+}
+
+// OK fails the test unless the tool ended with exit code 0, and returns r.
+func (r Result) OK(t testing.TB) Result {
+	t.Helper()
+	require.Zero(t, r.Code, "%s", r)
+	return r
+}
+
+// Out returns standard output without space around it, after OK.
+func (r Result) Out(t testing.TB) string {
+	t.Helper()
+	return strings.TrimSpace(r.OK(t).Stdout)
+}
+
+// String describes the result for a failed test.
+func (r Result) String() string {
+	return fmt.Sprintf("%s: exit code %d, signal %d, after %v\nstdout: %.2000s\nstderr: %.2000s",
+		r.Cmd, r.Code, r.Signal, r.Duration.Round(time.Millisecond), r.Stdout, r.Stderr)
+}
+
+// Process is a tool that was started and may still run.
+type Process struct {
+	cmd            *exec.Cmd
+	timeout        time.Duration
+	text           string
+	stdout, stderr syncBuffer
+	done           chan struct{}
+	result         Result // valid after done
+}
+
+// Start starts the tool in a process group of its own. At its deadline, and at
+// the end of the test, the group is killed.
+func (c Cmd) Start(t testing.TB) *Process {
+	t.Helper()
+	if c.Timeout == 0 {
+		c.Timeout = Timeout
+	}
+	path := c.Name
+	if !strings.Contains(path, "/") {
+		path = Tool(t, path)
+	}
+	p := &Process{timeout: c.Timeout, done: make(chan struct{}), text: strings.Join(append([]string{c.Name}, c.Args...), " ")}
+	ctx, cancel := context.WithTimeout(context.Background(), c.Timeout)
+	cmd := exec.CommandContext(ctx, path, c.Args...)
+	cmd.Dir = c.Dir
+	if cmd.Dir == "" {
+		cmd.Dir = "/"
+	}
+	cmd.Env = append([]string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=/nonexistent", "LANG=C.UTF-8"}, c.Env...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, &p.stdout, &p.stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: c.User.credential()}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 2 * time.Second // for grandchildren that keep the output open
+	p.cmd = cmd
+	start := time.Now()
+	if err := cmd.Start(); err != nil {
+		cancel()
+		require.NoError(t, err, p.text)
+	}
+	go func() {
+		defer close(p.done)
+		defer cancel()
+		err := cmd.Wait()
+		p.result = Result{
+			Cmd:      p.text,
+			Stdout:   p.stdout.String(),
+			Stderr:   p.stderr.String(),
+			Code:     -1,
+			TimedOut: ctx.Err() != nil,
+			Duration: time.Since(start),
+		}
+		if cmd.ProcessState != nil {
+			p.result.Code = cmd.ProcessState.ExitCode()
+			if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+				p.result.Signal = status.Signal()
+			}
+		}
+		if errors.Is(err, exec.ErrWaitDelay) {
+			p.result.Stderr += "\n[a descendant kept the output open]"
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-p.done
+	})
+	return p
+}
+
+// Pid returns the process id, which is the id of its group too.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Signal sends a signal to the whole process group.
+func (p *Process) Signal(t testing.TB, sig syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(-p.Pid(), sig); !errors.Is(err, syscall.ESRCH) {
+		require.NoError(t, err)
+	}
+}
+
+// Done is closed when the process has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Running reports whether the process has not ended.
+func (p *Process) Running() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// Output returns what the process has written to standard output so far.
+func (p *Process) Output() string { return p.stdout.String() }
+
+// Wait blocks until the process has ended, by itself or at its deadline.
+func (p *Process) Wait() Result {
+	<-p.done
+	return p.result
+}
+
+// Blocked waits until some process of the group sleeps in the kernel inside a
+// FUSE request, as one does that waits for an archive; it fails when the
+// process ends first.
+func (p *Process) Blocked(t testing.TB) {
+	t.Helper()
+	Eventually(t, Timeout, func() bool {
+		if !p.Running() {
+			require.FailNow(t, "ended instead of blocking", "%s", p.Wait())
+		}
+		return groupInFUSE(p.Pid())
+	}, "%s does not block", p.text)
+}
+
+// groupInFUSE reports whether a task of the process group waits for FUSE.
+func groupInFUSE(pgid int) bool {
+	procs, err := os.ReadDir("/proc")
+	if err != nil {
+		return false
+	}
+	for _, e := range procs {
+		if e.Name()[0] < '0' || e.Name()[0] > '9' {
+			continue
+		}
+		stat, err := os.ReadFile("/proc/" + e.Name() + "/stat")
+		if err != nil {
+			continue
+		}
+		// After the name, which may hold anything: state ppid pgrp.
+		_, after, _ := bytes.Cut(stat, []byte(") "))
+		fields := bytes.Fields(after)
+		if len(fields) < 3 || string(fields[2]) != fmt.Sprint(pgid) {
+			continue
+		}
+		tasks, _ := os.ReadDir("/proc/" + e.Name() + "/task")
+		for _, task := range tasks {
+			where, _ := os.ReadFile("/proc/" + e.Name() + "/task/" + task.Name() + "/wchan")
+			if bytes.Contains(where, []byte("fuse")) || bytes.Contains(where, []byte("request_wait_answer")) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Eventually polls until ok returns true, and fails the test after timeout.
+func Eventually(t testing.TB, timeout time.Duration, ok func() bool, format string, args ...any) {
+	t.Helper()
+	deadline := time.NewTimer(timeout)
+	defer deadline.Stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline.C:
+			if !ok() {
+				require.FailNow(t, fmt.Sprintf(format, args...), "not within %v", timeout)
+			}
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// syncBuffer collects the output of a process that still runs.
+type syncBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer // guarded by mu
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}

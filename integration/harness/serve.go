@@ -1,0 +1,192 @@
+package harness
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The accounts of a test server. Admin is the administrator.
+const (
+	AdminName, AdminPassword = "admin", "admin-Secret-6f1c"
+	UserName, UserPassword   = "finn", "finn-Secret-90ab"
+)
+
+// Server is a running downloadfs serve.
+type Server struct {
+	*daemon
+	URL  string
+	Dir  string // the folder it serves
+	args []string
+}
+
+// StartServer serves dir on a free port of the loopback address with flags
+// besides. It ends with the test.
+func StartServer(t testing.TB, dir string, flags ...string) *Server {
+	t.Helper()
+	s := &Server{Dir: dir, args: flags}
+	s.start(t, "127.0.0.1:0")
+	t.Cleanup(func() {
+		s.Stop(t)
+		s.Log.check(t, "serve")
+	})
+	return s
+}
+
+func (s *Server) start(t testing.TB, addr string) {
+	t.Helper()
+	args := append([]string{"serve", "--log-format", "json", "--listen", addr}, s.args...)
+	env := []string{"DOWNLOADFS_SERVE_USERS=" + AdminName + ":" + AdminPassword + " " + UserName + ":" + UserPassword}
+	d, failure := startDaemon(t, User{}, env, append(args, s.Dir))
+	require.Nil(t, failure, "serve ended: %+v", failure)
+	s.daemon = d
+	_, s.URL, _ = strings.Cut(d.ready, " on ")
+	require.NotEmpty(t, s.URL, d.ready)
+	// What the API hides from its callers is logged as a warning; that it
+	// happens is what many tests are about.
+	s.Log.Allow(`"level":"WARN"`)
+}
+
+// Stop ends the server; it must do so at once.
+func (s *Server) Stop(t testing.TB) {
+	t.Helper()
+	if s.Ended() {
+		return
+	}
+	s.Signal(t, syscall.SIGTERM)
+	if !s.await(5 * time.Second) {
+		t.Errorf("serve did not end within 5s of SIGTERM; its log:\n%s", s.Log.Text())
+		s.kill(t, syscall.SIGQUIT)
+	}
+}
+
+// Kill ends the server as a crash would.
+func (s *Server) Kill(t testing.TB) {
+	t.Helper()
+	s.kill(t, syscall.SIGKILL)
+}
+
+// Restart starts the server again, on the same port, after Stop or Kill. With
+// the flag --data-dir it still knows its downloads.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	u, err := url.Parse(s.URL)
+	require.NoError(t, err)
+	s.start(t, u.Host)
+}
+
+// Do makes a request as the administrator, of a path below the server's root,
+// and returns status and body.
+func (s *Server) Do(t testing.TB, method, path string, body []byte) (int, []byte) {
+	t.Helper()
+	req, err := http.NewRequest(method, s.URL+path, bytes.NewReader(body))
+	require.NoError(t, err)
+	req.SetBasicAuth(AdminName, AdminPassword)
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return resp.StatusCode, answer
+}
+
+// Core makes a request of the core API, of a path such as "/downloads/…".
+func (s *Server) Core(t testing.TB, method, path string, body []byte) (int, []byte) {
+	t.Helper()
+	return s.Do(t, method, "/alfresco/api/-default-/public/alfresco/versions/1"+path, body)
+}
+
+// NodeID returns the id of the node at path in the served folder.
+func (s *Server) NodeID(t testing.TB, path string) string {
+	t.Helper()
+	code, body := s.Core(t, "GET", "/nodes/-root-?relativePath="+url.QueryEscape(path), nil)
+	require.Equal(t, http.StatusOK, code, "%s: %s", path, body)
+	var answer struct{ Entry struct{ ID string } }
+	require.NoError(t, json.Unmarshal(body, &answer))
+	return answer.Entry.ID
+}
+
+// Status returns a download's state as the server tells it, "" when it is gone.
+func (s *Server) Status(t testing.TB, id string) string {
+	t.Helper()
+	code, body := s.Core(t, "GET", "/downloads/"+id, nil)
+	if code == http.StatusNotFound {
+		return ""
+	}
+	require.Equal(t, http.StatusOK, code, "%s", body)
+	var answer struct{ Entry struct{ Status string } }
+	require.NoError(t, json.Unmarshal(body, &answer))
+	return answer.Entry.Status
+}
+
+// Stats returns the server's own counters by name.
+func (s *Server) Stats(t testing.TB) map[string]any {
+	t.Helper()
+	code, body := s.Do(t, "GET", "/-/stats", nil)
+	require.Equal(t, http.StatusOK, code, "%s", body)
+	var stats map[string]any
+	require.NoError(t, json.Unmarshal(body, &stats))
+	return stats
+}
+
+// Tree writes files to dir: path to content. A path that ends in a slash is an
+// empty folder.
+func Tree(t testing.TB, dir string, files map[string]string) {
+	t.Helper()
+	for path, content := range files {
+		full := filepath.Join(dir, path)
+		if strings.HasSuffix(path, "/") {
+			require.NoError(t, os.MkdirAll(full, 0o755))
+			continue
+		}
+		require.NoError(t, os.MkdirAll(filepath.Dir(full), 0o755))
+		require.NoError(t, os.WriteFile(full, []byte(content), 0o644))
+	}
+}
+
+// Noise returns n bytes that cannot be compressed, the same for the same seed.
+func Noise(seed uint64, n int) string {
+	b := make([]byte, 0, n+8)
+	for x := seed*0x9e3779b97f4a7c15 + 1; len(b) < n; {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+		b = append(b, byte(x), byte(x>>8), byte(x>>16), byte(x>>24), byte(x>>32), byte(x>>40), byte(x>>48), byte(x>>56))
+	}
+	return string(b[:n])
+}
+
+// Samples makes a folder for a server: a few documents in a site, and one each
+// in the users' homes.
+func Samples(t testing.TB) string {
+	t.Helper()
+	dir := Dir(t, User{})
+	files := map[string]string{
+		"Sites/press/documentLibrary/report.txt":             strings.Repeat("All is well.\n", 1000),
+		"Sites/press/documentLibrary/Überblick 2026 Q3.txt":  "Grüße\n",
+		"Sites/press/documentLibrary/empty.txt":              "",
+		"User Homes/" + UserName + "/mine.txt":               "for finn only\n",
+		"User Homes/" + AdminName + "/admin.txt":             "for the administrator only\n",
+		"Sites/press/documentLibrary/photos/none here/":      "",
+		"Sites/press/documentLibrary/photos/2026/readme.txt": "no photo\n",
+	}
+	for i := range 8 {
+		files[fmt.Sprintf("Sites/press/documentLibrary/photos/photo-%d.jpg", i)] = Noise(uint64(i), 200_000)
+	}
+	Tree(t, dir, files)
+	return dir
+}
