@@ -1,0 +1,131 @@
+package repository
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// User is somebody who may log in.
+type User struct {
+	Name     string
+	Password string // kept in memory only, never logged
+	// Admin users read everything, other users' homes and downloads included. A
+	// user called "admin" always is one. If nobody is, the first user is.
+	Admin bool
+}
+
+// LogValue keeps the password out of logs.
+func (u User) LogValue() slog.Value { return slog.StringValue(u.Name) }
+
+// String keeps the password out of messages.
+func (u User) String() string { return u.Name }
+
+// GoString keeps the password out of %#v.
+func (u User) GoString() string { return "repository.User{Name:" + fmt.Sprintf("%q", u.Name) + "}" }
+
+// Config is what a Repository serves and how. The zero value of every field but
+// Dir is a real server's default.
+type Config struct {
+	// Dir is the folder that is served as -root-. It is only ever read.
+	Dir string
+	// Users who may log in; empty means admin with the password admin.
+	Users []User
+	// ArchiveRate is how many bytes of content a second each download is zipped
+	// at; 0 means as fast as the machine can.
+	ArchiveRate int64
+	// MaxContentSize is the largest sum of content that is zipped, in bytes; 0
+	// means Alfresco's default of 2,152,852,358, negative no limit.
+	MaxContentSize int64
+	// DownloadMaxAge is the age at which the cleaner deletes downloads; 0 means
+	// 60 minutes.
+	DownloadMaxAge time.Duration
+	// CleanerInterval is how often the cleaner runs; 0 means every hour, or a
+	// quarter of a DownloadMaxAge below an hour.
+	CleanerInterval time.Duration
+	// TicketMaxIdle is how long a ticket lives without being used; 0 means one hour.
+	TicketMaxIdle time.Duration
+	// DataDir is where zips, download nodes and deletions are kept across
+	// restarts, with mode 0700. It must not be inside Dir. Empty means a temporary
+	// directory that Close removes.
+	DataDir string
+	// ZipThreads is how many downloads are zipped at once; 0 means 8. The others
+	// stay PENDING.
+	ZipThreads int
+	// FailZipAfter makes every zip that reaches so many bytes of content die as a
+	// real server's does: without a word, its state unchanged for ever. 0 never.
+	FailZipAfter int64
+	// ContentRate is how many bytes a second each connection is sent content at;
+	// 0 means as fast as it goes.
+	ContentRate int64
+	// SkipFails emulates a content store whose skip falls short of a range's
+	// start: every range that does not start at 0 is a 206 without a body.
+	SkipFails bool
+	// Refuse, if set, is asked for every file that is to be zipped or read, by
+	// its path in Dir. What it returns other than 0 is the answer's status: 412
+	// for content in cold storage, 409 while a restore runs, 503 overloaded.
+	Refuse func(path string) int
+	// Logger gets the requests at Debug, the downloads' states at Info and what
+	// the API hides from its callers at Warn. Nil means no log.
+	Logger *slog.Logger
+}
+
+const (
+	defaultMaxContentSize = 2_152_852_358
+	defaultDownloadMaxAge = time.Hour
+	defaultTicketMaxIdle  = time.Hour
+	// defaultZipThreads is the core size of Alfresco's pool for asynchronous actions.
+	defaultZipThreads = 8
+	minCleanerPause   = 100 * time.Millisecond
+)
+
+func (c *Config) setDefaults() {
+	if len(c.Users) == 0 {
+		c.Users = []User{{Name: "admin", Password: "admin", Admin: true}}
+	}
+	if c.MaxContentSize == 0 {
+		c.MaxContentSize = defaultMaxContentSize
+	}
+	if c.DownloadMaxAge <= 0 {
+		c.DownloadMaxAge = defaultDownloadMaxAge
+	}
+	if c.CleanerInterval <= 0 {
+		c.CleanerInterval = time.Hour
+		if c.DownloadMaxAge < time.Hour {
+			c.CleanerInterval = max(c.DownloadMaxAge/4, minCleanerPause)
+		}
+	}
+	if c.TicketMaxIdle <= 0 {
+		c.TicketMaxIdle = defaultTicketMaxIdle
+	}
+	if c.ZipThreads <= 0 {
+		c.ZipThreads = defaultZipThreads
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// validate reports what a server could not run with, without a password in it.
+func (c *Config) validate() error {
+	if c.Dir == "" {
+		return errors.New("no folder to serve")
+	}
+	seen := make(map[string]bool, len(c.Users))
+	for _, u := range c.Users {
+		switch {
+		case u.Name == "" || u.Name == ticketUser || u.Name == "." || u.Name == ".." ||
+			strings.ContainsAny(u.Name, ":/") || strings.ContainsFunc(u.Name, unicode.IsControl):
+			return fmt.Errorf("user %q: not a user name", u.Name)
+		case u.Password == "":
+			return fmt.Errorf("user %q: no password", u.Name)
+		case seen[u.Name]:
+			return fmt.Errorf("user %q: given twice", u.Name)
+		}
+		seen[u.Name] = true
+	}
+	return nil
+}

@@ -1,0 +1,16 @@
+// Package repository is an embedded content server that speaks Alfresco's REST
+// API over the files of a folder: nodes, content, downloads and tickets. It is
+// what serve and demo run and what the tests mount.
+//
+// It behaves as a real Alfresco server does, the awkward parts included: a test
+// double that is kinder than the real server hides bugs. Where a behaviour looks
+// wrong (a suffix range that answers the first bytes, a Content-Length that
+// promises more than is sent, a failed zip that stays IN_PROGRESS for ever), it
+// is the real server's, and the test named after it says where it was read.
+//
+// What it is not: a content management system. Nothing is written to the folder;
+// a deleted node is forgotten by the server and stays on disk. Symbolic links and
+// special files in the folder are not nodes, and no path leads out of the folder.
+// It shares no code with the client, so that one misreading of the API cannot
+// hide on both sides.
+package repository

@@ -1,0 +1,114 @@
+package repository
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+const (
+	recordSuffix = ".json"
+	partSuffix   = ".part"
+	deletedFile  = "deleted.json"
+)
+
+// record is a download node on disk.
+type record struct {
+	ID          string    `json:"id"`
+	Owner       string    `json:"owner"`
+	Name        string    `json:"name"`
+	Paths       []string  `json:"paths"`
+	Created     time.Time `json:"created"`
+	Modified    time.Time `json:"modified"`
+	Status      string    `json:"status"`
+	BytesAdded  int64     `json:"bytesAdded"`
+	TotalBytes  int64     `json:"totalBytes"`
+	FilesAdded  int64     `json:"filesAdded"`
+	TotalFiles  int64     `json:"totalFiles"`
+	Size        int64     `json:"size"`
+	CancelAsked bool      `json:"cancelAsked"`
+}
+
+// save writes d's record as d is now, or removes it if d is gone. A failure is
+// only logged: the API knows no such answer.
+func (ds *downloads) save(d *download) {
+	if !ds.keep {
+		return
+	}
+	d.saving.Lock()
+	defer d.saving.Unlock()
+	ds.mu.Lock()
+	gone := d.gone
+	r := record{d.id, d.owner, d.name, d.paths, d.created, d.modified, d.status,
+		d.bytesAdded, d.totalBytes, d.filesAdded, d.totalFiles, d.size, d.cancelAsked}
+	ds.mu.Unlock()
+	path := filepath.Join(ds.dir, d.id+recordSuffix)
+	var err error
+	if gone {
+		if err = os.Remove(path); errors.Is(err, os.ErrNotExist) {
+			err = nil
+		}
+	} else {
+		err = writeFileJSON(path, r)
+	}
+	if err != nil {
+		ds.log.Warn("save download", "op", "save", "download", d.id, "err", err)
+	}
+}
+
+// load reads the records of an earlier run. What was finished is; what was not
+// stays in its state for ever, since nobody goes on with it.
+func (ds *downloads) load() error {
+	entries, err := os.ReadDir(ds.dir)
+	if err != nil {
+		return fmt.Errorf("read downloads: %w", err)
+	}
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), partSuffix) {
+			if err := os.Remove(filepath.Join(ds.dir, e.Name())); err != nil {
+				return fmt.Errorf("remove unfinished zip: %w", err)
+			}
+			continue
+		}
+		id, ok := strings.CutSuffix(e.Name(), recordSuffix)
+		if !ok || uuid.Validate(id) != nil {
+			continue
+		}
+		var r record
+		if err := readFileJSON(filepath.Join(ds.dir, e.Name()), &r); err != nil {
+			return fmt.Errorf("read download %s: %w", id, err)
+		}
+		ds.byID[id] = &download{id: id, owner: r.Owner, name: r.Name, paths: r.Paths,
+			created: r.Created, modified: r.Modified, status: r.Status,
+			bytesAdded: r.BytesAdded, totalBytes: r.TotalBytes,
+			filesAdded: r.FilesAdded, totalFiles: r.TotalFiles,
+			size: r.Size, cancelAsked: r.CancelAsked}
+	}
+	return nil
+}
+
+// writeFileJSON replaces the file as a whole.
+func writeFileJSON(path string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path+partSuffix, b, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+partSuffix, path)
+}
+
+func readFileJSON(path string, v any) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(b, v)
+}

@@ -1,0 +1,78 @@
+package repository
+
+import (
+	"errors"
+	"net/http"
+	"sync/atomic"
+)
+
+// The roots of the two APIs below a server's address; -default- is the tenant.
+const (
+	CoreAPI = "/alfresco/api/-default-/public/alfresco/versions/1"
+	AuthAPI = "/alfresco/api/-default-/public/authentication/versions/1"
+)
+
+// call answers an authenticated request, or returns an error before it has
+// written anything.
+type call func(http.ResponseWriter, *http.Request, *account) error
+
+func (s *Repository) routes() *http.ServeMux {
+	mux := http.NewServeMux()
+	c := &s.counters
+	handle := func(pattern string, n *atomic.Int64, h http.HandlerFunc) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			c.total.Add(1)
+			n.Add(1)
+			h(w, r)
+		})
+	}
+	core := func(method, path string, n *atomic.Int64, h call) {
+		handle(method+" "+CoreAPI+path, n, s.authenticated(h))
+	}
+	core("POST", "/downloads", &c.create, s.createDownload)
+	core("GET", "/downloads/{id}", &c.get, s.getDownload)
+	core("DELETE", "/downloads/{id}", &c.cancel, s.cancelDownload)
+	core("GET", "/nodes/{id}", &c.node, s.getNode)
+	core("DELETE", "/nodes/{id}", &c.deleted, s.deleteNode)
+	core("GET", "/nodes/{id}/content", &c.content, s.getContent)
+	noSuchMethod := s.authenticated(func(http.ResponseWriter, *http.Request, *account) error { return unsupported() })
+	for _, path := range []string{"/downloads", "/downloads/{id}", "/nodes/{id}", "/nodes/{id}/content"} {
+		handle(CoreAPI+path, &c.other, noSuchMethod)
+	}
+	handle("/", &c.other, s.authenticated(func(_ http.ResponseWriter, r *http.Request, _ *account) error {
+		return notFound(r.URL.Path)
+	}))
+	mux.HandleFunc("GET /-/stats", s.getStats)
+	return mux
+}
+
+// authenticated makes a handler of h for users who log in.
+func (s *Repository) authenticated(h call) http.HandlerFunc {
+	return s.answer(func(w http.ResponseWriter, r *http.Request) error {
+		a, err := s.authenticate(r)
+		if err != nil {
+			return err
+		}
+		return h(w, r, a)
+	})
+}
+
+// answer makes a handler of h: errors become Alfresco's error bodies.
+func (s *Repository) answer(h func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		err := h(w, r)
+		if err == nil {
+			return
+		}
+		if rec, ok := w.(*recorder); ok && rec.status != 0 {
+			s.log.Debug("answer cut short", "op", r.Method, "path", r.URL.Path, "err", err)
+			return // the status is out; a body that is too short closes the connection
+		}
+		var e *apiError
+		if !errors.As(err, &e) {
+			s.log.Error("unexpected", "op", r.Method, "path", r.URL.Path, "err", err)
+			e = internal("An unexpected error occurred")
+		}
+		writeError(w, e)
+	}
+}

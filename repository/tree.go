@@ -1,0 +1,249 @@
+package repository
+
+import (
+	iofs "io/fs"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+)
+
+// nodeNamespace is the namespace of node ids: an id is the version 5 UUID of the
+// path in the served folder, so it is the same in every run.
+var nodeNamespace = uuid.MustParse("3c5c9f1e-6a0b-4d0e-9b55-0d7b1f1f6a11")
+
+func nodeID(path string) string {
+	return uuid.NewSHA1(nodeNamespace, []byte(path)).String()
+}
+
+// node is a file or folder of the served folder as it was found just now.
+type node struct {
+	id       string
+	path     string // slash-separated, "" for the root
+	name     string
+	folder   bool
+	size     int64
+	modified time.Time
+}
+
+// tree is the served folder seen as nodes. Only folders and regular files are
+// nodes: a symbolic link could lead round in circles or past a permission.
+type tree struct {
+	root *os.Root
+
+	mu      sync.RWMutex        // guards paths and deleted
+	paths   map[string]string   // node id -> path, for every node met so far
+	deleted map[string]struct{} // paths that a caller has deleted
+
+	walkMu sync.Mutex    // held while the folder is walked
+	walks  atomic.Uint64 // walks begun so far
+}
+
+func newTree(root *os.Root) *tree {
+	t := &tree{root: root, paths: make(map[string]string), deleted: make(map[string]struct{})}
+	t.paths[nodeID("")] = ""
+	return t
+}
+
+// byID returns the node with the id, if there is one.
+func (t *tree) byID(id string) (node, bool) {
+	path, ok := t.pathOf(id)
+	if !ok {
+		return node{}, false
+	}
+	return t.byPath(path)
+}
+
+// pathOf finds the path an id stands for. An id not met before costs a walk of
+// the whole folder, which all callers that wait for it share.
+func (t *tree) pathOf(id string) (string, bool) {
+	u, err := uuid.Parse(id)
+	if err != nil || u.Version() != 5 || len(id) != len(uuid.Nil.String()) {
+		return "", false
+	}
+	id = u.String()
+	if p, ok := t.known(id); ok {
+		return p, true
+	}
+	before := t.walks.Load()
+	t.walkMu.Lock()
+	defer t.walkMu.Unlock()
+	if t.walks.Load() == before { // else a walk has begun since and is over
+		t.walks.Add(1)
+		t.walk()
+	}
+	return t.known(id)
+}
+
+func (t *tree) known(id string) (string, bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	p, ok := t.paths[id]
+	return p, ok
+}
+
+// walk meets every node there is.
+func (t *tree) walk() {
+	var met []string
+	_ = iofs.WalkDir(t.root.FS(), ".", func(p string, d iofs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() && !d.Type().IsRegular() {
+			return nil // what cannot be read is not there
+		}
+		if !utf8.ValidString(p) {
+			if d.IsDir() {
+				return iofs.SkipDir
+			}
+			return nil
+		}
+		if p != "." {
+			met = append(met, p)
+		}
+		return nil
+	})
+	t.remember(met...)
+}
+
+func (t *tree) remember(paths ...string) {
+	ids := make([]string, len(paths))
+	for i, p := range paths {
+		ids[i] = nodeID(p)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i, p := range paths {
+		t.paths[ids[i]] = p
+	}
+}
+
+// byPath returns the node at path, if there is one.
+func (t *tree) byPath(path string) (node, bool) {
+	if !validPath(path) || t.isDeleted(path) {
+		return node{}, false
+	}
+	// Every folder on the way must be one itself: os.Root would follow links
+	// that stay inside.
+	for i, c := range path {
+		if c != '/' {
+			continue
+		}
+		if fi, err := t.root.Lstat(path[:i]); err != nil || !fi.IsDir() {
+			return node{}, false
+		}
+	}
+	fi, err := t.root.Lstat(osPath(path))
+	if err != nil {
+		return node{}, false
+	}
+	n, ok := newNode(path, fi)
+	if ok {
+		t.remember(path)
+	}
+	return n, ok
+}
+
+// children returns the nodes in a folder, by name.
+func (t *tree) children(path string) ([]node, error) {
+	d, err := t.root.Open(osPath(path))
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	entries, err := d.ReadDir(-1)
+	if err != nil {
+		return nil, err
+	}
+	nodes := make([]node, 0, len(entries))
+	met := make([]string, 0, len(entries))
+	for _, e := range entries {
+		p := joinPath(path, e.Name())
+		if !utf8.ValidString(p) || t.isDeleted(p) {
+			continue
+		}
+		fi, err := e.Info()
+		if err != nil {
+			continue // gone since
+		}
+		if n, ok := newNode(p, fi); ok {
+			nodes, met = append(nodes, n), append(met, p)
+		}
+	}
+	t.remember(met...)
+	slices.SortFunc(nodes, func(a, b node) int { return strings.Compare(a.name, b.name) })
+	return nodes, nil
+}
+
+// open opens a file's content.
+func (t *tree) open(path string) (*os.File, error) { return t.root.Open(osPath(path)) }
+
+// delete forgets the node at path and all below it; the folder on disk is left
+// as it is.
+func (t *tree) delete(path string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.deleted[path] = struct{}{}
+}
+
+func (t *tree) isDeleted(path string) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if len(t.deleted) == 0 {
+		return false
+	}
+	for ok := true; ok; path, _, ok = cutLast(path) {
+		if _, gone := t.deleted[path]; gone {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *tree) deletedPaths() []string {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	paths := make([]string, 0, len(t.deleted))
+	for p := range t.deleted {
+		paths = append(paths, p)
+	}
+	slices.Sort(paths)
+	return paths
+}
+
+func newNode(path string, fi os.FileInfo) (node, bool) {
+	if !fi.IsDir() && !fi.Mode().IsRegular() {
+		return node{}, false
+	}
+	_, name, ok := cutLast(path)
+	if !ok {
+		name = "Company Home" // what Alfresco calls its root
+	}
+	n := node{id: nodeID(path), path: path, name: name, folder: fi.IsDir(), modified: fi.ModTime()}
+	if !n.folder {
+		n.size = fi.Size()
+	}
+	return n, true
+}
+
+// validPath reports whether path could be a node's: relative, clean, UTF-8.
+func validPath(path string) bool {
+	return path == "" || path != "." && iofs.ValidPath(path) && !strings.ContainsRune(path, 0)
+}
+
+func joinPath(folder, name string) string {
+	if folder == "" {
+		return name
+	}
+	return folder + "/" + name
+}
+
+// osPath is path as os.Root wants it.
+func osPath(path string) string {
+	if path == "" {
+		return "."
+	}
+	return path
+}
