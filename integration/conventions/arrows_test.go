@@ -1,0 +1,126 @@
+// Package conventions_test holds what must be true of the source as a whole:
+// which package may import which, and that SEMANTICS.md names real tests.
+package conventions_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const module = "downloadfs"
+
+// arrows says which of our own packages a package may import. A package that is
+// not listed may not exist, so that a new one finds its place here.
+var arrows = map[string][]string{
+	"download":                {},
+	"client":                  {"download"},
+	"cache":                   {"download"},
+	"fs":                      {"download"},
+	"repository":              {},
+	"cmd/downloadfs":          {"download", "client", "cache", "fs", "repository"},
+	"integration":             {"integration/harness", "integration/faults"},
+	"integration/bench":       {"integration/harness", "integration/faults"},
+	"integration/conventions": {},
+	"integration/faults":      {},
+	"integration/harness":     {},
+}
+
+// keepers are imports that only the listed packages may have.
+var keepers = map[string][]string{
+	"github.com/hanwen/go-fuse/v2": {"fs"},
+	"github.com/spf13":             {"cmd/downloadfs"},
+	"flag":                         {"cmd/downloadfs", "integration", "integration/bench", "integration/harness"},
+	"net/http":                     {"client", "repository", "cmd/downloadfs", "integration", "integration/bench", "integration/faults", "integration/harness"},
+	"testing":                      {"integration", "integration/bench", "integration/faults", "integration/harness"},
+}
+
+// domainImports are all that download may need besides the standard library.
+var domainImports = []string{"go.etcd.io/bbolt", "golang.org/x/sync"}
+
+type listedPackage struct {
+	ImportPath string
+	Dir        string
+	Imports    []string
+	GoFiles    []string
+}
+
+// list returns our packages as they are built for an operating system.
+func list(t *testing.T, goos string) map[string]listedPackage {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Imports,GoFiles", module+"/...")
+	cmd.Env = append(os.Environ(), "GOOS="+goos)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	require.NoError(t, err, "%s", &stderr)
+	packages := make(map[string]listedPackage)
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p listedPackage
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return packages
+		} else {
+			require.NoError(t, err)
+		}
+		packages[strings.TrimPrefix(p.ImportPath, module+"/")] = p
+	}
+}
+
+// within reports whether path is one of roots or below one.
+func within(path string, roots []string) bool {
+	for _, root := range roots {
+		if path == root || strings.HasPrefix(path, root+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+func TestImportsFollowTheArrows(t *testing.T) {
+	for _, goos := range []string{"linux", "darwin"} {
+		packages := list(t, goos)
+		require.NotEmpty(t, packages)
+		for name, p := range packages {
+			allowed, known := arrows[name]
+			assert.True(t, known, "package %s has no place in the design", name)
+			for _, imported := range p.Imports {
+				if own, ok := strings.CutPrefix(imported, module+"/"); ok {
+					assert.Contains(t, allowed, own, "%s: %s must not import %s", goos, name, own)
+					continue
+				}
+				for path, may := range keepers {
+					if within(imported, []string{path}) {
+						assert.Contains(t, may, name, "%s: only those may import %s", goos, imported)
+					}
+				}
+				standard := !strings.Contains(strings.SplitN(imported, "/", 2)[0], ".")
+				if name == "download" && !standard {
+					assert.True(t, within(imported, domainImports), "download must not import %s", imported)
+				}
+			}
+		}
+	}
+}
+
+func TestOnlyTheCommandReadsTheEnvironment(t *testing.T) {
+	for name, p := range list(t, "linux") {
+		if name == "cmd/downloadfs" || strings.HasPrefix(name, "integration") {
+			continue
+		}
+		for _, file := range p.GoFiles {
+			text, err := os.ReadFile(p.Dir + "/" + file)
+			require.NoError(t, err)
+			for _, call := range []string{"os.Getenv", "os.LookupEnv", "os.Environ", "os.Args"} {
+				assert.NotContains(t, string(text), call, "%s/%s", name, file)
+			}
+		}
+	}
+}
