@@ -34,11 +34,22 @@ func (s *Repository) routes() *http.ServeMux {
 	core("DELETE", "/downloads/{id}", &c.cancel, s.cancelDownload)
 	core("GET", "/nodes/{id}", &c.node, s.getNode)
 	core("DELETE", "/nodes/{id}", &c.deleted, s.deleteNode)
+	core("GET", "/nodes/{id}/children", &c.children, s.getChildren)
 	core("GET", "/nodes/{id}/content", &c.content, s.getContent)
+	core("GET", "/people/{id}", &c.other, s.getPerson)
+	handle("GET "+CoreAPI+"/probes/{id}", &c.other, s.answer(s.probe))
+	handle("GET /alfresco/api/discovery", &c.other, s.authenticated(s.discover))
+	handle("POST "+AuthAPI+"/tickets", &c.ticket, s.answer(s.createTicket))
+	handle("GET "+AuthAPI+"/tickets/{id}", &c.ticket, s.authenticated(s.getTicket))
+	handle("DELETE "+AuthAPI+"/tickets/{id}", &c.ticket, s.authenticated(s.deleteTicket))
 	noSuchMethod := s.authenticated(func(http.ResponseWriter, *http.Request, *account) error { return unsupported() })
-	for _, path := range []string{"/downloads", "/downloads/{id}", "/nodes/{id}", "/nodes/{id}/content"} {
-		handle(CoreAPI+path, &c.other, noSuchMethod)
+	for _, path := range []string{
+		CoreAPI + "/downloads", CoreAPI + "/downloads/{id}", CoreAPI + "/nodes/{id}", CoreAPI + "/nodes/{id}/children",
+		CoreAPI + "/nodes/{id}/content", CoreAPI + "/people/{id}", AuthAPI + "/tickets", AuthAPI + "/tickets/{id}",
+	} {
+		handle(path, &c.other, noSuchMethod)
 	}
+
 	handle("/", &c.other, s.authenticated(func(_ http.ResponseWriter, r *http.Request, _ *account) error {
 		return notFound(r.URL.Path)
 	}))
