@@ -2,22 +2,47 @@ package download
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 )
 
 // Download is one download that a Manager watches. Its methods are safe for
 // concurrent use and make no request.
-type Download struct{}
+type Download struct {
+	m         *Manager
+	id        ID
+	serial    uint64
+	nodes     []NodeID
+	createdAt time.Time
+
+	// Manager.mu guards all below.
+
+	alias     string // "" while the directory is called by the id
+	progress  Progress
+	archive   *ArchiveInfo // set once, when DONE
+	changedAt time.Time
+	cancelled bool // by us: the server's status no longer counts
+	settled   bool // the server's answer will not change any more
+	dropped   bool // the local copy is not wanted
+	removed   bool // no longer listed
+
+	changed chan struct{} // closed and forgotten at each change; nil while nobody watches
+	waiters int
+	handles int // open archives
+
+	watch watch
+}
 
 // ID returns the server's id of the download.
-func (d *Download) ID() ID { panic("not implemented") }
+func (d *Download) ID() ID { return d.id }
 
 // Serial is a number that belongs to this download for good: never 0, never
 // given to another download of the same journal, the same after a restart.
-func (d *Download) Serial() uint64 { panic("not implemented") }
+func (d *Download) Serial() uint64 { return d.serial }
 
 // NodeIDs returns the nodes asked for, in order; empty for an adopted download.
-func (d *Download) NodeIDs() []NodeID { panic("not implemented") }
+func (d *Download) NodeIDs() []NodeID { return slices.Clone(d.nodes) }
 
 // Snapshot is a download's state at one moment.
 type Snapshot struct {
@@ -40,10 +65,149 @@ type Snapshot struct {
 }
 
 // Snapshot returns the state now, without waiting.
-func (d *Download) Snapshot() Snapshot { panic("not implemented") }
+func (d *Download) Snapshot() Snapshot {
+	d.m.mu.Lock()
+	s := Snapshot{
+		Progress:  d.progress,
+		Name:      d.name(),
+		CreatedAt: d.createdAt,
+		ChangedAt: d.changedAt,
+	}
+	if d.archive != nil {
+		s.Archive = *d.archive
+	}
+	s.Ready, s.Err = d.verdict(time.Now())
+	d.m.mu.Unlock()
+
+	if s.Archive.ID != "" {
+		s.CachedBytes = d.m.archives.Cached(d.id)
+		if d.rescued(s.Err) {
+			s.Ready, s.Err = true, nil
+		}
+	}
+	return s
+}
+
+// rescued reports whether err is no obstacle since the whole archive is on disk.
+// Called without Manager.mu, for it asks the cache.
+func (d *Download) rescued(err error) bool {
+	return errors.Is(err, ErrExpired) && d.m.archives.Complete(d.id)
+}
+
+// freshWithin is how long a new waiter waits for an answer about a download that
+// is in trouble before it is told of the trouble as it was known before.
+const freshWithin = 5 * time.Second
 
 // Wait blocks until the archive can be opened and returns nil, or until it
 // cannot: ErrCancelled, ErrTooLarge, ErrExpired, ErrStalled, ErrUnauthorized,
 // ErrForbidden, ErrUnavailable, ErrClosed, or ctx.Err(). While somebody waits
 // the download is polled more often.
-func (d *Download) Wait(ctx context.Context) error { panic("not implemented") }
+//
+// A download that is stalled or cannot be reached is asked for once more before
+// a new waiter is told so.
+func (d *Download) Wait(ctx context.Context) error {
+	m := d.m
+	m.mu.Lock()
+	fresh := d.arrive()
+	m.mu.Unlock()
+	defer func() {
+		m.mu.Lock()
+		d.leave()
+		m.mu.Unlock()
+	}()
+
+	late := time.NewTimer(freshWithin)
+	defer late.Stop()
+	for {
+		m.mu.Lock()
+		ready, err := d.verdict(time.Now())
+		if err != nil && d.mayRecover() && fresh > d.watch.ended {
+			err = nil // ask once more first
+		}
+		changed := d.watchChange()
+		m.mu.Unlock()
+		switch {
+		case ready || d.rescued(err):
+			return nil
+		case err != nil:
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
+		case <-m.closed:
+		case <-late.C:
+			fresh = 0
+		}
+	}
+}
+
+// name returns what the directory is called. Manager.mu is held.
+func (d *Download) name() string {
+	if d.alias != "" {
+		return d.alias
+	}
+	return string(d.id)
+}
+
+// arrive counts a waiter in and returns the number of the poll that is fresh to
+// it. Manager.mu is held.
+func (d *Download) arrive() (fresh uint64) {
+	d.waiters++
+	d.m.waited[d] = struct{}{}
+	fresh = d.watch.begun + 1
+	d.m.bringForward(d)
+	return fresh
+}
+
+func (d *Download) leave() {
+	if d.waiters--; d.waiters == 0 {
+		delete(d.m.waited, d)
+	}
+}
+
+// watchChange returns a channel that is closed at the next change. Manager.mu
+// is held.
+func (d *Download) watchChange() <-chan struct{} {
+	if d.changed == nil {
+		d.changed = make(chan struct{})
+	}
+	return d.changed
+}
+
+// announce wakes all that watch. Manager.mu is held.
+func (d *Download) announce() {
+	if d.changed != nil {
+		close(d.changed)
+		d.changed = nil
+	}
+}
+
+// record returns what the journal keeps. Manager.mu is held.
+func (d *Download) record() downloadRecord {
+	r := downloadRecord{
+		V: recordVersion, ID: d.id, Name: d.alias, Status: d.progress.Status,
+		BytesAdded: d.progress.BytesAdded, TotalBytes: d.progress.TotalBytes,
+		FilesAdded: d.progress.FilesAdded, TotalFiles: d.progress.TotalFiles,
+		CreatedAt: d.createdAt, ChangedAt: d.changedAt,
+		Cancelled: d.cancelled, Settled: d.settled, Dropped: d.dropped,
+	}
+	if d.archive != nil {
+		r.Archive = &archiveRecord{Name: d.archive.Name, Size: d.archive.Size, ModifiedAt: d.archive.ModifiedAt}
+	}
+	return r
+}
+
+// restored returns the download that the journal remembers.
+func (m *Manager) restored(s storedDownload) *Download {
+	r := s.record
+	d := m.newDownload(r.ID, s.nodes)
+	d.serial, d.alias, d.progress = s.serial, r.Name, r.progress()
+	d.createdAt, d.changedAt = r.CreatedAt, r.ChangedAt
+	d.cancelled, d.settled, d.dropped = r.Cancelled, r.Settled, r.Dropped
+	if r.Archive != nil {
+		d.archive = &ArchiveInfo{ID: r.ID, Name: r.Archive.Name, Size: r.Archive.Size, ModifiedAt: r.Archive.ModifiedAt}
+	}
+	return d
+}

@@ -49,4 +49,6 @@ var (
 	ErrClosed = errors.New("unmounting")
 	// ErrLocked: another process uses this journal or cache.
 	ErrLocked = errors.New("in use by another process")
+	// ErrDamaged: the journal cannot be read; the text says what to do.
+	ErrDamaged = errors.New("damaged")
 )

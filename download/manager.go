@@ -2,8 +2,14 @@ package download
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
 	"time"
+
+	bolt "go.etcd.io/bbolt"
 )
 
 // Config is what a Manager needs.
@@ -26,57 +32,245 @@ type Config struct {
 
 // Manager creates, watches, cancels and removes downloads and remembers them in
 // a journal. Its methods are safe for concurrent use.
-type Manager struct{}
+//
+// There is one lock for all that is in memory, mu. It is held for moments only:
+// never while the journal, the Service or Archives is called. The journal's
+// writer and the scheduler's loop run below it: a change to the journal may take
+// mu, and mu's holder may take the scheduler's lock, never the other way round.
+type Manager struct {
+	service            Service
+	archives           Archives
+	log                *slog.Logger
+	stallTimeout       time.Duration // 0: never
+	unreachableTimeout time.Duration
+	wantsPrefetch      bool
+
+	journal *journal
+	work    *scheduler // polls and removals
+
+	ctx     context.Context // of all work; ends with Close
+	cancel  context.CancelFunc
+	closed  chan struct{} // closed when Close begins
+	running sync.WaitGroup
+	posts   chan struct{} // a slot for each Create that asks the server
+	unsaved chan struct{} // capacity 1: dirty is not empty
+
+	mu       sync.Mutex // guards all below and each Download's state
+	closing  bool
+	list     []*Download // by serial
+	byID     map[ID]*Download
+	byAlias  map[string]*Download
+	reserved map[ID]bool            // on their way into the list
+	removals map[ID]*removal        // still to be done on the server
+	waited   map[*Download]struct{} // somebody waits for them
+	dirty    map[*Download]struct{} // changed since they were journaled
+	server   serverState
+	outcome  outcome
+}
+
+type outcome struct {
+	id  ID
+	err error
+}
+
+const maxPosts = 8 // Create requests at once
 
 // Open reads the journal and starts watching what is not finished, without
-// waiting for the server. ErrLocked when another process has the journal.
-func Open(cfg Config) (*Manager, error) { panic("not implemented") }
+// waiting for the server. ErrLocked when another process has the journal,
+// ErrDamaged when it cannot be read.
+func Open(cfg Config) (*Manager, error) {
+	m := &Manager{
+		service:            cfg.Service,
+		archives:           cfg.Archives,
+		log:                cfg.Logger,
+		stallTimeout:       max(cfg.StallTimeout, 0),
+		unreachableTimeout: cfg.UnreachableTimeout,
+		wantsPrefetch:      cfg.Prefetch,
+		work:               newScheduler(pollLimits),
+		closed:             make(chan struct{}),
+		posts:              make(chan struct{}, maxPosts),
+		unsaved:            make(chan struct{}, 1),
+		byID:               make(map[ID]*Download),
+		byAlias:            make(map[string]*Download),
+		reserved:           make(map[ID]bool),
+		removals:           make(map[ID]*removal),
+		waited:             make(map[*Download]struct{}),
+		dirty:              make(map[*Download]struct{}),
+	}
+	if m.log == nil {
+		m.log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.StallTimeout == 0 {
+		m.stallTimeout = 10 * time.Minute
+	}
+	if m.unreachableTimeout <= 0 {
+		m.unreachableTimeout = 2 * time.Minute
+	}
+	var err error
+	if m.journal, err = openJournal(cfg.JournalPath, m.log); err != nil {
+		return nil, err
+	}
+	content, err := m.journal.load()
+	if err != nil {
+		return nil, errors.Join(err, m.journal.close())
+	}
+	m.ctx, m.cancel = context.WithCancel(context.Background())
+	m.restore(content)
+	m.running.Go(func() { m.work.loop(m.ctx) })
+	m.running.Go(m.saver)
+	return m, nil
+}
+
+// restore lists what the journal remembers. Nothing runs yet.
+func (m *Manager) restore(content journalContent) {
+	now := time.Now()
+	for _, s := range content.downloads {
+		d := m.restored(s)
+		m.insert(d)
+		switch {
+		case d.settled:
+		case d.progress.Status == StatusDone:
+			// Has it expired meanwhile? The running ones are more urgent.
+			m.work.set(&d.watch.task, now.Add(time.Second), false)
+		default:
+			m.work.set(&d.watch.task, now, false)
+		}
+	}
+	for _, s := range content.removals {
+		r := m.newRemoval(s.record.ID, s.serial, s.record.Cancel, s.record.Delete)
+		r.of = m.byID[r.id]
+		m.removals[r.id] = r
+		m.work.set(&r.task, now, false)
+	}
+}
 
 // Close releases every waiter with ErrClosed, ends all work and closes the
 // journal. What is unfinished goes on after the next Open.
-func (m *Manager) Close() error { panic("not implemented") }
+func (m *Manager) Close() error {
+	m.mu.Lock()
+	if m.closing {
+		m.mu.Unlock()
+		return nil
+	}
+	m.closing = true
+	m.mu.Unlock()
+	close(m.closed)
+	m.cancel()
+	m.running.Wait()
+	return m.journal.close()
+}
+
+// start runs f as a goroutine that Close waits for, unless Close has begun.
+func (m *Manager) start(f func()) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closing {
+		return because(ErrClosed, "the file system is being unmounted")
+	}
+	m.running.Go(f)
+	return nil
+}
 
 // Downloads returns all downloads, oldest first. It makes no request.
-func (m *Manager) Downloads() []*Download { panic("not implemented") }
+func (m *Manager) Downloads() []*Download {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.list)
+}
 
 // Lookup returns the download whose directory is called name.
-func (m *Manager) Lookup(name string) (*Download, bool) { panic("not implemented") }
+func (m *Manager) Lookup(name string) (*Download, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.lookup(name)
+}
 
-// Create resolves the list's paths, asks the server for the download and
-// journals it before it returns. When ctx ends first, Create returns ctx.Err()
-// and the work goes on; its outcome is then found by LastOutcome.
-func (m *Manager) Create(ctx context.Context, l List) (*Download, error) { panic("not implemented") }
-
-// LastOutcome returns the outcome of the latest Create that finished: the
-// download's id, or the error; both zero before the first.
-func (m *Manager) LastOutcome() (ID, error) { panic("not implemented") }
-
-// Adopt takes over a download that was made elsewhere. ErrNotFound when the
-// server does not know it, ErrInvalid when it is another kind of node,
-// ErrExists when it is here already.
-func (m *Manager) Adopt(ctx context.Context, id ID) (*Download, error) { panic("not implemented") }
-
-// Rename gives the download's directory another name. ErrExists when it is
-// taken, ErrInvalid when it cannot be a name.
-func (m *Manager) Rename(d *Download, name string) error { panic("not implemented") }
-
-// Discard is what unlinking archive.zip does. A running download is cancelled:
-// it is CANCELLED at once, its waiters get ErrCancelled, and the server is told
-// in the background, after a restart too. Of an ended one the local copy is
-// dropped and not fetched again in the background.
-func (m *Manager) Discard(d *Download) error { panic("not implemented") }
-
-// Remove is what removing the directory does: the download is gone from the
-// list and the journal when Remove returns, its waiters get ErrCancelled, and
-// cancelling and deleting it on the server is retried in the background, after
-// a restart too. Handles that are open keep working; the server's copy is
-// deleted after the last of them is closed.
-func (m *Manager) Remove(d *Download) error { panic("not implemented") }
-
-// OpenArchive returns a handle on a DONE download's archive, or on a complete
-// cached one. It does not wait: ErrNotReady while the download is running (see
-// [Download.Wait]), else the error that Wait would give.
-func (m *Manager) OpenArchive(d *Download) (Archive, error) { panic("not implemented") }
+func (m *Manager) lookup(name string) (*Download, bool) {
+	if d, ok := m.byAlias[name]; ok {
+		return d, true
+	}
+	if d, ok := m.byID[ID(name)]; ok && d.alias == "" {
+		return d, true
+	}
+	return nil, false
+}
 
 // Usage returns the cache's size and use.
-func (m *Manager) Usage() Usage { panic("not implemented") }
+func (m *Manager) Usage() Usage { return m.archives.Usage() }
+
+func (m *Manager) newDownload(id ID, nodes []NodeID) *Download {
+	d := &Download{m: m, id: id, nodes: nodes}
+	d.watch.task.run = func() { m.poll(d) }
+	return d
+}
+
+// insert lists d. m.mu is held, or nothing runs yet.
+func (m *Manager) insert(d *Download) {
+	at, _ := slices.BinarySearchFunc(m.list, d.serial, bySerial)
+	m.list = slices.Insert(m.list, at, d)
+	m.byID[d.id] = d
+	if d.alias != "" {
+		m.byAlias[d.alias] = d
+	}
+}
+
+func bySerial(d *Download, serial uint64) int {
+	switch {
+	case d.serial < serial:
+		return -1
+	case d.serial > serial:
+		return 1
+	}
+	return 0
+}
+
+// reserve keeps id for a download that is on its way into the list.
+func (m *Manager) reserve(id ID) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.byID[id] != nil || m.reserved[id]:
+		return fmt.Errorf("download %s: %w", id, ErrExists)
+	case m.byAlias[string(id)] != nil:
+		return fmt.Errorf("another download is called %s: %w", id, ErrExists)
+	case m.removals[id] != nil:
+		return fmt.Errorf("download %s is being deleted: %w", id, ErrNotFound)
+	}
+	m.reserved[id] = true
+	return nil
+}
+
+func (m *Manager) unreserve(id ID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.reserved, id)
+}
+
+// enlist journals a reserved download and then lists it.
+func (m *Manager) enlist(d *Download) error {
+	var serial uint64
+	rec := d.record() // nobody else knows d yet
+	err := m.journal.update(func(tx *bolt.Tx) (err error) {
+		if serial, err = nextSerial(tx); err != nil {
+			return err
+		}
+		if len(d.nodes) > 0 {
+			if err := put(tx, bucketNodes, serial, nodesRecord{recordVersion, d.nodes}); err != nil {
+				return err
+			}
+		}
+		return put(tx, bucketDownloads, serial, rec)
+	})
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d.serial = serial
+	m.insert(d)
+	delete(m.reserved, d.id)
+	d.watch.forecast.start(time.Now())
+	d.watch.quietSince = m.server.alive
+	m.schedule(d)
+	return nil
+}

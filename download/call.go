@@ -1,0 +1,28 @@
+package download
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+)
+
+// errPanic is a panic in a Service or Archives, contained: one download is in
+// trouble, the mount is not.
+var errPanic = errors.New("internal error")
+
+// call makes a request that belongs to the manager. A panic becomes an error,
+// and a request that its own time limit ended has found the server unavailable.
+func (m *Manager) call(op string, id ID, request func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			m.log.Error("panic", "op", op, "download", id, "err", r, "stack", string(debug.Stack()))
+			err = fmt.Errorf("%s %s: %v: %w", op, id, r, errPanic)
+		}
+	}()
+	err = request()
+	if err != nil && m.ctx.Err() == nil && isAny(err, context.DeadlineExceeded, context.Canceled) {
+		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return err
+}

@@ -1,0 +1,191 @@
+package downloadtest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"downloadfs/download"
+)
+
+// Archives keeps archives in memory, whole or not at all. It is as simple as
+// can be: the first read of an archive fetches all of it.
+type Archives struct {
+	// Limit is what Usage says; 0 means 1 GiB.
+	Limit int64
+
+	source download.Source
+
+	mu         sync.Mutex // guards all below
+	data       map[download.ID][]byte
+	prefetched []download.ID
+	dropped    []download.ID
+	open       int
+}
+
+var _ download.Archives = (*Archives)(nil)
+
+// NewArchives returns empty archives that read from source.
+func NewArchives(source download.Source) *Archives {
+	return &Archives{source: source, data: make(map[download.ID][]byte)}
+}
+
+// Put makes an archive complete on disk, as it were.
+func (a *Archives) Put(id download.ID, data []byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.data[id] = data
+}
+
+// Prefetched returns the archives whose prefetching was asked for, in order.
+func (a *Archives) Prefetched() []download.ID {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append([]download.ID(nil), a.prefetched...)
+}
+
+// Dropped returns the archives that were dropped, in order.
+func (a *Archives) Dropped() []download.ID {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append([]download.ID(nil), a.dropped...)
+}
+
+// OpenHandles returns how many handles are open.
+func (a *Archives) OpenHandles() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.open
+}
+
+// Open is download.Archives'.
+func (a *Archives) Open(info download.ArchiveInfo) (download.Archive, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.open++
+	return &archive{owner: a, info: info, data: a.data[info.ID]}, nil
+}
+
+// Prefetch is download.Archives'. It only notes that it was called: the fake
+// has no background. Fetch does the fetching.
+func (a *Archives) Prefetch(info download.ArchiveInfo) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.prefetched = append(a.prefetched, info.ID)
+}
+
+// Fetch makes an archive complete.
+func (a *Archives) Fetch(ctx context.Context, info download.ArchiveInfo) error {
+	data, err := a.fetch(ctx, info)
+	if err == nil {
+		a.Put(info.ID, data)
+	}
+	return err
+}
+
+func (a *Archives) fetch(ctx context.Context, info download.ArchiveInfo) ([]byte, error) {
+	if info.Size == 0 {
+		return []byte{}, nil
+	}
+	r, err := a.source.Stream(ctx, info, 0, info.Size)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	data, err := io.ReadAll(r)
+	if err == nil && int64(len(data)) != info.Size {
+		err = fmt.Errorf("fetch %s: %w", info.ID, io.ErrUnexpectedEOF)
+	}
+	return data, err
+}
+
+// Cached is download.Archives'.
+func (a *Archives) Cached(id download.ID) int64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return int64(len(a.data[id]))
+}
+
+// Complete is download.Archives'.
+func (a *Archives) Complete(id download.ID) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.data[id] != nil
+}
+
+// Drop is download.Archives'.
+func (a *Archives) Drop(id download.ID) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.dropped = append(a.dropped, id)
+	delete(a.data, id)
+	return nil
+}
+
+// Usage is download.Archives'.
+func (a *Archives) Usage() download.Usage {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	u := download.Usage{Limit: a.Limit}
+	if u.Limit == 0 {
+		u.Limit = 1 << 30
+	}
+	for _, data := range a.data {
+		u.Used += int64(len(data))
+	}
+	u.Free = max(u.Limit-u.Used, 0)
+	return u
+}
+
+type archive struct {
+	owner *Archives
+	info  download.ArchiveInfo
+
+	mu     sync.Mutex // guards all below
+	data   []byte     // nil until fetched
+	closed bool
+}
+
+// ReadAt is download.Archive's.
+func (h *archive) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return 0, os.ErrClosed
+	}
+	if h.data == nil {
+		data, err := h.owner.fetch(ctx, h.info)
+		if err != nil {
+			return 0, err
+		}
+		h.data = data
+		h.owner.Put(h.info.ID, data)
+	}
+	if off >= int64(len(h.data)) {
+		return 0, io.EOF
+	}
+	n := copy(p, h.data[off:])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// File is download.Archive's: there is none in memory.
+func (h *archive) File(int64, int64) (*os.File, bool) { return nil, false }
+
+// Close is download.Archive's.
+func (h *archive) Close() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return os.ErrClosed
+	}
+	h.closed = true
+	h.owner.mu.Lock()
+	defer h.owner.mu.Unlock()
+	h.owner.open--
+	return nil
+}

@@ -1,0 +1,244 @@
+package download
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+)
+
+// The parse functions below return the reason why a text is no entry, or "".
+// Each has a twin that judges the start of a text: it gives a reason only when
+// no continuation whatever could be parsed.
+
+const (
+	nodeRefStore = "workspace://SpacesStore/"
+	uuidLen      = 36
+
+	reasonUnknown = "it is no node id, NodeRef, URL or path"
+	reasonPWC     = "a private working copy (;pwc) cannot be downloaded"
+	reasonURL     = "the URL carries no node id"
+	reasonStore   = "only NodeRefs of workspace://SpacesStore can be downloaded"
+	reasonPath    = "a path starts with /, -root-/, -my-/ or -shared-/ and has no control characters"
+)
+
+var (
+	uuidPattern    = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
+	uuidInside     = regexp.MustCompile(`[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}`)
+	versionPattern = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?$`)
+	// nodeRefInside finds the node of a nodeRef parameter.
+	nodeRefInside = regexp.MustCompile(`(?i:nodeRef)=(?:workspace://SpacesStore/)?([A-Za-z0-9][A-Za-z0-9._-]{0,127})(?:$|[^A-Za-z0-9._-])`)
+	// storePath finds the node in URLs that write a NodeRef as a path.
+	storePath = regexp.MustCompile(`/workspace/SpacesStore/([A-Za-z0-9][A-Za-z0-9._-]{0,127})(?:$|[/?#&])`)
+)
+
+// bareID returns a node id without its version suffix.
+func bareID(s string) string {
+	id, _, _ := strings.Cut(s, ";")
+	return id
+}
+
+// parseToken parses an entry without white space: an id, NodeRef or URL.
+func parseToken(s string) (Entry, string) {
+	switch {
+	case isURL(s):
+		if id := nodeOfURL(s); id != "" {
+			return Entry{Node: NodeID(id)}, ""
+		}
+		return Entry{}, reasonURL
+	case strings.HasPrefix(s, nodeRefStore):
+		return parseNodeID(s[len(nodeRefStore):], idPattern)
+	case strings.Contains(s, "://"):
+		return Entry{}, reasonStore
+	default:
+		return parseNodeID(s, uuidPattern)
+	}
+}
+
+// parseNodeID parses an id with an optional version, which the server ignores.
+func parseNodeID(s string, pattern *regexp.Regexp) (Entry, string) {
+	id, version, versioned := strings.Cut(s, ";")
+	switch {
+	case !pattern.MatchString(id):
+		return Entry{}, reasonUnknown
+	case versioned && strings.EqualFold(version, "pwc"):
+		return Entry{}, reasonPWC
+	case versioned && !versionPattern.MatchString(version):
+		return Entry{}, reasonUnknown
+	}
+	return Entry{Node: NodeID(s)}, ""
+}
+
+// checkTokenStart is parseToken's twin.
+func checkTokenStart(s string) string {
+	if _, reason := parseToken(s); reason == "" {
+		return ""
+	}
+	if isURL(s) {
+		return "" // a node id may still come
+	}
+	for _, scheme := range []string{"http://", "https://"} {
+		if len(s) < len(scheme) && strings.EqualFold(s, scheme[:len(s)]) {
+			return ""
+		}
+	}
+	if strings.HasPrefix(nodeRefStore, s) {
+		return ""
+	}
+	pattern := uuidPattern
+	if rest, ok := strings.CutPrefix(s, nodeRefStore); ok {
+		s, pattern = rest, idPattern
+	} else if strings.Contains(s, "://") {
+		return reasonStore
+	}
+	id, version, versioned := strings.Cut(s, ";")
+	switch {
+	case !versioned && pattern == uuidPattern:
+		if !uuidStart(id) {
+			return reasonUnknown
+		}
+	case !pattern.MatchString(id):
+		return reasonUnknown
+	case strings.EqualFold(version, "pwc"):
+		return reasonPWC
+	case version != "" && !versionPattern.MatchString(version+"0"):
+		return reasonUnknown // "1." goes on, "1.x" does not
+	}
+	return ""
+}
+
+// uuidStart reports whether s is the start of a UUID.
+func uuidStart(s string) bool {
+	const sample = "00000000-0000-0000-0000-000000000000"
+	return len(s) <= uuidLen && uuidPattern.MatchString(s+sample[len(s):])
+}
+
+func isURL(s string) bool {
+	for _, scheme := range []string{"http://", "https://"} {
+		if len(s) >= len(scheme) && strings.EqualFold(s[:len(scheme)], scheme) {
+			return true
+		}
+	}
+	return false
+}
+
+// nodeOfURL returns the id of the node that a URL of a repository or of one of
+// its web clients is about, or "". A nodeRef parameter wins, in the query or
+// the fragment; else it is the last UUID of the path and fragment, for clients
+// name the folder before the file in it ("…/#/libraries/UUID/(viewer:view/UUID)").
+func nodeOfURL(s string) string {
+	// Clients that keep their state in the fragment escape a URL once more.
+	for range 3 {
+		if m := nodeRefInside.FindStringSubmatch(s); m != nil {
+			return m[1]
+		}
+		if m := storePath.FindStringSubmatch(s); m != nil {
+			return m[1]
+		}
+		plain, err := url.PathUnescape(s)
+		if err != nil || plain == s {
+			break
+		}
+		s = plain
+	}
+	head, fragment, _ := strings.Cut(s, "#")
+	path, _, _ := strings.Cut(head, "?")
+	place, _, _ := strings.Cut(fragment, "?")
+	_, path, _ = strings.Cut(path, "://")
+	_, path, _ = strings.Cut(path, "/") // not in the host's name
+	if id := lastUUID(place); id != "" {
+		return id
+	}
+	return lastUUID(path)
+}
+
+// lastUUID returns the last UUID in s that is not part of a longer word.
+func lastUUID(s string) string {
+	last := ""
+	for _, at := range uuidInside.FindAllStringIndex(s, -1) {
+		if (at[0] == 0 || !wordByte(s[at[0]-1])) && (at[1] == len(s) || !wordByte(s[at[1]])) {
+			last = s[at[0]:at[1]]
+		}
+	}
+	return last
+}
+
+func wordByte(c byte) bool {
+	return c == '-' || c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
+// pathRoots are the aliases that the nodes API resolves paths from.
+var pathRoots = [...]string{"-root-", "-my-", "-shared-"}
+
+// parsePath parses a repository path. The aliases alone are paths too, since
+// the downloads API does not take them for node ids.
+func parsePath(s string) (Entry, string) {
+	if hasControl(s) {
+		return Entry{}, reasonPath
+	}
+	if strings.HasPrefix(s, "/") {
+		return Entry{Path: s}, ""
+	}
+	for _, root := range pathRoots {
+		if s == root || strings.HasPrefix(s, root+"/") {
+			return Entry{Path: s}, ""
+		}
+	}
+	return Entry{}, reasonPath
+}
+
+// checkPathStart is parsePath's twin for a line that has not ended: it may
+// still turn out to end in white space.
+func checkPathStart(s string) string {
+	trimmed := strings.TrimRight(s, " \t\r")
+	if _, reason := parsePath(trimmed); reason == "" {
+		return ""
+	}
+	for _, root := range pathRoots {
+		if strings.HasPrefix(root, s) {
+			return ""
+		}
+	}
+	return reasonPath
+}
+
+func hasControl(s string) bool {
+	for _, r := range s {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return true
+		}
+	}
+	return false
+}
+
+// parseJSONEntry parses a string of the JSON form.
+func parseJSONEntry(s string) (Entry, string) {
+	if s == "" {
+		return Entry{}, "an entry is empty"
+	}
+	if s[0] == '/' || s[0] == '-' {
+		return parsePath(s)
+	}
+	if strings.ContainsFunc(s, separates) {
+		return Entry{}, reasonUnknown
+	}
+	return parseToken(s)
+}
+
+// checkJSONEntryStart is parseJSONEntry's twin.
+func checkJSONEntryStart(s string) string {
+	switch {
+	case s == "":
+		return ""
+	case s[0] == '/' || s[0] == '-':
+		if hasControl(s) {
+			return reasonPath
+		}
+		return checkPathStart(s)
+	case strings.ContainsFunc(s, separates):
+		return reasonUnknown
+	case !utf8.ValidString(s):
+		return reasonUnknown
+	}
+	return checkTokenStart(s)
+}

@@ -1,0 +1,115 @@
+package download
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+)
+
+// OpenArchive returns a handle on a DONE download's archive, or on a complete
+// cached one. It does not wait: ErrNotReady while the download is running (see
+// [Download.Wait]), else the error that Wait would give.
+func (m *Manager) OpenArchive(d *Download) (Archive, error) {
+	m.mu.Lock()
+	ready, err := d.verdict(time.Now())
+	d.handles++ // so that a Remove from now on leaves the server's copy alone
+	info := d.archive
+	m.mu.Unlock()
+	a, err := m.openArchive(d, info, ready, err)
+	if err != nil {
+		m.release(d)
+		return nil, fmt.Errorf("open archive of %s: %w", d.id, err)
+	}
+	return &handle{m: m, d: d, archive: a}, nil
+}
+
+func (m *Manager) openArchive(d *Download, info *ArchiveInfo, ready bool, err error) (Archive, error) {
+	switch {
+	case !ready && err == nil:
+		return nil, ErrNotReady
+	case !ready && (info == nil || !d.rescued(err)):
+		return nil, err
+	}
+	return m.archives.Open(*info)
+}
+
+func (m *Manager) release(d *Download) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d.handles--
+	m.unpark(d)
+}
+
+// handle is an open archive. It notices when the server no longer has it, and
+// keeps the server from being told to delete it while somebody reads.
+type handle struct {
+	m       *Manager
+	d       *Download
+	archive Archive
+	closing sync.Once
+	err     error // of closing
+}
+
+var _ Archive = (*handle)(nil)
+
+// ReadAt is Archive's. What the server does not have any more is ErrExpired.
+func (h *handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	n, err := h.archive.ReadAt(ctx, p, off)
+	if errors.Is(err, ErrNotFound) {
+		h.m.suspect(h.d)
+		err = fmt.Errorf("read archive of %s: %w: %v", h.d.id, ErrExpired, err)
+	}
+	return n, err
+}
+
+// File is Archive's.
+func (h *handle) File(off, n int64) (*os.File, bool) { return h.archive.File(off, n) }
+
+// Close is Archive's. The second and later calls return what the first did.
+func (h *handle) Close() error {
+	h.closing.Do(func() {
+		h.err = h.archive.Close()
+		h.m.release(h.d)
+	})
+	return h.err
+}
+
+// suspect has d polled now, since a read said that the server no longer has it.
+func (m *Manager) suspect(d *Download) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !d.settled && !d.removed && !m.closing {
+		m.work.advance(&d.watch.task, d.watch.forecast.last.Add(freshSpacing))
+	}
+}
+
+// wantsFetch returns the archive to be fetched in the background, if d's is.
+// m.mu is held.
+func (m *Manager) wantsFetch(d *Download) *ArchiveInfo {
+	if !m.wantsPrefetch || d.dropped || d.removed || m.closing || d.progress.Status != StatusDone {
+		return nil
+	}
+	return d.archive
+}
+
+// prefetch starts fetching an archive whole. It is called after each poll that
+// found the download DONE: at the transition, some time after Open, and slowly
+// from then on, so that what did not fit gets another chance.
+func (m *Manager) prefetch(d *Download, a ArchiveInfo) {
+	_ = m.call("prefetch", a.ID, func() error {
+		if m.archives.Complete(a.ID) {
+			return nil
+		}
+		m.archives.Prefetch(a)
+		m.mu.Lock()
+		unwanted := d.dropped || d.removed
+		m.mu.Unlock()
+		if unwanted { // since we looked
+			return m.archives.Drop(a.ID)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,297 @@
+package download
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// One poller serves every waiter of every download: each download that is not
+// settled is a task of the manager's scheduler.
+
+const (
+	recheckEvery = 10 * time.Minute // a DONE download, for its expiry
+	freshSpacing = 250 * time.Millisecond
+	maxRequest   = time.Minute
+)
+
+var pollLimits = schedulerLimits{inFlight: 8, rate: 50, reserve: 1000, idleRate: 40, idleBurst: 8}
+
+// watch is the poller's view of one download. Manager.mu guards it.
+type watch struct {
+	task     task
+	forecast forecast
+	begun    uint64 // polls
+	ended    uint64
+	wanted   uint64 // the poll that the latest waiter wants to see
+
+	fails        int // in a row
+	failingSince time.Time
+	lastErr      error
+	fault        error // why polling is no use for now; asked again slowly
+
+	quietSince time.Duration // on the server's clock of answers
+	stalled    bool
+}
+
+func (w *watch) failing(now time.Time, timeout time.Duration) bool {
+	return w.fails > 0 && now.Sub(w.failingSince) >= timeout
+}
+
+// failure is what waiters get after failing for too long.
+func (w *watch) failure() error {
+	sentinel := ErrUnavailable
+	if errors.Is(w.lastErr, ErrProtocol) {
+		sentinel = ErrProtocol
+	}
+	return because(sentinel, "the server has not told the download's state since %s: %v",
+		w.failingSince.Format(time.TimeOnly), w.lastErr)
+}
+
+// troubled reports whether the download is polled slowly.
+func (w *watch) troubled() bool { return w.fault != nil || w.stalled || w.fails > 0 }
+
+// poll is a download's task.
+func (m *Manager) poll(d *Download) {
+	m.mu.Lock()
+	if d.removed || m.closing {
+		m.mu.Unlock()
+		return
+	}
+	d.watch.begun++
+	describe := d.archive == nil && !d.cancelled
+	m.mu.Unlock()
+
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(m.ctx, m.requestTimeout())
+	defer cancel()
+	answer, err := m.ask(ctx, d.id, describe)
+
+	m.mu.Lock()
+	d.watch.ended++
+	if !d.removed && !m.closing {
+		m.learn(d, answer, err, began)
+		m.schedule(d)
+	}
+	fetch := m.wantsFetch(d)
+	m.mu.Unlock()
+	if fetch != nil && err == nil {
+		m.prefetch(d, *fetch)
+	}
+}
+
+func (m *Manager) requestTimeout() time.Duration {
+	return min(maxRequest, max(m.unreachableTimeout/2, time.Second))
+}
+
+// answer is what one poll learnt.
+type answer struct {
+	progress Progress
+	archive  *ArchiveInfo
+}
+
+// ask makes one poll's requests. A DONE download is described as well, since it
+// is only announced with the size of its archive.
+func (m *Manager) ask(ctx context.Context, id ID, describe bool) (answer, error) {
+	var a answer
+	err := m.call("poll", id, func() (err error) {
+		a.progress, err = m.service.Get(ctx, id)
+		return err
+	})
+	if err == nil {
+		err = checkAnswer(a.progress, id)
+	}
+	if err == nil && describe && a.progress.Status == StatusDone {
+		err = m.call("describe", id, func() error {
+			info, err := m.service.Archive(ctx, id)
+			if err == nil && (info.ID != id || info.Size < 0) {
+				err = fmt.Errorf("archive %.64q of %d bytes: %w", string(info.ID), info.Size, ErrProtocol)
+			}
+			info.Name = safeFileName(info.Name)
+			a.archive = &info
+			return err
+		})
+	}
+	if errors.Is(err, ErrNotFound) {
+		// A server that is starting up, or a proxy, answers 404 to everything.
+		if unsure := m.call("check", id, func() error { return m.service.Check(ctx) }); unsure != nil {
+			err = fmt.Errorf("%w: %v", ErrUnavailable, unsure)
+			if errors.Is(unsure, ErrUnauthorized) {
+				err = unsure
+			}
+		}
+	}
+	return a, err
+}
+
+// checkAnswer is checkProgress for what comes from the server, which does not
+// know EXPIRED.
+func checkAnswer(p Progress, id ID) error {
+	if p.Status == StatusExpired {
+		return fmt.Errorf("status %s: %w", p.Status, ErrProtocol)
+	}
+	return checkProgress(p, id)
+}
+
+// learn takes in the outcome of a poll. Manager.mu is held.
+func (m *Manager) learn(d *Download, a answer, err error, began time.Time) {
+	now := time.Now()
+	w := &d.watch
+	if m.server.heard(err, began, now) {
+		m.announceAll()
+	}
+	m.work.setHold(m.server.holdUntil(now, len(m.waited) > 0))
+	if err == nil {
+		if w.troubled() {
+			d.announce()
+		}
+		w.fault, w.fails, w.lastErr = nil, 0, nil
+		m.takeOver(d, a, now)
+		return
+	}
+	w.lastErr = err
+	switch {
+	case errors.Is(err, ErrNotFound):
+		m.gone(d)
+		return
+	case errors.Is(err, ErrUnauthorized): // the server's state says so
+	case errors.Is(err, ErrForbidden):
+		w.fault = because(ErrForbidden, "the server does not let this user see the download")
+	case errors.Is(err, ErrInvalid):
+		w.fault = because(ErrInvalid, "the server says that this is no download: %v", err)
+	case errors.Is(err, errPanic):
+		w.fault = because(errPanic, "an internal error was caught and logged: %v", err)
+	default:
+		if w.fails == 0 {
+			w.failingSince = began
+		}
+		w.fails++
+	}
+	m.log.Debug("poll failed", "op", "poll", "download", d.id, "err", err)
+	d.announce()
+}
+
+// takeOver takes in the server's answer. Manager.mu is held.
+func (m *Manager) takeOver(d *Download, a answer, now time.Time) {
+	w := &d.watch
+	old := d.progress
+	p := a.progress
+	switch {
+	case d.cancelled:
+		if p.Status.Ended() {
+			d.settled = true
+			m.save(d)
+		}
+		p.Status = StatusCancelled
+	case old.Status == StatusDone:
+		if p.Status != StatusDone {
+			m.log.Warn("a DONE download changed its state; ignored", "op", "poll", "download", d.id, "state", p.Status)
+		}
+		return
+	}
+	w.forecast.observe(now, p)
+	if p == old {
+		if m.stallTimeout > 0 && !w.stalled && !p.Status.Ended() && m.server.alive-w.quietSince >= m.stallTimeout {
+			w.stalled = true
+			m.log.Warn("download makes no progress", "op", "poll", "download", d.id, "state", p.Status)
+		}
+		return
+	}
+	w.quietSince, w.stalled = m.server.alive, false
+	d.progress, d.changedAt = p, now
+	if a.archive != nil {
+		d.archive = a.archive
+	}
+	if p.Status != old.Status {
+		d.settled = d.settled || p.Status.Ended() && !d.cancelled && p.Status != StatusDone
+		m.transition(d, old.Status)
+	}
+}
+
+// gone takes in that the server no longer has the download. Manager.mu is held.
+func (m *Manager) gone(d *Download) {
+	d.settled = true
+	if d.cancelled {
+		m.save(d)
+		return
+	}
+	old := d.progress.Status
+	d.progress.Status, d.changedAt = StatusExpired, time.Now()
+	m.transition(d, old)
+}
+
+// transition logs, journals and announces a new status. Manager.mu is held.
+func (m *Manager) transition(d *Download, old Status) {
+	m.log.Info("download changed", "op", "poll", "download", d.id, "from", old, "state", d.progress.Status)
+	m.save(d)
+	d.announce()
+}
+
+// announceAll wakes every waiter. Manager.mu is held.
+func (m *Manager) announceAll() {
+	for d := range m.waited {
+		d.announce()
+	}
+}
+
+// schedule sets when d is polled next. Manager.mu is held.
+func (m *Manager) schedule(d *Download) {
+	w := &d.watch
+	if d.removed || m.closing || d.settled {
+		m.work.remove(&w.task)
+		return
+	}
+	waited := d.waiters > 0
+	slowest := pollSlow
+	if waited {
+		slowest = pollIdle
+	}
+	var wait time.Duration
+	switch {
+	case w.wanted > w.ended && w.troubled() && m.server.refused == nil:
+		wait = freshSpacing
+	case w.fails > 0:
+		wait = jitter(min(time.Second<<min(w.fails-1, 6), slowest))
+		if waited {
+			deadline := w.failingSince.Add(m.unreachableTimeout)
+			if left := time.Until(deadline); left > 0 {
+				wait = min(wait, left)
+			}
+		}
+	case w.fault != nil, w.stalled, m.server.refused != nil:
+		wait = jitter(pollSlow)
+	case d.progress.Status == StatusDone:
+		wait = jitter(recheckEvery)
+	default:
+		wait = w.forecast.next(waited)
+		if wait > time.Second {
+			wait = jitter(wait)
+		}
+	}
+	m.work.set(&w.task, time.Now().Add(wait), waited)
+}
+
+// bringForward sees to it that a new waiter of d gets an answer soon. Manager.mu
+// is held.
+func (m *Manager) bringForward(d *Download) {
+	w := &d.watch
+	if d.settled || d.removed || m.closing || m.server.refused != nil || d.progress.Status == StatusDone {
+		return
+	}
+	wait := w.forecast.next(true)
+	if w.troubled() || m.server.failing() {
+		w.wanted = w.begun + 1
+		wait = freshSpacing
+		m.work.relaxHold(m.server.failedAt.Add(time.Second))
+	} else if d.waiters > 1 {
+		return // scheduled for the others already
+	}
+	m.work.advance(&w.task, w.forecast.last.Add(wait))
+}
+
+// jitter spreads requests that would come at the same moment.
+func jitter(d time.Duration) time.Duration {
+	return d - d/10 + rand.N(d/5+1)
+}

@@ -1,0 +1,156 @@
+package download
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// The journal's records are JSON objects, one kind per bucket. Decoding is
+// strict: whatever this version would not have written is damage, and a damaged
+// record must not become a path, a size or a request.
+
+const (
+	recordVersion = 1
+	// maxRecordBytes bounds a download's or removal's record.
+	maxRecordBytes = 16 << 10
+	// maxNodesBytes bounds a record of node ids. A list of MaxListBytes holds at
+	// most a million shortest paths, each resolved to a UUID.
+	maxNodesBytes = 128 << 20
+)
+
+// downloadRecord is what the journal keeps of a download and may change.
+type downloadRecord struct {
+	V          int            `json:"v"`
+	ID         ID             `json:"id"`
+	Name       string         `json:"name,omitempty"` // the alias, if there is one
+	Status     Status         `json:"status"`
+	BytesAdded int64          `json:"bytesAdded"`
+	TotalBytes int64          `json:"totalBytes"`
+	FilesAdded int64          `json:"filesAdded"`
+	TotalFiles int64          `json:"totalFiles"`
+	Archive    *archiveRecord `json:"archive,omitempty"`
+	CreatedAt  time.Time      `json:"createdAt"`
+	ChangedAt  time.Time      `json:"changedAt"`
+	// Cancelled: by us, so the server's status no longer counts.
+	Cancelled bool `json:"cancelled,omitempty"`
+	// Settled: the server's counters will not change any more.
+	Settled bool `json:"settled,omitempty"`
+	// Dropped: the user threw the local copy away; do not fetch it unasked.
+	Dropped bool `json:"dropped,omitempty"`
+}
+
+type archiveRecord struct {
+	Name       string    `json:"name"`
+	Size       int64     `json:"size"`
+	ModifiedAt time.Time `json:"modifiedAt,omitzero"`
+}
+
+// nodesRecord is kept apart from the download's: it can be large and never changes.
+type nodesRecord struct {
+	V     int      `json:"v"`
+	Nodes []NodeID `json:"nodeIds"`
+}
+
+// removalRecord is what is still to be done on the server for one download.
+type removalRecord struct {
+	V  int `json:"v"`
+	ID ID  `json:"id"`
+	// Cancel: it may be running still.
+	Cancel bool `json:"cancel,omitempty"`
+	// Delete: the entry is gone, so the node goes too.
+	Delete bool `json:"delete,omitempty"`
+}
+
+func encodeRecord(rec any) ([]byte, error) {
+	b, err := json.Marshal(rec)
+	if err != nil {
+		return nil, fmt.Errorf("encode record: %w", err)
+	}
+	return b, nil
+}
+
+// decodeStrict decodes one JSON value of at most limit bytes and nothing more.
+func decodeStrict(b []byte, limit int, into any) error {
+	if len(b) > limit {
+		return fmt.Errorf("record of %d bytes is over %d", len(b), limit)
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil {
+		return fmt.Errorf("record is no JSON of ours: %w", err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("record goes on after its end")
+	}
+	return nil
+}
+
+func decodeDownload(b []byte) (downloadRecord, error) {
+	var r downloadRecord
+	if err := decodeStrict(b, maxRecordBytes, &r); err != nil {
+		return downloadRecord{}, err
+	}
+	if r.V != recordVersion {
+		return downloadRecord{}, fmt.Errorf("record version %d is unknown", r.V)
+	}
+	if err := checkProgress(r.progress(), r.ID); err != nil {
+		return downloadRecord{}, err
+	}
+	if r.Name != "" {
+		if err := checkName(r.Name, r.ID); err != nil {
+			return downloadRecord{}, err
+		}
+	}
+	if r.Archive != nil && (r.Archive.Size < 0 || r.Archive.Name != safeFileName(r.Archive.Name)) {
+		return downloadRecord{}, errors.New("archive is impossible")
+	}
+	if r.Archive == nil && r.Status == StatusDone {
+		return downloadRecord{}, errors.New("DONE without an archive")
+	}
+	if r.Cancelled && r.Status != StatusCancelled {
+		return downloadRecord{}, fmt.Errorf("cancelled here, yet %s", r.Status)
+	}
+	return r, nil
+}
+
+func (r *downloadRecord) progress() Progress {
+	return Progress{ID: r.ID, Status: r.Status, BytesAdded: r.BytesAdded, TotalBytes: r.TotalBytes,
+		FilesAdded: r.FilesAdded, TotalFiles: r.TotalFiles}
+}
+
+func decodeNodes(b []byte) ([]NodeID, error) {
+	var r nodesRecord
+	if err := decodeStrict(b, maxNodesBytes, &r); err != nil {
+		return nil, err
+	}
+	if r.V != recordVersion {
+		return nil, fmt.Errorf("record version %d is unknown", r.V)
+	}
+	for _, n := range r.Nodes {
+		if !validNodeID(n) {
+			return nil, fmt.Errorf("node id %.64q is impossible", string(n))
+		}
+	}
+	return r.Nodes, nil
+}
+
+func decodeRemoval(b []byte) (removalRecord, error) {
+	var r removalRecord
+	if err := decodeStrict(b, maxRecordBytes, &r); err != nil {
+		return removalRecord{}, err
+	}
+	if r.V != recordVersion {
+		return removalRecord{}, fmt.Errorf("record version %d is unknown", r.V)
+	}
+	if _, err := ParseID(string(r.ID)); err != nil {
+		return removalRecord{}, err
+	}
+	if !r.Cancel && !r.Delete {
+		return removalRecord{}, errors.New("nothing to do")
+	}
+	return r, nil
+}

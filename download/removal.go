@@ -1,0 +1,177 @@
+package download
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// removal is what is still to be done on the server for one download that was
+// cancelled or removed here: a task that goes one step further each time it runs,
+// until the server has done it or does not know the download any more. It is in
+// the journal until then, unless it takes back a Create that could not be
+// journaled.
+type removal struct {
+	id     ID
+	serial uint64 // 0: not in the journal
+	task   task
+
+	// Manager.mu guards all below.
+
+	cancel   bool      // may be running
+	del      bool      // delete the node; set when the entry goes
+	of       *Download // whose open handles the deletion waits for; may be nil
+	parked   bool      // until those are closed
+	cancelAt time.Time // when the server accepted the cancelling; zero once it ended
+	fails    int       // in a row
+}
+
+const (
+	// cancelGrace is how long a cancelled zip may take to stop before its node is
+	// deleted all the same.
+	cancelGrace    = 30 * time.Second
+	removalSlowest = 5 * time.Minute
+)
+
+func (m *Manager) newRemoval(id ID, serial uint64, cancel, del bool) *removal {
+	r := &removal{id: id, serial: serial, cancel: cancel, del: del}
+	r.task.run = func() { m.advance(r) }
+	return r
+}
+
+// advance does a removal's next step.
+func (m *Manager) advance(r *removal) {
+	m.mu.Lock()
+	step := m.step(r)
+	m.mu.Unlock()
+	if step == nil {
+		return
+	}
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(m.ctx, m.requestTimeout())
+	defer cancel()
+	ended := false
+	err := m.call("remove", r.id, func() (err error) {
+		ended, err = step(ctx)
+		return err
+	})
+
+	m.mu.Lock()
+	if m.closing {
+		m.mu.Unlock()
+		return
+	}
+	now := time.Now()
+	if m.server.heard(err, began, now) {
+		m.announceAll()
+	}
+	m.work.setHold(m.server.holdUntil(now, len(m.waited) > 0))
+	del, done := r.del, false
+	switch {
+	case errors.Is(err, ErrNotFound):
+		done = true
+	case isAny(err, ErrForbidden, ErrInvalid):
+		m.log.Warn("the server refuses to remove a download; given up", "op", "remove", "download", r.id, "err", err)
+		done = true
+	case err != nil:
+		r.fails++
+		m.log.Debug("removal will be tried again", "op", "remove", "download", r.id, "err", err)
+		m.work.set(&r.task, now.Add(jitter(min(time.Second<<min(r.fails-1, 9), removalSlowest))), false)
+	default:
+		r.fails = 0
+		done = m.stepped(r, ended, now)
+	}
+	m.mu.Unlock()
+	if done {
+		m.finish(r, del)
+	}
+}
+
+// step returns the next request of r, or nil when it is to wait. The request
+// says whether the download has ended on the server. m.mu is held.
+func (m *Manager) step(r *removal) func(context.Context) (ended bool, err error) {
+	switch {
+	case m.closing:
+		return nil
+	case r.cancel:
+		return func(ctx context.Context) (bool, error) { return false, m.service.Cancel(ctx, r.id) }
+	case !r.cancelAt.IsZero():
+		return func(ctx context.Context) (bool, error) {
+			p, err := m.service.Get(ctx, r.id)
+			return err == nil && p.Status.Ended(), err
+		}
+	case r.of != nil && r.of.handles > 0:
+		r.parked = true
+		return nil
+	}
+	return func(ctx context.Context) (bool, error) { return true, m.service.Delete(ctx, r.id) }
+}
+
+// stepped takes in a step that succeeded and reports whether it was the last.
+// m.mu is held.
+func (m *Manager) stepped(r *removal, ended bool, now time.Time) bool {
+	next := now
+	switch {
+	case r.cancel:
+		r.cancel = false
+		if d := m.byID[r.id]; d != nil && !r.del {
+			m.work.set(&d.watch.task, now.Add(pollSoonest), false) // for the final counters
+		}
+		if !r.del {
+			return true
+		}
+		r.cancelAt = now
+		next = now.Add(pollSoonest)
+	case !r.cancelAt.IsZero():
+		waited := now.Sub(r.cancelAt)
+		if ended || waited >= cancelGrace {
+			r.cancelAt = time.Time{}
+		} else {
+			next = now.Add(min(max(waited/2, pollSoonest), pollWaited))
+		}
+	default:
+		return true
+	}
+	m.work.set(&r.task, next, true)
+	return false
+}
+
+// finish forgets r, which was done as far as del says, unless the entry was
+// removed in the meantime: then there is more to do.
+func (m *Manager) finish(r *removal, del bool) {
+	more := func() bool { // m.mu is held
+		return r.del != del || r.of != nil && r.of.removed && !del
+	}
+	if r.serial != 0 {
+		err := m.journal.update(func(tx *bolt.Tx) error {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			if more() {
+				return nil
+			}
+			return tx.Bucket(bucketRemovals).Delete(serialKey(r.serial))
+		})
+		if err != nil {
+			// It is done once more after the next Open, which does no harm.
+			m.log.Warn("removal stays in the journal", "op", "remove", "download", r.id, "err", err)
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !more() {
+		delete(m.removals, r.id)
+	} else if r.del {
+		m.work.set(&r.task, time.Now(), true)
+	} // else Remove is about to go on with it
+}
+
+// unpark lets the deletion of d go on when its last handle was closed. m.mu is
+// held.
+func (m *Manager) unpark(d *Download) {
+	if r := m.removals[d.id]; r != nil && r.of == d && r.parked && d.handles == 0 {
+		r.parked = false
+		m.work.set(&r.task, time.Now(), true)
+	}
+}

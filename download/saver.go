@@ -1,0 +1,82 @@
+package download
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// save has d's state journaled soon. What must be durable before a caller goes
+// on is journaled by that caller instead. m.mu is held.
+func (m *Manager) save(d *Download) {
+	m.dirty[d] = struct{}{}
+	select {
+	case m.unsaved <- struct{}{}:
+	default:
+	}
+}
+
+// saver journals the downloads that changed, many in one transaction, until
+// Close, and what is left then. A journal that cannot be written, for the disk
+// may be full, is tried again: nothing but the memory of a transition would be
+// lost, and the next poll brings that back.
+func (m *Manager) saver() {
+	const slowest = time.Minute
+	for wait := time.Second; ; {
+		select {
+		case <-m.unsaved:
+		case <-m.ctx.Done():
+			_ = m.flush()
+			return
+		}
+		err := m.flush()
+		if err == nil {
+			wait = time.Second
+			continue
+		}
+		m.log.Warn("journal not written, will be tried again", "op", "journal", "err", err)
+		select {
+		case <-time.After(wait):
+			wait = min(2*wait, slowest)
+		case <-m.ctx.Done():
+		}
+	}
+}
+
+// flush journals all that changed. On an error it stays marked.
+func (m *Manager) flush() error {
+	m.mu.Lock()
+	changed := slices.Collect(maps.Keys(m.dirty))
+	clear(m.dirty)
+	m.mu.Unlock()
+	if len(changed) == 0 {
+		return nil
+	}
+	err := m.journal.update(func(tx *bolt.Tx) error {
+		for _, d := range changed {
+			m.mu.Lock()
+			rec, gone := d.record(), d.removed
+			m.mu.Unlock()
+			if gone {
+				continue
+			}
+			if err := put(tx, bucketDownloads, d.serial, rec); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, d := range changed {
+		if !d.removed {
+			m.save(d)
+		}
+	}
+	return err
+}

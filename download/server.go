@@ -1,0 +1,81 @@
+package download
+
+import (
+	"errors"
+	"time"
+)
+
+// serverState is what the polls of all downloads say about the server itself.
+// Manager.mu guards it.
+type serverState struct {
+	answered time.Time // the latest answer
+	// alive is a clock that only runs while the server answers. A stall is
+	// measured on it, so that neither a server's outage nor a suspended laptop
+	// counts as one.
+	alive time.Duration
+
+	fails        int // in a row, of all downloads
+	failingSince time.Time
+	failedAt     time.Time // the latest failure
+	lastErr      error
+	refused      error // the login, until an answer comes
+	probes       int   // since refused
+}
+
+const (
+	// maxSilence is how much of the time between two answers alive counts.
+	maxSilence = 30 * time.Second
+	// failsToHold in a row stop all polls but one probe.
+	failsToHold = 3
+)
+
+// heard takes in the outcome of a request that began at began. It reports
+// whether waiters of other downloads have to look again.
+func (s *serverState) heard(err error, began, now time.Time) (announce bool) {
+	switch {
+	case errors.Is(err, ErrUnauthorized):
+		announce = s.refused == nil
+		s.refused = err
+		s.probes++
+		s.fails = 0
+		return announce
+	case err == nil, isAny(err, ErrNotFound, ErrForbidden, ErrInvalid, ErrConflict, ErrArchived):
+		if !s.answered.IsZero() {
+			s.alive += min(now.Sub(s.answered), maxSilence)
+		}
+		announce = s.refused != nil || s.fails >= failsToHold
+		s.answered = now
+		s.fails, s.lastErr, s.refused, s.probes = 0, nil, nil, 0
+		return announce
+	case isAny(err, ErrProtocol, errPanic):
+		return false // says nothing about the server being there
+	}
+	if s.fails == 0 {
+		s.failingSince = began
+	}
+	s.fails++
+	s.failedAt, s.lastErr = now, err
+	return s.fails >= failsToHold
+}
+
+func (s *serverState) failing() bool { return s.fails >= failsToHold }
+
+func (s *serverState) unreachable(now time.Time, timeout time.Duration) bool {
+	return s.failing() && now.Sub(s.failingSince) >= timeout
+}
+
+// holdUntil returns when the next probe may be sent; zero while all is well.
+func (s *serverState) holdUntil(now time.Time, waited bool) time.Time {
+	switch {
+	case s.refused != nil:
+		// Few tries: servers lock accounts.
+		return now.Add(min(time.Minute<<min(s.probes-1, 4), 10*time.Minute))
+	case s.failing():
+		slowest := pollSlow
+		if waited {
+			slowest = pollIdle
+		}
+		return now.Add(jitter(min(time.Second<<min(s.fails-failsToHold, 6), slowest)))
+	}
+	return time.Time{}
+}
