@@ -24,7 +24,7 @@ type credential struct {
 // login at a time, and the pause after a refusal.
 type session struct {
 	user     string
-	password Secret
+	password func() string // a function cannot be printed by accident
 	hold     time.Duration
 	request  func(context.Context) (ticket string, f *failure)
 
@@ -48,8 +48,8 @@ type flight struct {
 	f    *failure
 }
 
-func newSession(cfg Config, request func(context.Context) (string, *failure)) *session {
-	s := &session{user: cfg.Username, password: cfg.Password, hold: cfg.LoginHold, request: request}
+func newSession(cfg Config) *session {
+	s := &session{user: cfg.Username, password: cfg.Password.Reveal, hold: cfg.LoginHold}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	switch {
 	case cfg.fixedTicket():
@@ -189,7 +189,7 @@ func (s *session) heldOff() *failure {
 	return &failure{kind: download.ErrUnauthorized, detail: s.denied.detail, unsent: true, lasting: true}
 }
 
-func (s *session) basic() string { return basicAuth(s.user + ":" + s.password.Reveal()) }
+func (s *session) basic() string { return basicAuth(s.user + ":" + s.password()) }
 
 func basicAuth(text string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(text))
@@ -203,7 +203,7 @@ func isTicket(s string) bool { return strings.HasPrefix(s, "TICKET_") }
 func (c *Client) requestTicket(ctx context.Context) (string, *failure) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.RequestTimeout)
 	defer cancel()
-	body, err := json.Marshal(ticketRequest{UserID: c.cfg.Username, Password: c.cfg.Password.Reveal()})
+	body, err := json.Marshal(ticketRequest{UserID: c.auth.user, Password: c.auth.password()})
 	if err != nil {
 		return "", protocolFailure("the login cannot be encoded")
 	}
@@ -211,7 +211,7 @@ func (c *Client) requestTicket(ctx context.Context) (string, *failure) {
 	if err != nil {
 		return "", protocolFailure("%s", c.scrub.clean(err.Error()))
 	}
-	resp, f := c.roundTrip(c.api, "login", req)
+	resp, f := c.roundTrip(c.api, operate("login", "login"), req)
 	if f != nil {
 		return "", f
 	}

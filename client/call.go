@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
@@ -18,7 +19,7 @@ const (
 
 // request is one call of the API other than streaming.
 type request struct {
-	op     string
+	op     operation
 	method string
 	url    string
 	body   []byte
@@ -73,7 +74,7 @@ func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, erro
 // send makes the request that build returns, with the login, and once more with
 // a new login when the server does not accept the one it had. The caller closes
 // the answer's body.
-func (c *Client) send(ctx context.Context, hc *http.Client, op string, build func() (*http.Request, error)) (*http.Response, *failure) {
+func (c *Client) send(ctx context.Context, hc *http.Client, op operation, build func() (*http.Request, error)) (*http.Response, *failure) {
 	cred, f := c.auth.credential(ctx)
 	if f != nil {
 		return nil, f
@@ -98,7 +99,7 @@ func (c *Client) send(ctx context.Context, hc *http.Client, op string, build fun
 			c.auth.refused(cred, refusal)
 			return nil, refusal
 		}
-		c.log.Debug("login no longer accepted", "op", op)
+		c.log.LogAttrs(ctx, slog.LevelDebug, "login no longer accepted", op.attrs()...)
 		if cred, f = c.auth.renew(ctx, cred); f != nil {
 			return nil, f
 		}
@@ -106,21 +107,23 @@ func (c *Client) send(ctx context.Context, hc *http.Client, op string, build fun
 }
 
 // roundTrip sends req once, following redirects as checkRedirect allows.
-func (c *Client) roundTrip(hc *http.Client, op string, req *http.Request) (*http.Response, *failure) {
+func (c *Client) roundTrip(hc *http.Client, op operation, req *http.Request) (*http.Response, *failure) {
 	req.Header.Set("User-Agent", c.cfg.UserAgent)
 	req.Header.Set("Accept-Encoding", "identity")
-	var connected atomic.Bool
+	var sent, reused atomic.Bool
 	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+		GotConn: func(info httptrace.GotConnInfo) { sent.Store(true); reused.Store(info.Reused) },
 	}))
 	start := time.Now()
 	resp, err := hc.Do(req)
 	if err != nil {
-		f := c.transportFailure(err, connected.Load())
-		c.log.Debug("no answer", "op", op, "method", req.Method, "time", time.Since(start), "err", f)
+		f := c.transportFailure(err, sent.Load(), reused.Load())
+		c.log.LogAttrs(req.Context(), slog.LevelDebug, "no answer", op.attrs(slog.String("method", req.Method),
+			slog.Duration("time", time.Since(start)), slog.Any("err", f))...)
 		return nil, f
 	}
-	c.log.Debug("answer", "op", op, "method", req.Method, "code", resp.StatusCode, "len", resp.ContentLength, "time", time.Since(start))
+	c.log.LogAttrs(req.Context(), slog.LevelDebug, "answer", op.attrs(slog.String("method", req.Method),
+		slog.Int("code", resp.StatusCode), slog.Int64("len", resp.ContentLength), slog.Duration("time", time.Since(start)))...)
 	if enc := resp.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
 		resp.Body.Close()
 		return nil, protocolFailure("the answer is encoded as %.32q, which was not asked for", enc)
@@ -145,7 +148,7 @@ func (c *Client) readAnswer(resp *http.Response, read func(body []byte) *failure
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
 	case err != nil:
-		f := c.transportFailure(err, true)
+		f := c.transportFailure(err, true, false)
 		f.detail = "the answer broke off: " + f.detail
 		return f
 	case len(body) > maxAnswer:

@@ -17,7 +17,7 @@ const checkBudget = 5 * time.Second
 // keeps trying for a few seconds only.
 func (c *Client) Check(ctx context.Context) error {
 	err := c.call(ctx, request{
-		op: "check " + c.base.String(), method: http.MethodGet,
+		op: operate("check", "check "+c.base.String()), method: http.MethodGet,
 		url:    c.core + "/nodes/-root-?fields=id",
 		budget: min(c.cfg.MaxElapsed, checkBudget),
 	}, func(body []byte) *failure {

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -50,22 +51,29 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	session, scrub := newSession(cfg), newScrubber(cfg.Username, cfg.Password)
+	cfg.Password = "" // so that no print of a Client can show it
 	c := &Client{
 		cfg:   cfg,
 		base:  ends.base,
 		core:  ends.core,
 		login: ends.auth + "/tickets",
 		log:   cfg.Logger,
-		scrub: newScrubber(cfg.Username, cfg.Password),
+		scrub: scrub,
+		auth:  session,
 
 		warnRetry: rate.Sometimes{Interval: 5 * time.Second},
 	}
-	c.auth = newSession(cfg, c.requestTicket)
+	session.request = c.requestTicket
 	c.api = c.httpClient(newTransport(cfg, tlsCfg))
 	c.once = c.httpClient(onceTransport(cfg, tlsCfg))
 	c.content = c.httpClient(contentTransport(cfg, tlsCfg))
 	return c, nil
 }
+
+// Format writes which server the client is for, whatever the verb: its fields
+// hold the login.
+func (c *Client) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "client(%s)", c.base) }
 
 func (c *Client) httpClient(t http.RoundTripper) *http.Client {
 	return &http.Client{Transport: t, CheckRedirect: c.checkRedirect}

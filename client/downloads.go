@@ -12,13 +12,13 @@ import (
 // Create asks for a zip of nodes. A request of which it is not known whether
 // it was carried out is not sent again: ErrUncertain.
 func (c *Client) Create(ctx context.Context, nodes []download.NodeID) (download.Progress, error) {
-	const op = "create download"
+	op := operate("create", "create download")
 	if len(nodes) == 0 {
-		return download.Progress{}, invalid("%s: no nodes", op)
+		return download.Progress{}, invalid("%s: no nodes", op.text)
 	}
 	body, err := json.Marshal(createRequest{NodeIDs: nodes})
 	if err != nil {
-		return download.Progress{}, invalid("%s: %v", op, err)
+		return download.Progress{}, invalid("%s: %v", op.text, err)
 	}
 	var p download.Progress
 	err = c.call(ctx, request{
@@ -34,7 +34,7 @@ func (c *Client) Create(ctx context.Context, nodes []download.NodeID) (download.
 func (c *Client) Get(ctx context.Context, id download.ID) (download.Progress, error) {
 	var p download.Progress
 	err := c.call(ctx, request{
-		op: "get download " + string(id), method: http.MethodGet, url: c.core + "/downloads/" + url.PathEscape(string(id)),
+		op: on("get", "get download", id), method: http.MethodGet, url: c.core + "/downloads/" + url.PathEscape(string(id)),
 	}, func(body []byte) (f *failure) {
 		if p, f = decodeDownload(body); f == nil && p.ID != id {
 			f = protocolFailure("the server answers for download %s", p.ID)
@@ -48,7 +48,7 @@ func (c *Client) Get(ctx context.Context, id download.ID) (download.Progress, er
 // earlier attempt whose answer was lost has had its effect.
 func (c *Client) Cancel(ctx context.Context, id download.ID) error {
 	return c.call(ctx, request{
-		op: "cancel download " + string(id), method: http.MethodDelete, url: c.core + "/downloads/" + url.PathEscape(string(id)),
+		op: on("cancel", "cancel download", id), method: http.MethodDelete, url: c.core + "/downloads/" + url.PathEscape(string(id)),
 	}, nil)
 }
 
@@ -57,7 +57,7 @@ func (c *Client) Cancel(ctx context.Context, id download.ID) error {
 // had its effect.
 func (c *Client) Delete(ctx context.Context, id download.ID) error {
 	return c.call(ctx, request{
-		op: "delete download " + string(id), method: http.MethodDelete,
+		op: on("delete", "delete download", id), method: http.MethodDelete,
 		url: c.core + "/nodes/" + url.PathEscape(string(id)) + "?permanent=true",
 	}, nil)
 }

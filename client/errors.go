@@ -135,8 +135,9 @@ func (c *Client) place(location string) string {
 }
 
 // transportFailure makes a failure of an error of the HTTP transport. sent says
-// whether a connection was had on which the request may have gone out.
-func (c *Client) transportFailure(err error, sent bool) *failure {
+// whether a connection was had on which the request may have gone out, reused
+// whether it had carried other requests before.
+func (c *Client) transportFailure(err error, sent, reused bool) *failure {
 	var own *failure
 	if errors.As(err, &own) { // from the redirect policy or the proxy setting
 		return own
@@ -149,7 +150,8 @@ func (c *Client) transportFailure(err error, sent bool) *failure {
 	f := &failure{kind: download.ErrUnavailable, unsent: !sent}
 	text := err.Error()
 	switch {
-	case errors.Is(err, http.ErrSchemeMismatch), strings.Contains(text, "malformed HTTP"):
+	case errors.Is(err, http.ErrSchemeMismatch), strings.Contains(text, "malformed HTTP") && !reused:
+		// On a reused connection it may be what was too much of the answer before.
 		f.kind, f.lasting = download.ErrProtocol, true
 		f.detail = fmt.Sprintf("%s does not answer in %s: are scheme and port of the server URL right?",
 			c.base.Host, strings.ToUpper(c.base.Scheme))

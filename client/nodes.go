@@ -13,7 +13,7 @@ import (
 func (c *Client) Archive(ctx context.Context, id download.ID) (download.ArchiveInfo, error) {
 	var a download.ArchiveInfo
 	err := c.call(ctx, request{
-		op: "look up archive " + string(id), method: http.MethodGet,
+		op: on("archive", "look up archive of", id), method: http.MethodGet,
 		url: c.core + "/nodes/" + url.PathEscape(string(id)) + "?fields=id,name,content,modifiedAt",
 	}, func(body []byte) (f *failure) {
 		a, f = decodeArchive(id, body)
@@ -37,7 +37,7 @@ func (c *Client) Resolve(ctx context.Context, path string) (download.NodeID, err
 	}
 	var id download.NodeID
 	err := c.call(ctx, request{
-		op: "resolve " + c.scrub.clean(path), method: http.MethodGet, url: c.core + "/nodes/" + root + query,
+		op: operate("resolve", "resolve "+c.scrub.clean(path)), method: http.MethodGet, url: c.core + "/nodes/" + root + query,
 	}, func(body []byte) (f *failure) {
 		id, f = decodeNode(body)
 		return f

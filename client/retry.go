@@ -74,7 +74,7 @@ func judge(once bool, f *failure) verdict {
 // repeat runs attempt until it succeeds, must not be run again, the budget is
 // used up or ctx ends, which also ends the wait between two attempts. The last
 // attempt is made when the budget ends.
-func (c *Client) repeat(ctx context.Context, op string, once bool, budget time.Duration, attempt func() *failure) error {
+func (c *Client) repeat(ctx context.Context, op operation, once bool, budget time.Duration, attempt func() *failure) error {
 	pace := newPace(budget)
 	for few := 0; ; {
 		f := attempt()
@@ -89,27 +89,27 @@ func (c *Client) repeat(ctx context.Context, op string, once bool, budget time.D
 		}
 		switch {
 		case ctx.Err() != nil && v == uncertain:
-			return fmt.Errorf("%s: %w: %w", op, download.ErrUncertain, ctx.Err())
+			return fmt.Errorf("%s: %w: %w", op.text, download.ErrUncertain, ctx.Err())
 		case ctx.Err() != nil:
-			return fmt.Errorf("%s: %w", op, ctx.Err())
+			return fmt.Errorf("%s: %w", op.text, ctx.Err())
 		case v == uncertain:
-			return fmt.Errorf("%s: %w: %s", op, download.ErrUncertain, f.detail)
+			return fmt.Errorf("%s: %w: %s", op.text, download.ErrUncertain, f.detail)
 		case v == final:
-			return fmt.Errorf("%s: %w", op, f)
+			return fmt.Errorf("%s: %w", op.text, f)
 		}
 		wait := pace.next(f.retryAfter)
 		if wait == backoff.Stop {
-			return fmt.Errorf("%s: %w", op, f)
+			return fmt.Errorf("%s: %w", op.text, f)
 		}
 		level := slog.LevelDebug
 		c.warnRetry.Do(func() { level = slog.LevelWarn })
-		c.log.Log(ctx, level, "trying again", "op", op, "wait", wait, "err", f)
+		c.log.LogAttrs(ctx, level, "trying again", op.attrs(slog.Duration("wait", wait), slog.Any("err", f))...)
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return fmt.Errorf("%s: %w (%s)", op, ctx.Err(), f)
+			return fmt.Errorf("%s: %w (%s)", op.text, ctx.Err(), f)
 		}
 	}
 }

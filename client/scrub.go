@@ -22,7 +22,9 @@ var secretShapes = regexp.MustCompile(`(?i)TICKET_[A-Za-z0-9._~+/=-]+` +
 	`|//[^/@\s"'<>]+@`)
 
 // scrubber takes the credentials out of text and makes it fit to be shown.
-type scrubber struct{ replacer *strings.Replacer }
+type scrubber struct {
+	replace func(string) string // a function cannot be printed by accident
+}
 
 // newScrubber returns a scrubber that knows this account's password, as it is
 // and in the forms in which it travels.
@@ -39,7 +41,7 @@ func newScrubber(username string, password Secret) scrubber {
 			pairs = append(pairs, form, redacted)
 		}
 	}
-	return scrubber{strings.NewReplacer(pairs...)}
+	return scrubber{strings.NewReplacer(pairs...).Replace}
 }
 
 // clean returns text on one line, without control characters and secrets, cut
@@ -62,7 +64,7 @@ func (s scrubber) clean(text string) string {
 		return r
 	}, text)
 	text = strings.Join(strings.Fields(text), " ")
-	text = secretShapes.ReplaceAllString(s.replacer.Replace(text), redacted)
+	text = secretShapes.ReplaceAllString(s.replace(text), redacted)
 	if len(text) > maxTextLen {
 		n := maxTextLen
 		for !utf8.RuneStart(text[n]) {

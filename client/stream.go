@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
@@ -17,6 +18,9 @@ import (
 // hand, to know that the server really sends.
 const firstRead = 32 << 10
 
+// skipRead is the size of the reads that skip what was not asked for.
+const skipRead = 256 << 10
+
 // errIdle ends an attempt on whose connection nothing moves.
 var errIdle = errors.New("no byte came for the idle timeout")
 
@@ -28,9 +32,9 @@ var errIdle = errors.New("no byte came for the idle timeout")
 // with nothing, as it does over some content stores, the content is read from
 // its beginning instead.
 func (c *Client) Stream(ctx context.Context, a download.ArchiveInfo, off, end int64) (io.ReadCloser, error) {
-	op := fmt.Sprintf("read archive %s at %d", a.ID, off)
+	op := operation{name: "read", text: fmt.Sprintf("read archive of %s at %d", a.ID, off), id: a.ID, off: off}
 	if off < 0 || off >= end || end > a.Size {
-		return nil, invalid("%s: bytes %d to %d of %d", op, off, end, a.Size)
+		return nil, invalid("%s: bytes %d to %d of %d", op.text, off, end, a.Size)
 	}
 	var (
 		s     *stream
@@ -51,7 +55,7 @@ func (c *Client) Stream(ctx context.Context, a download.ArchiveInfo, off, end in
 			return f
 		}
 		empty = 0
-		c.log.Warn("the server gives nothing for a range, reading from the beginning", "op", "read", "download", a.ID, "off", off)
+		c.log.LogAttrs(ctx, slog.LevelWarn, "the server gives nothing for a range, reading from the beginning", op.attrs()...)
 		s, f = c.open(ctx, op, a, off, end, true)
 		return f
 	})
@@ -77,7 +81,7 @@ const (
 const triesOfEmpty = 2
 
 // open makes one attempt at a stream and has its first byte at hand.
-func (c *Client) open(ctx context.Context, op string, a download.ArchiveInfo, off, end int64, plain bool) (*stream, *failure) {
+func (c *Client) open(ctx context.Context, op operation, a download.ArchiveInfo, off, end int64, plain bool) (*stream, *failure) {
 	own, cancel := context.WithCancelCause(ctx)
 	resp, f := c.send(own, c.content, op, func() (*http.Request, error) {
 		req, err := http.NewRequestWithContext(own, http.MethodGet, c.core+"/nodes/"+url.PathEscape(string(a.ID))+"/content", nil)
@@ -97,6 +101,7 @@ func (c *Client) open(ctx context.Context, op string, a download.ArchiveInfo, of
 	s.watchdog.Stop()
 	var skip int64
 	if skip, f = c.believe(resp, a, off, end); f == nil {
+		s.body = resp.Body
 		f = s.begin(skip)
 	}
 	if f != nil {
@@ -122,16 +127,26 @@ func (c *Client) believe(resp *http.Response, a download.ArchiveInfo, off, end i
 		case r.first != off || r.last >= end:
 			return 0, protocolFailure("the server sends bytes %d to %d, asked for were %d to %d", r.first, r.last, off, end-1)
 		}
+		if r.len() < end-off {
+			// Less than asked for is allowed; more than announced is not passed on.
+			resp.Body = struct {
+				io.Reader
+				io.Closer
+			}{io.LimitReader(resp.Body, r.len()), resp.Body}
+		}
 		return 0, nil
 	case http.StatusOK:
 		if isHTML(resp.Header.Get("Content-Type")) {
 			return 0, protocolFailure("a web page came in place of the archive")
 		}
 		total := resp.ContentLength
-		if r, err := parseContentRange(resp.Header.Get("Content-Range")); err == nil && total < 0 {
+		r, err := parseContentRange(resp.Header.Get("Content-Range"))
+		if err == nil && (total < 0 || r.total >= 0 && r.total != a.Size) {
 			total = r.total
 		}
 		switch {
+		case err == nil && r.first != 0:
+			return 0, protocolFailure("the server sends all bytes and says they start at %d", r.first)
 		case total < 0:
 			return 0, protocolFailure("the server does not say how large the archive is")
 		case total != a.Size:
@@ -166,7 +181,7 @@ type stream struct {
 	cancel   context.CancelCauseFunc
 	watchdog *time.Timer // runs only while a read of the body does
 	body     io.ReadCloser
-	op       string
+	op       operation
 	head     []byte // read ahead by begin
 	left     int64  // bytes still to be passed on, head's included
 	err      error  // sticky
@@ -174,14 +189,18 @@ type stream struct {
 
 // begin skips to the first wanted byte and waits for it.
 func (s *stream) begin(skip int64) *failure {
-	buf := make([]byte, min(firstRead, max(s.left, skip)))
+	size := int64(firstRead)
+	if skip > 0 {
+		size = skipRead
+	}
+	buf := make([]byte, min(size, max(s.left, skip)))
 	for skip > 0 {
 		n, err := s.fill(buf[:min(int64(len(buf)), skip)])
 		if skip -= int64(n); err != nil && skip > 0 {
 			return s.early(err)
 		}
 	}
-	buf = buf[:min(int64(len(buf)), s.left)]
+	buf = buf[:min(int64(len(buf)), s.left, firstRead)]
 	for len(s.head) == 0 {
 		n, err := s.fill(buf)
 		s.head = buf[:n]
@@ -201,7 +220,7 @@ func (s *stream) early(err error) *failure {
 		return &failure{kind: download.ErrUnavailable, detail: "the server gave no byte of the range",
 			code: http.StatusPartialContent, empty: surelyEmpty}
 	}
-	f := s.c.transportFailure(s.cause(err), true)
+	f := s.c.transportFailure(s.cause(err), true, false)
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		f.empty = maybeEmpty
 	}
@@ -212,13 +231,15 @@ func (s *stream) early(err error) *failure {
 func (s *stream) Read(p []byte) (int, error) {
 	switch {
 	case s.ctx.Err() != nil:
-		return 0, fmt.Errorf("%s: %w", s.op, s.ctx.Err())
+		return 0, fmt.Errorf("%s: %w", s.op.text, s.ctx.Err())
 	case len(p) == 0:
 		return 0, nil
 	case len(s.head) > 0:
 		n := copy(p, s.head)
 		s.head = s.head[n:]
-		s.left -= int64(n)
+		if s.left -= int64(n); len(s.head) == 0 {
+			s.head = nil // let go of the buffer
+		}
 		return n, nil
 	case s.left == 0:
 		return 0, io.EOF
@@ -245,16 +266,16 @@ func (s *stream) fill(p []byte) (int, error) {
 // broken is what a reader gets when the bytes end early.
 func (s *stream) broken(err error) error {
 	if s.ctx.Err() != nil {
-		return fmt.Errorf("%s: %w", s.op, s.ctx.Err())
+		return fmt.Errorf("%s: %w", s.op.text, s.ctx.Err())
 	}
 	err = s.cause(err)
 	if errors.Is(err, os.ErrClosed) {
-		return fmt.Errorf("%s: %w", s.op, err)
+		return fmt.Errorf("%s: %w", s.op.text, err)
 	}
 	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("%s: %d bytes short: %w", s.op, s.left, io.ErrUnexpectedEOF)
+		return fmt.Errorf("%s: %d bytes short: %w", s.op.text, s.left, io.ErrUnexpectedEOF)
 	}
-	return fmt.Errorf("%s: %d bytes short (%s): %w", s.op, s.left, s.c.scrub.clean(err.Error()), io.ErrUnexpectedEOF)
+	return fmt.Errorf("%s: %d bytes short (%s): %w", s.op.text, s.left, s.c.scrub.clean(err.Error()), io.ErrUnexpectedEOF)
 }
 
 // cause prefers our own reason for ending the request to the transport's words.
@@ -271,7 +292,7 @@ func (s *stream) Close() error {
 	err := s.body.Close()
 	s.cancel(os.ErrClosed)
 	if err != nil {
-		return fmt.Errorf("%s: close: %s", s.op, s.c.scrub.clean(err.Error()))
+		return fmt.Errorf("%s: close: %s", s.op.text, s.c.scrub.clean(err.Error()))
 	}
 	return nil
 }

@@ -1,7 +1,9 @@
 package client
 
 import (
+	"context"
 	"crypto/tls"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -32,6 +34,7 @@ func newTransport(cfg Config, tlsCfg *tls.Config) *http.Transport {
 	}
 	return &http.Transport{
 		Proxy:                  proxyFromEnvironment,
+		OnProxyConnectResponse: proxyAnswer,
 		DialContext:            dialer.DialContext,
 		TLSClientConfig:        tlsCfg.Clone(),
 		TLSHandshakeTimeout:    cfg.TLSTimeout,
@@ -72,4 +75,13 @@ func proxyFromEnvironment(r *http.Request) (*url.URL, error) {
 		return nil, &failure{kind: download.ErrInvalid, detail: "HTTPS_PROXY or HTTP_PROXY in the environment is not a URL", unsent: true, lasting: true}
 	}
 	return u, nil
+}
+
+// proxyAnswer looks at what a proxy says to CONNECT.
+func proxyAnswer(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode != http.StatusProxyAuthRequired {
+		return nil // the transport makes an error of other refusals
+	}
+	return &failure{kind: kindOf(resp.StatusCode), code: resp.StatusCode, unsent: true, lasting: true,
+		detail: fmt.Sprintf("the proxy %s wants a login: give it in HTTPS_PROXY", proxy.Host)}
 }

@@ -1,0 +1,161 @@
+package client
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"downloadfs/download"
+)
+
+func TestDecodeDownload(t *testing.T) {
+	p, f := decodeDownload([]byte(`{"entry":{"id":"` + testID + `","status":"IN_PROGRESS","bytesAdded":10,"totalBytes":20,"filesAdded":1,"totalFiles":2,"new":{"x":[]}}}`))
+	require.Nil(t, f)
+	require.Equal(t, download.Progress{ID: testID, Status: download.StatusInProgress, BytesAdded: 10, TotalBytes: 20, FilesAdded: 1, TotalFiles: 2}, p)
+
+	p, f = decodeDownload([]byte(`{"entry":{"id":"a","status":"A_WORD_OF_TOMORROW"}}`))
+	require.Nil(t, f)
+	require.Equal(t, download.Status("A_WORD_OF_TOMORROW"), p.Status)
+	require.False(t, p.Status.Ended())
+}
+
+func TestDecodeDownloadRefuses(t *testing.T) {
+	good := map[string]any{"id": testID, "status": "DONE", "bytesAdded": 1, "totalBytes": 1, "filesAdded": 1, "totalFiles": 1}
+	for key, values := range map[string][]any{
+		"id":         {"", nil, 5, "../../etc", "a/b", "new", ".", "..", "-rf", "a\nb", "a\x00", strings.Repeat("x", 1<<20), "ü"},
+		"status":     {"", nil, 5, "done", "DONE\n", "DONE DONE", strings.Repeat("X", 41), "EXPIRED", "DONE\x1b[2J"},
+		"bytesAdded": {-1, 1.5, "1", 1e300, true},
+		"totalBytes": {-1, json.Number("9223372036854775808")},
+		"filesAdded": {-1}, "totalFiles": {-9223372036854775808.0, []int{}},
+	} {
+		for _, value := range values {
+			if value == nil {
+				continue
+			}
+			entry := map[string]any{}
+			for k, v := range good {
+				entry[k] = v
+			}
+			entry[key] = value
+			body, err := json.Marshal(map[string]any{"entry": entry})
+			require.NoError(t, err)
+			_, f := decodeDownload(body)
+			require.NotNil(t, f, "%s %v", key, value)
+			require.ErrorIs(t, f, download.ErrProtocol)
+			require.Less(t, len(f.Error()), 400)
+		}
+	}
+	for _, body := range []string{"", "null", "[]", "{}", `{"entry":null}`, `{"entry":[]}`, `{"entry":{}}`, `{"list":{}}`, "<html>", `{"entry":{"id":"a"`, "\x00\xff"} {
+		_, f := decodeDownload([]byte(body))
+		require.ErrorIs(t, f, download.ErrProtocol, body)
+	}
+}
+
+func TestDecodeArchive(t *testing.T) {
+	a, f := decodeArchive("d1", []byte(`{"entry":{"id":"d1","name":"report.pdf.zip","modifiedAt":"2026-08-01T10:11:12.345+0000","content":{"sizeInBytes":22,"mimeType":"application/octet-stream"}}}`))
+	require.Nil(t, f)
+	require.Equal(t, "report.pdf.zip", a.Name)
+	require.Equal(t, int64(22), a.Size)
+	require.True(t, a.ModifiedAt.Equal(time.Date(2026, 8, 1, 10, 11, 12, 345e6, time.UTC)))
+
+	for body, want := range map[string]error{
+		`{"entry":{"id":"d2","name":"x","content":{"sizeInBytes":22}}}`: download.ErrProtocol,
+		`{"entry":{"id":"d1","name":"x","content":{"sizeInBytes":-1}}}`: download.ErrProtocol,
+		`{"entry":{"id":"d1","name":"x","content":{}}}`:                 download.ErrNotReady,
+		`{"entry":{"id":"d1","name":"x"}}`:                              download.ErrNotReady,
+		`{}`:                                                            download.ErrProtocol,
+	} {
+		_, f := decodeArchive("d1", []byte(body))
+		require.ErrorIs(t, f, want, body)
+	}
+}
+
+func TestParseTime(t *testing.T) {
+	want := time.Date(2026, 8, 1, 10, 0, 0, 0, time.UTC)
+	for _, s := range []string{"2026-08-01T10:00:00.000+0000", "2026-08-01T12:00:00.000+0200", "2026-08-01T10:00:00Z", "2026-08-01T12:00:00+02:00", "2026-08-01T10:00:00+0000"} {
+		require.True(t, parseTime(s).Equal(want), s)
+	}
+	for _, s := range []string{"", "yesterday", "2026-08-01"} {
+		require.True(t, parseTime(s).IsZero(), s)
+	}
+}
+
+func TestArchiveName(t *testing.T) {
+	for name, want := range map[string]string{
+		"archive.zip":                     "archive.zip",
+		"report.pdf.zip":                  "report.pdf.zip",
+		"Übersicht 报告 👩‍🔬.zip":            "Übersicht 报告 👩‍🔬.zip",
+		"../../etc/passwd":                "passwd",
+		`C:\Users\x\report.zip`:           "report.zip",
+		"a/b/":                            "b",
+		"":                                "archive.zip",
+		".":                               "archive.zip",
+		"..":                              "archive.zip",
+		"/":                               "archive.zip",
+		"x/..":                            "archive.zip",
+		"a\nb.zip":                        "archive.zip",
+		"a\x00b":                          "archive.zip",
+		"\x1b[2J.zip":                     "archive.zip",
+		"gnp\u202efdp.zip":                "archive.zip",
+		"\xff\xfe.zip":                    "archive.zip",
+		strings.Repeat("x", 251) + ".zip": strings.Repeat("x", 251) + ".zip",
+		strings.Repeat("x", 252) + ".zip": "archive.zip",
+		strings.Repeat("x", 1<<20):        "archive.zip",
+	} {
+		require.Equal(t, want, archiveName(name), "%.40q", name)
+	}
+}
+
+func TestDecodeTicket(t *testing.T) {
+	ticket, f := decodeTicket([]byte(`{"entry":{"id":"TICKET_5f2c","userId":"admin"}}`))
+	require.Nil(t, f)
+	require.Equal(t, "TICKET_5f2c", ticket)
+	for _, id := range []string{"", "5f2c", "TICKET_", "TICKET_a b", "TICKET_a\r\nX: y", "TICKET_" + strings.Repeat("x", 257)} {
+		body, _ := json.Marshal(map[string]any{"entry": map[string]string{"id": id}})
+		_, f := decodeTicket(body)
+		require.ErrorIs(t, f, download.ErrProtocol, "%.40q", id)
+	}
+}
+
+// FuzzDecode gives every decoder the same bytes: none may panic, and what one
+// accepts must be safe to use.
+func FuzzDecode(f *testing.F) {
+	for _, s := range []string{
+		`{"entry":{"id":"a","status":"DONE","bytesAdded":1,"totalBytes":1,"filesAdded":1,"totalFiles":1}}`,
+		`{"entry":{"id":"a","name":"../x","modifiedAt":"2026-08-01T10:00:00.000+0000","content":{"sizeInBytes":5}}}`,
+		`{"entry":{"id":"TICKET_1"}}`,
+		`{"error":{"errorKey":"x","statusCode":404,"briefSummary":"07010203 The entity with id: x was not found"}}`,
+		`{"entry":{"id":"../../etc","status":"new"}}`, `<html>`, `{"entry":{"ID":"b","id":"a","Status":"DONE"}}`,
+	} {
+		f.Add([]byte(s))
+	}
+	clean := newScrubber("admin", "pa55word!").clean
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if p, f := decodeDownload(body); f == nil {
+			_, err := download.ParseID(string(p.ID))
+			require.NoError(t, err)
+			require.Regexp(t, `^[A-Z_]{1,40}$`, string(p.Status))
+			require.GreaterOrEqual(t, min(p.BytesAdded, p.TotalBytes, p.FilesAdded, p.TotalFiles), int64(0))
+		}
+		if id, f := decodeNode(body); f == nil {
+			_, err := download.ParseID(string(id))
+			require.NoError(t, err)
+		}
+		if a, f := decodeArchive("a", body); f == nil {
+			require.GreaterOrEqual(t, a.Size, int64(0))
+			require.NotContains(t, a.Name, "/")
+			require.NotContains(t, []string{"", ".", ".."}, a.Name)
+			require.LessOrEqual(t, len(a.Name), 255)
+		}
+		if ticket, f := decodeTicket(body); f == nil {
+			require.NotContains(t, ticket, "\n")
+		}
+		text, _ := summary(body)
+		text = clean(text)
+		require.LessOrEqual(t, len(text), maxTextLen+len("…"))
+		require.NotContains(t, text, "\n")
+	})
+}
