@@ -1,0 +1,152 @@
+package integration
+
+import (
+	"crypto/md5"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"downloadfs/integration/harness"
+)
+
+// interruptLimit is how soon a signal that counts must end a waiting call.
+const interruptLimit = time.Second
+
+// endsWithin waits for p and fails unless it ended within interruptLimit.
+func endsWithin(t *testing.T, p *harness.Process) harness.Result {
+	t.Helper()
+	select {
+	case <-p.Done():
+	case <-time.After(interruptLimit):
+		require.FailNow(t, "still running", "%v after the signal", interruptLimit)
+	}
+	return p.Wait()
+}
+
+// TestSignalEndsWaitingReader: Ctrl-C, a kill and the like end a reader that
+// waits for an archive.
+func TestSignalEndsWaitingReader(t *testing.T) {
+	t.Parallel()
+	m := harness.StartMount(t, neverDone(t), harness.MountOptions{})
+	id := submit(t, m, "Sites/press/documentLibrary/photos")
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGKILL, syscall.SIGUSR1} {
+		for _, script := range []string{
+			"cat " + id + "/archive.zip",                                         // waits in OPEN
+			"stat -L -c %s " + id + "/status && unzip -l " + id + "/archive.zip", // waits in GETATTR
+		} {
+			t.Run(fmt.Sprintf("%d %.5s", sig, script), func(t *testing.T) {
+				t.Parallel()
+				p := m.Cmd("exec sh -c '" + script + "'").Start(t)
+				p.Blocked(t)
+				p.Signal(t, sig)
+				assert.Equal(t, sig, endsWithin(t, p).Signal)
+			})
+		}
+	}
+}
+
+// TestHandledSignalInterruptsOpen: a program that handles a signal gets EINTR
+// from its call, as it would from a slow terminal or a pipe.
+func TestHandledSignalInterruptsOpen(t *testing.T) {
+	t.Parallel()
+	m := harness.StartMount(t, neverDone(t), harness.MountOptions{})
+	id := submit(t, m, "Sites/press/documentLibrary/photos")
+	// ctypes, since Python's own open would try again after EINTR.
+	p := m.Cmd(`exec python3 -c '
+import ctypes, errno, signal, sys
+signal.signal(signal.SIGUSR1, lambda *_: None)
+signal.siginterrupt(signal.SIGUSR1, True)
+libc = ctypes.CDLL(None, use_errno=True)
+fd = libc.open(sys.argv[1].encode(), 0)
+print(fd, errno.errorcode[ctypes.get_errno()])
+' ` + id + "/archive.zip").Start(t)
+	p.Blocked(t)
+	p.Signal(t, syscall.SIGUSR1)
+	assert.Equal(t, "-1 EINTR", endsWithin(t, p).Out(t))
+}
+
+// TestHarmlessSignalsDoNotInterrupt: a resized terminal, an ended child, a
+// profiler's and a runtime's own signals do not make a reader fail, though it
+// handles them; and after them it can still be killed.
+func TestHarmlessSignalsDoNotInterrupt(t *testing.T) {
+	t.Parallel()
+	server := slow(t)
+	m := harness.StartMount(t, server, harness.MountOptions{})
+	id := submit(t, m, "Sites/press/documentLibrary/photos")
+	reader := `exec python3 -c '
+import hashlib, os, signal, sys
+for s in (signal.SIGURG, signal.SIGWINCH, signal.SIGCHLD, signal.SIGPROF):
+    signal.signal(s, lambda *_: None)
+    signal.siginterrupt(s, True)
+fd = os.open(sys.argv[1], os.O_RDONLY)
+print(hashlib.md5(os.read(fd, 1 << 24)).hexdigest())
+' `
+	p := m.Cmd(reader + id + "/archive.zip").Start(t)
+	p.Blocked(t)
+	doomed := m.Cmd(reader + id + "/archive.zip").Start(t)
+	doomed.Blocked(t)
+	for range 5 {
+		for _, sig := range []syscall.Signal{syscall.SIGURG, syscall.SIGWINCH, syscall.SIGCHLD, syscall.SIGPROF} {
+			p.Signal(t, sig)
+			doomed.Signal(t, sig)
+		}
+		time.Sleep(20 * time.Millisecond) // one interrupt is sent each time
+	}
+	require.True(t, doomed.Running(), "ended by a harmless signal")
+	doomed.Signal(t, syscall.SIGKILL)
+	assert.Equal(t, syscall.SIGKILL, endsWithin(t, doomed).Signal)
+	assert.Equal(t, archiveMD5(t, server, id), p.Wait().Out(t))
+}
+
+// envGoReader makes the test binary a Go program that reads a file.
+const envGoReader = "DOWNLOADFS_TEST_GO_READER"
+
+// TestGoReader: Go's runtime sends its own threads SIGURG all the time; a Go
+// program reads a pending archive all the same.
+func TestGoReader(t *testing.T) {
+	t.Parallel()
+	server := slow(t)
+	m := harness.StartMount(t, server, harness.MountOptions{})
+	id := submit(t, m, "Sites/press/documentLibrary/photos")
+	self, err := os.Executable()
+	require.NoError(t, err)
+	p := harness.Cmd{
+		Name: self,
+		Args: []string{"-test.run=^TestGoReaderChild$"},
+		Env:  []string{envGoReader + "=" + m.Downloads + "/" + id + "/archive.zip"},
+	}.Start(t)
+	p.Blocked(t)
+	assert.Contains(t, p.Wait().Out(t), "md5 "+archiveMD5(t, server, id)+"\n")
+}
+
+// TestGoReaderChild is the program that TestGoReader runs.
+func TestGoReaderChild(t *testing.T) {
+	path := os.Getenv(envGoReader)
+	if path == "" {
+		t.Skip("only run by TestGoReader")
+	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGURG)
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-signals:
+			case <-time.After(10 * time.Millisecond):
+				syscall.Kill(syscall.Getpid(), syscall.SIGURG)
+			}
+		}
+	}()
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	fmt.Printf("md5 %x\n", md5.Sum(content))
+}

@@ -1,0 +1,50 @@
+package integration
+
+import (
+	"crypto/md5"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"downloadfs/integration/harness"
+)
+
+// slow starts a server that zips the sample photos in about two seconds, so that
+// a tool finds their archive pending and then done.
+func slow(t testing.TB) *harness.Server {
+	t.Helper()
+	return harness.StartServer(t, harness.Samples(t), "--archive-rate", "800000")
+}
+
+// neverDone starts a server that does not finish zipping the sample photos while
+// a test runs.
+func neverDone(t testing.TB) *harness.Server {
+	t.Helper()
+	return harness.StartServer(t, harness.Samples(t), "--archive-rate", "5000")
+}
+
+// submit makes a download of what lies at the paths of the repository, relative
+// to its root, and returns its id.
+func submit(t testing.TB, m *harness.Mount, paths ...string) string {
+	t.Helper()
+	r := harness.Cmd{
+		User:  m.User,
+		Stdin: strings.NewReader("/" + strings.Join(paths, "\n/") + "\n"),
+		Name:  "bash",
+		Args:  []string{"-c", `exec 3<>"$1/new"; cat >&3; exec bash -c 'read -r id <&3; echo "$id"'`, "bash", m.Downloads},
+	}.Run(t)
+	id := r.Out(t)
+	require.NotEmpty(t, id, "%s", r)
+	return id
+}
+
+// archiveMD5 returns the MD5 sum of a download's archive as the server sends it.
+func archiveMD5(t testing.TB, s *harness.Server, id string) string {
+	t.Helper()
+	code, body := s.Core(t, "GET", "/nodes/"+id+"/content", nil)
+	require.Equal(t, http.StatusOK, code, "%.1000s", body)
+	return fmt.Sprintf("%x", md5.Sum(body))
+}
