@@ -1,0 +1,275 @@
+package cache
+
+import (
+	"container/list"
+	"errors"
+	"log/slog"
+	"math"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"downloadfs/download"
+)
+
+// The states of a block on disk.
+const (
+	blockAbsent  uint32 = iota
+	blockClaimed        // the index of an earlier run claims it; not checked yet
+	blockChecked        // being checked right now
+	blockGood           // written or checked in this run
+)
+
+// archive is one incarnation of an archive in the cache: its identity, which of
+// its blocks are on disk, and the streams that bring the others.
+type archive struct {
+	c    *Cache
+	info download.ArchiveInfo
+	name string // of the data file
+	n    int    // blocks
+
+	// state holds a blockAbsent… value per block; nil when the archive is never
+	// kept on disk. It changes under mu and may be read without.
+	state  []atomic.Uint32
+	good   atomic.Int64 // blocks that are blockGood
+	onDisk atomic.Int64 // bytes of the blocks that are not blockAbsent
+	// file is the data file while it is open: from its first use until the last
+	// reference is given back.
+	file    atomic.Pointer[os.File]
+	openMu  sync.Mutex // one opening of the file at a time
+	dropped atomic.Bool
+
+	// Guarded by c.mu.
+	refs    int       // handles, streams and background work; see Cache.acquire
+	charged int64     // bytes reserved for it
+	used    time.Time // when a handle was opened last
+
+	// mu guards what follows. It may be held while taking the pool's and the
+	// lanes' locks, and no I/O happens under it.
+	mu      sync.Mutex
+	sums    []uint32       // CRC32C of the blocks that are not absent
+	mem     map[int]*entry // blocks in memory
+	waiters map[int][]*waiter
+	streams map[*stream]struct{}
+	cursors []*cursor
+	handles int
+	idle    time.Time    // since when there are no handles
+	pending map[int]bool // blocks whose claim the index has to learn about
+	noRoom  bool         // the last block could not be written to disk
+}
+
+// newArchive returns an archive of which nothing is on disk.
+func newArchive(c *Cache, info download.ArchiveInfo, name string) *archive {
+	a := &archive{
+		c:       c,
+		info:    info,
+		name:    name,
+		n:       blockCount(info.Size),
+		mem:     make(map[int]*entry),
+		waiters: make(map[int][]*waiter),
+		streams: make(map[*stream]struct{}),
+		pending: make(map[int]bool),
+	}
+	if c.disk != nil && a.n <= maxBlocks {
+		a.state = make([]atomic.Uint32, a.n)
+		a.sums = make([]uint32, a.n)
+	}
+	return a
+}
+
+// len returns the length of block b.
+func (a *archive) len(b int) int { return blockLen(a.info.Size, b) }
+
+// is returns the state of block b on disk.
+func (a *archive) is(b int) uint32 {
+	if a.state == nil {
+		return blockAbsent
+	}
+	return a.state[b].Load()
+}
+
+// set changes the state of block b; a.mu is held.
+func (a *archive) set(b int, state uint32) {
+	old := a.state[b].Swap(state)
+	if (old == blockAbsent) != (state == blockAbsent) {
+		n := int64(a.len(b))
+		if state == blockAbsent {
+			n = -n
+		}
+		a.onDisk.Add(n)
+	}
+	if (old == blockGood) != (state == blockGood) {
+		if state == blockGood {
+			a.good.Add(1)
+		} else {
+			a.good.Add(-1)
+		}
+	}
+}
+
+// missing reports whether block b is neither on disk nor in memory; a.mu is held.
+func (a *archive) missing(b int) bool {
+	return a.is(b) == blockAbsent && a.mem[b] == nil
+}
+
+// complete reports whether every block is on disk.
+func (a *archive) complete() bool { return a.onDisk.Load() == a.info.Size }
+
+// toDisk reports whether new blocks may go to disk at all.
+func (a *archive) toDisk() bool { return a.state != nil && !a.dropped.Load() }
+
+// same reports whether info names the same bytes as a. Modification times are
+// compared to the second, which is what may be left of one that was stored
+// elsewhere; a zero one is unknown.
+func (a *archive) same(info download.ArchiveInfo) bool {
+	if a.info.Size != info.Size {
+		return false
+	}
+	if a.info.ModifiedAt.IsZero() || info.ModifiedAt.IsZero() {
+		return true
+	}
+	return a.info.ModifiedAt.Sub(info.ModifiedAt).Abs() < time.Second
+}
+
+// open returns the data file, opening it, or making it if create is set, the
+// first time. The caller holds a reference.
+func (a *archive) open(create bool) (*os.File, error) {
+	if f := a.file.Load(); f != nil {
+		return f, nil
+	}
+	a.openMu.Lock()
+	defer a.openMu.Unlock()
+	if f := a.file.Load(); f != nil {
+		return f, nil
+	}
+	f, err := a.c.disk.open(a.name)
+	if create && errors.Is(err, os.ErrNotExist) && !a.dropped.Load() {
+		f, err = a.c.disk.create(a.name, a.info.Size)
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.file.Store(f)
+	return f, nil
+}
+
+// log returns the logger with the archive's id.
+func (a *archive) log() *slog.Logger { return a.c.log.With("download", a.info.ID) }
+
+// entry is a block in memory: being filled by a stream, or kept because it is
+// not on disk.
+type entry struct {
+	a    *archive
+	b    int
+	buf  []byte
+	full int // length of the block
+	// filled is how much of buf is valid; bytes before it do not change any more.
+	filled atomic.Int64
+	// need is the smallest number of bytes a waiter waits for.
+	need atomic.Int64
+
+	// Guarded by a.mu.
+	refs   int  // readers copying from buf
+	kept   bool // filled, and the only copy
+	passed bool // a reader has read to its end
+	gone   bool // no longer in a.mem; the last reader frees buf
+
+	// Guarded by the pool's lock.
+	el *list.Element
+	in *list.List
+}
+
+// waiter is a reader that waits for bytes of a block, or for news of it.
+type waiter struct {
+	need int64 // bytes from the start of the block
+	ch   chan struct{}
+	err  error // guarded by a.mu: why the bytes do not come
+}
+
+// wake makes the waiter look again; a.mu is held.
+func (w *waiter) wake() {
+	select {
+	case w.ch <- struct{}{}:
+	default:
+	}
+}
+
+// wake wakes the waiters of block b that need no more than filled bytes, and
+// returns the smallest need of the others; a.mu is held.
+func (a *archive) wake(b int, filled int64) int64 {
+	least := int64(math.MaxInt64)
+	for _, w := range a.waiters[b] {
+		if w.need <= filled {
+			w.wake()
+		} else {
+			least = min(least, w.need)
+		}
+	}
+	return least
+}
+
+// wakeAll makes all waiters of block b look again; a.mu is held.
+func (a *archive) wakeAll(b int) { a.wake(b, math.MaxInt64) }
+
+// advance adds n valid bytes and wakes the waiters that have what they need.
+func (e *entry) advance(n int) {
+	filled := e.filled.Add(int64(n))
+	if filled < e.need.Load() {
+		return
+	}
+	e.a.mu.Lock()
+	e.need.Store(e.a.wake(e.b, filled))
+	e.a.mu.Unlock()
+}
+
+// ref keeps e's buffer until unref; a.mu is held.
+func (a *archive) ref(e *entry) { e.refs++ }
+
+// unref ends ref. passed says that a reader has read e to its end.
+func (a *archive) unref(e *entry, passed bool) {
+	a.mu.Lock()
+	e.refs--
+	e.passed = e.passed || passed
+	var buf []byte
+	switch {
+	case e.refs > 0:
+	case e.gone:
+		buf = e.buf
+	case e.kept:
+		a.c.pool.keep(e, e.passed)
+	}
+	a.mu.Unlock()
+	if buf != nil {
+		a.c.pool.put(buf)
+	} else {
+		a.c.pool.serve()
+	}
+}
+
+// discard takes e out of memory and returns its buffer if no reader holds it;
+// a.mu is held.
+func (a *archive) discard(e *entry) []byte {
+	delete(a.mem, e.b)
+	e.gone = true
+	a.c.pool.unkeep(e)
+	if e.refs > 0 {
+		return nil
+	}
+	return e.buf
+}
+
+// forget gives up a kept block and returns its buffer, or nil if somebody needs
+// the block. The pool has taken e off its lists.
+func (a *archive) forget(e *entry) []byte {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if e.gone {
+		return nil
+	}
+	if e.refs > 0 || len(a.waiters[e.b]) > 0 {
+		a.c.pool.keep(e, e.passed)
+		return nil
+	}
+	return a.discard(e)
+}

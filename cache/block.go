@@ -1,0 +1,30 @@
+package cache
+
+import "hash/crc32"
+
+// BlockSize is the unit in which archives are fetched, checked and kept.
+const BlockSize = 1 << 20
+
+// maxBlocks bounds the bookkeeping that an archive's size, a number that comes
+// from a server, can cause: archives above 1 TiB are never kept.
+const maxBlocks = 1 << 20
+
+// castagnoli is the table of CRC32C, for which processors have an instruction.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// blockCount returns how many blocks an archive of size bytes has.
+func blockCount(size int64) int {
+	return int((size + BlockSize - 1) / BlockSize)
+}
+
+// blockOf returns the block that holds the byte at off.
+func blockOf(off int64) int { return int(off / BlockSize) }
+
+// blockOffset returns the offset of a block's first byte.
+func blockOffset(b int) int64 { return int64(b) * BlockSize }
+
+// blockLen returns the length of block b in an archive of size bytes; only the
+// last block is shorter than BlockSize.
+func blockLen(size int64, b int) int {
+	return int(min(BlockSize, size-blockOffset(b)))
+}

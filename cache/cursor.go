@@ -1,0 +1,83 @@
+package cache
+
+import (
+	"slices"
+	"time"
+)
+
+const (
+	// sequentialRun is how much a reader reads in order before it counts as
+	// sequential and is read ahead of. It is less than a block, so that the next
+	// block is asked for before the reader stands still at its start, and more
+	// than a kernel reads ahead of a program that only looks at a file's head.
+	sequentialRun = BlockSize / 2
+	// cursorBehind and cursorAhead are how far a read may be from a cursor and
+	// still belong to it: a kernel's read-ahead arrives in pieces and out of order.
+	cursorBehind = 4 << 20
+	cursorAhead  = 1 << 20
+	// maxCursors is how many places per archive are followed.
+	maxCursors = 32
+	// cursorLife is how long a place is remembered after it was read last.
+	cursorLife = 30 * time.Second
+)
+
+// cursor is a place in an archive at which somebody reads. Readers at the same
+// place share one.
+type cursor struct {
+	pos  int64 // end of the furthest byte asked for
+	run  int64 // bytes read in order up to pos
+	last time.Time
+}
+
+// block returns the first block that the reader has not reached the end of.
+func (c *cursor) block() int { return blockOf(c.pos) }
+
+// sequential reports whether reading ahead of c is likely to be of use.
+func (c *cursor) sequential() bool { return c.run >= sequentialRun }
+
+// touch follows a read of [off, off+n) and starts what is to be read ahead of it.
+func (a *archive) touch(off, n int64) {
+	if a.good.Load() == int64(a.n) {
+		return // nothing left to fetch
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	cur := a.cursor(off, n)
+	end := off + n
+	before, wasSequential := cur.block(), cur.sequential()
+	if end > cur.pos {
+		cur.run += min(end-cur.pos, n)
+		cur.pos = end
+	}
+	if cur.sequential() && (cur.block() != before || !wasSequential) {
+		a.ahead(cur)
+		a.poke()
+	}
+}
+
+// cursor returns the cursor that a read of [off, off+n) belongs to; a.mu is held.
+func (a *archive) cursor(off, n int64) *cursor {
+	now := time.Now()
+	for i, cur := range a.cursors {
+		if off <= cur.pos+cursorAhead && off+n >= cur.pos-cursorBehind {
+			cur.last = now
+			// The latest in front: it is the one most reads belong to.
+			copy(a.cursors[1:], a.cursors[:i])
+			a.cursors[0] = cur
+			return cur
+		}
+	}
+	cur := &cursor{pos: off, last: now}
+	if len(a.cursors) >= maxCursors {
+		a.cursors = a.cursors[:maxCursors-1]
+	}
+	a.cursors = slices.Insert(a.cursors, 0, cur)
+	return cur
+}
+
+// expireCursors forgets the places nobody has read at for a while; a.mu is held.
+func (a *archive) expireCursors(now time.Time) {
+	a.cursors = slices.DeleteFunc(a.cursors, func(cur *cursor) bool {
+		return now.Sub(cur.last) > cursorLife
+	})
+}

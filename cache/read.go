@@ -1,0 +1,236 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"downloadfs/download"
+)
+
+// readAt fills p from off; both lie inside the archive.
+func (a *archive) readAt(ctx context.Context, p []byte, off int64) (int, error) {
+	a.touch(off, int64(len(p)))
+	n := 0
+	for n < len(p) {
+		b := blockOf(off)
+		from := int(off - blockOffset(b))
+		part := p[n:min(len(p), n+a.len(b)-from)]
+		if err := a.readBlock(ctx, part, b, from); err != nil {
+			return n, err
+		}
+		n += len(part)
+		off += int64(len(part))
+	}
+	return n, nil
+}
+
+// readBlock fills p with the bytes of block b that start at from.
+func (a *archive) readBlock(ctx context.Context, p []byte, b, from int) error {
+	for {
+		if a.is(b) == blockGood {
+			if a.readFile(p, b, from) {
+				return nil
+			}
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if a.c.ctx.Err() != nil {
+			return download.ErrClosed
+		}
+		if a.claimCheck(b) {
+			a.check(b)
+			continue
+		}
+		w, e := a.await(b, int64(from+len(p)))
+		if e != nil {
+			copy(p, e.buf[from:])
+			a.unref(e, from+len(p) == e.full)
+			return nil
+		}
+		if w == nil {
+			continue
+		}
+		a.c.waiting.Add(1)
+		select {
+		case <-w.ch:
+		case <-ctx.Done():
+		case <-a.c.ctx.Done():
+		}
+		a.c.waiting.Add(-1)
+		if err := a.endWait(b, w); err != nil {
+			return err
+		}
+	}
+}
+
+// await looks for the first need bytes of block b in memory. It returns their
+// entry, referenced, when they are there; else a waiter that will be woken when
+// they are or when anything else happened to the block, with a stream on the
+// way; or neither when the block is on disk.
+func (a *archive) await(b int, need int64) (*waiter, *entry) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	e := a.mem[b]
+	if e != nil && e.filled.Load() >= need {
+		a.ref(e)
+		return nil, e
+	}
+	state := a.is(b)
+	if state == blockGood || state == blockClaimed {
+		return nil, nil
+	}
+	w := &waiter{need: need, ch: make(chan struct{}, 1)}
+	a.waiters[b] = append(a.waiters[b], w)
+	switch {
+	case state == blockChecked:
+	case e == nil:
+		a.want(b)
+	default:
+		if need < e.need.Load() {
+			e.need.Store(need)
+		}
+		// The stream may have passed need before it could see it.
+		if e.filled.Load() >= need {
+			w.wake()
+		}
+		a.poke()
+	}
+	return w, nil
+}
+
+// endWait takes the waiter off and returns the error it was given.
+func (a *archive) endWait(b int, w *waiter) error {
+	a.mu.Lock()
+	if i := slices.Index(a.waiters[b], w); i >= 0 {
+		a.waiters[b] = slices.Delete(a.waiters[b], i, i+1)
+	}
+	if len(a.waiters[b]) == 0 {
+		delete(a.waiters, b)
+	}
+	err := w.err
+	a.mu.Unlock()
+	a.c.pool.serve() // the block may be takeable now
+	return err
+}
+
+// readFile fills p from the data file and reports whether it could. If not, the
+// block no longer counts as good.
+func (a *archive) readFile(p []byte, b, from int) bool {
+	f, err := a.open(false)
+	if err == nil {
+		_, err = f.ReadAt(p, blockOffset(b)+int64(from))
+		if err == nil {
+			return true
+		}
+	}
+	a.damaged(b, err)
+	return false
+}
+
+// claimCheck makes the caller the one who checks block b, if it has to be checked
+// and nobody else does so.
+func (a *archive) claimCheck(b int) bool {
+	if a.is(b) != blockClaimed {
+		return false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.is(b) != blockClaimed {
+		return false
+	}
+	a.set(b, blockChecked)
+	return true
+}
+
+// check verifies block b, which claimCheck gave to the caller, and wakes whoever
+// waits for the outcome. It returns why the block is not good.
+func (a *archive) check(b int) error {
+	err := a.verify(b)
+	if err == nil {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.set(b, blockGood)
+		a.wakeAll(b)
+		return nil
+	}
+	// While it is still this goroutine's block: nobody has read it, nobody writes.
+	if f := a.file.Load(); f != nil {
+		if err := punch(f, blockOffset(b), int64(a.len(b))); err != nil {
+			a.log().Debug("damaged block still takes room", "op", "punch", "off", blockOffset(b), "err", err)
+		}
+	}
+	a.damaged(b, err)
+	return err
+}
+
+// errSum: a block on disk is not what was written.
+var errSum = errors.New("checksum mismatch")
+
+// verify reads block b from the disk and compares its sum.
+func (a *archive) verify(b int) error {
+	a.mu.Lock()
+	sum := a.sums[b]
+	a.mu.Unlock()
+	f, err := a.open(false)
+	if err != nil {
+		return err
+	}
+	got, err := sumOf(f, blockOffset(b), int64(a.len(b)))
+	if err != nil {
+		return err
+	}
+	if got != sum {
+		return errSum
+	}
+	return nil
+}
+
+// damaged takes back that block b is on disk, so that it is fetched again.
+func (a *archive) damaged(b int, err error) {
+	a.mu.Lock()
+	if a.is(b) == blockAbsent {
+		a.mu.Unlock()
+		return
+	}
+	a.set(b, blockAbsent)
+	a.pending[b] = true
+	a.wakeAll(b)
+	a.mu.Unlock()
+	a.log().Warn("damaged block in the cache, fetching it again",
+		"op", "read", "off", blockOffset(b), "len", a.len(b), "err", err)
+	a.c.unreserve(a, int64(a.len(b)))
+	a.c.note(a, 1)
+}
+
+// goodRange reports whether blocks first to last are good. It checks blocks of an
+// earlier run on the spot if they are few, else has the archive checked in the
+// background.
+func (a *archive) goodRange(first, last int) bool {
+	const few = 4
+	claimed := 0
+	for b := first; b <= last; b++ {
+		switch a.is(b) {
+		case blockAbsent:
+			return false
+		case blockGood:
+		default:
+			claimed++
+		}
+	}
+	if claimed > few {
+		a.c.checkLater(a)
+		return false
+	}
+	for b := first; claimed > 0 && b <= last; b++ {
+		if a.claimCheck(b) && a.check(b) != nil {
+			return false
+		}
+		if a.is(b) != blockGood {
+			return false
+		}
+	}
+	return true
+}

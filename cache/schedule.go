@@ -1,0 +1,231 @@
+package cache
+
+// What is asked of the source, and when. All of it runs under a.mu.
+
+const (
+	// smallArchive is up to how many blocks an archive is fetched whole with its
+	// first block.
+	smallArchive = 4
+	// tailBytes is how much of an archive's end a zip reader looks at first: the
+	// end record and the longest comment it can have.
+	tailBytes = 66 << 10
+	// nearTail is how far before the known tail a first read may be for the gap to
+	// be asked for at once: it is the central directory.
+	nearTail = 8
+	// nearSeek is how many blocks a stream is read through for a reader ahead of
+	// it, rather than opening another.
+	nearSeek = 2
+	// firstRange and rangeGrowth make the ranges asked for grow with what has been
+	// read in order, so that a reader that stops early wastes little of the link:
+	// what a server has put on the wire cannot be taken back.
+	firstRange  = 8
+	rangeGrowth = 8
+	// diskWindow is how many blocks ahead of a reader are fetched to disk,
+	// memoryWindow ahead of all readers together when they are kept in memory.
+	diskWindow   = 16
+	memoryWindow = poolBlocks / 2
+	// minSegment and maxSegment bound what each of several parallel streams of one
+	// reader fetches at a time.
+	minSegment = 4
+	maxSegment = 32
+)
+
+// tail returns the first block of the archive's tail.
+func (a *archive) tail() int { return blockOf(max(0, a.info.Size-tailBytes)) }
+
+// want sees to it that missing block b comes: a stream that will soon be there is
+// left to bring it, else another is opened.
+func (a *archive) want(b int) {
+	a.c.missed()
+	for s := range a.streams {
+		if s.next <= b && b < s.end {
+			if b-s.next <= nearSeek {
+				s.poke()
+				return
+			}
+			s.end = b
+			break
+		}
+	}
+	var run int64
+	for _, cur := range a.cursors {
+		if b >= blockOf(max(0, cur.pos-cursorBehind)) && b <= cur.block() {
+			run = max(run, cur.run)
+		}
+	}
+	if b == 0 && run < sequentialRun && a.n > smallArchive && a.toDisk() && !a.noRoom {
+		if t := a.tail(); a.missing(t) && !a.claimed(t) {
+			defer a.start(t, a.stop(t), true)
+		}
+	}
+	a.start(b, a.rangeEnd(b, run, 1), false)
+}
+
+// claimed reports whether a stream is going to bring block b.
+func (a *archive) claimed(b int) bool {
+	for s := range a.streams {
+		if s.next <= b && b < s.end {
+			return true
+		}
+	}
+	return false
+}
+
+// stop returns the first block after b that need not be fetched.
+func (a *archive) stop(b int) int {
+	limit := a.n
+	for s := range a.streams {
+		if s.next > b && s.next < s.end {
+			limit = min(limit, s.next)
+		}
+	}
+	for i := b + 1; i < limit; i++ {
+		if !a.missing(i) {
+			return i
+		}
+	}
+	return limit
+}
+
+// rangeEnd returns where a stream that starts at block b for a reader that has
+// read run bytes in order ends.
+func (a *archive) rangeEnd(b int, run int64, lanes int) int {
+	stop := a.stop(b)
+	switch {
+	case b >= a.tail(), b == 0 && a.n <= smallArchive:
+		return stop
+	case run < sequentialRun && stop < a.n && stop >= a.tail() && stop-b <= nearTail:
+		return stop
+	case run < sequentialRun:
+		return b + 1
+	case lanes > 1:
+		return min(stop, b+a.segment(stop-b, run, lanes))
+	}
+	return min(stop, b+max(firstRange, rangeGrowth*int(run/BlockSize)))
+}
+
+// segment returns how many blocks one of several parallel streams fetches when
+// rest blocks are left: few at first and at the end, where the streams have to
+// finish together.
+func (a *archive) segment(rest int, run int64, lanes int) int {
+	if a.inMemory() {
+		return max(1, a.window(run)/lanes)
+	}
+	seg := min(max(minSegment, int(run/BlockSize)/8), maxSegment)
+	return max(1, min(seg, (rest+2*lanes-1)/(2*lanes)))
+}
+
+// inMemory reports whether new blocks stay in memory.
+func (a *archive) inMemory() bool { return !a.toDisk() || a.noRoom }
+
+// window returns how many blocks ahead of a reader that has read run bytes in
+// order one stream may be.
+func (a *archive) window(run int64) int {
+	if a.inMemory() {
+		return max(1, memoryWindow/max(1, a.c.lanes.readers()))
+	}
+	return int(min(max(1, 2*run/BlockSize), diskWindow))
+}
+
+// reach returns how many blocks ahead of cur streams may start, and how many they
+// may go on.
+func (a *archive) reach(cur *cursor, lanes int) (start, goOn int) {
+	w := a.window(cur.run)
+	if lanes == 1 {
+		return w, w
+	}
+	seg := a.segment(a.n-cur.block(), cur.run, lanes)
+	if a.inMemory() {
+		return w, w
+	}
+	return max(w, lanes*seg), max(w, (lanes+1)*seg)
+}
+
+// ahead opens the streams that are to run ahead of cur.
+func (a *archive) ahead(cur *cursor) {
+	if !cur.sequential() || a.handles == 0 {
+		return
+	}
+	lanes := a.c.lanes.allowed()
+	first := cur.block()
+	reach, _ := a.reach(cur, lanes)
+	limit := min(a.n, first+reach)
+	active := 0
+	for s := range a.streams {
+		if s.next < s.end && s.end > first && s.next < limit {
+			active++
+		}
+	}
+	for b := first; b < limit && active < lanes; b++ {
+		if a.missing(b) && !a.claimed(b) {
+			a.start(b, a.rangeEnd(b, cur.run, lanes), false)
+			active++
+		}
+	}
+	for active < lanes && a.split(first, limit, cur.run, lanes) {
+		active++
+	}
+}
+
+// split gives a part of a stream that serves [first, limit) to another stream.
+func (a *archive) split(first, limit int, run int64, lanes int) bool {
+	const worth = 4 // blocks
+	var longest *stream
+	for s := range a.streams {
+		if s.end > first && s.next < limit && s.end-s.next >= worth && (longest == nil || s.end-s.next > longest.end-longest.next) {
+			longest = s
+		}
+	}
+	if longest == nil {
+		return false
+	}
+	rest := longest.end - longest.next
+	at := longest.next + min(a.segment(rest, run, lanes), rest/2)
+	if at >= limit {
+		return false
+	}
+	end := min(longest.end, at+a.segment(longest.end-at, run, lanes))
+	longest.end = at
+	a.start(at, end, false)
+	return true
+}
+
+// wanted reports whether stream s shall fetch its next block now; resuming asks
+// it of a stream that has stopped because it was far enough ahead.
+func (a *archive) wanted(s *stream, resuming bool) bool {
+	for b := s.next; b < min(s.end, s.next+nearSeek+1); b++ {
+		if len(a.waiters[b]) > 0 {
+			return true
+		}
+	}
+	if a.handles > 0 {
+		if s.must {
+			return true
+		}
+		lanes := a.c.lanes.allowed()
+		for _, cur := range a.cursors {
+			if !cur.sequential() {
+				continue
+			}
+			first := cur.block()
+			_, reach := a.reach(cur, lanes)
+			if resuming {
+				reach = (reach + 1) / 2
+			}
+			if s.next >= first && s.next < first+reach {
+				return true
+			}
+		}
+	}
+	return s.background && !a.c.busy()
+}
+
+// urgent reports whether a reader waits for the next block of s.
+func (a *archive) urgent(s *stream) bool { return len(a.waiters[s.next]) > 0 }
+
+// poke makes the streams that have stopped look whether they are wanted again.
+func (a *archive) poke() {
+	for s := range a.streams {
+		s.poke()
+	}
+}

@@ -1,0 +1,129 @@
+package cache
+
+import (
+	"errors"
+	"time"
+
+	"downloadfs/download"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// overhead is room kept for the directory's small files and for what the index
+	// grows between two looks at its size.
+	overhead = 128 << 10
+	// fileOverhead is charged for every data file: its inode and extents.
+	fileOverhead = 4 << 10
+	// diskPause is for how long nothing is written after the disk refused to.
+	diskPause = 10 * time.Second
+)
+
+// Usage implements [download.Archives].
+func (c *Cache) Usage() download.Usage {
+	if c.disk == nil {
+		return download.Usage{}
+	}
+	free, err := c.disk.free()
+	if err != nil {
+		free = 0
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	u := download.Usage{Limit: c.cfg.Size, Used: c.used + c.indexSize.Load()}
+	u.Free = max(0, min(c.cfg.Size-overhead-u.Used, free-c.cfg.MinFree))
+	return u
+}
+
+// roundUp returns n in whole units of a file system.
+func roundUp(n int64) int64 { return (n + 4095) &^ 4095 }
+
+// fits reports whether an archive of size bytes could be kept whole if nothing
+// else were there; c.mu need not be held.
+func (c *Cache) fits(size int64) bool {
+	return roundUp(size)+fileOverhead+overhead+c.indexSize.Load() <= c.cfg.Size
+}
+
+// reserve sets room aside for n bytes of a block of a. For an archive that fits
+// whole it evicts others as far as necessary. It reports whether there is room;
+// nothing may be written without it.
+func (c *Cache) reserve(a *archive, n int64) bool {
+	if c.disk == nil || time.Now().UnixNano() < c.diskPaused.Load() {
+		return false
+	}
+	n = roundUp(n)
+	for {
+		free, err := c.disk.free()
+		if err != nil {
+			c.diskFailed(err)
+			return false
+		}
+		c.mu.Lock()
+		need := n
+		if a.charged == 0 {
+			need += fileOverhead
+		}
+		if c.used+need+c.indexSize.Load()+overhead <= c.cfg.Size && free-need >= c.cfg.MinFree {
+			c.used += need
+			a.charged += need
+			c.mu.Unlock()
+			return true
+		}
+		var victim *archive
+		if c.fits(a.info.Size) {
+			victim = c.oldest()
+		}
+		if victim != nil {
+			c.unlink(victim)
+		}
+		c.mu.Unlock()
+		if victim == nil {
+			return false
+		}
+		c.evict(victim)
+	}
+}
+
+// unreserve gives room back that reserve set aside.
+func (c *Cache) unreserve(a *archive, n int64) {
+	n = roundUp(n)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n = min(n, a.charged)
+	a.charged -= n
+	c.used -= n
+}
+
+// oldest returns the least recently used archive that nobody uses and that takes
+// room, nil if there is none; c.mu is held.
+func (c *Cache) oldest() *archive {
+	var old *archive
+	for _, a := range c.archives {
+		if a.refs == 0 && a.charged > 0 && (old == nil || a.used.Before(old.used)) {
+			old = a
+		}
+	}
+	return old
+}
+
+// evict removes an unlinked archive to make room.
+func (c *Cache) evict(a *archive) {
+	a.log().Info("evicting an archive to make room", "op", "evict", "state", "evicted", "len", a.onDisk.Load())
+	if err := c.discard(a); err != nil {
+		a.log().Warn("evicted archive still takes room", "op", "evict", "err", err)
+	}
+}
+
+// diskFailed notes that the disk refused to be written to, and leaves it alone
+// for a while.
+func (c *Cache) diskFailed(err error) {
+	now := time.Now()
+	if until := c.diskPaused.Swap(now.Add(diskPause).UnixNano()); until > now.UnixNano() {
+		return // others have failed the same way
+	}
+	msg := "cannot write to the cache, reading from the server"
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		msg = "disk full, reading from the server without keeping more"
+	}
+	c.log.Warn(msg, "op", "write", "dir", c.cfg.Dir, "err", err)
+}

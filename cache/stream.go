@@ -1,0 +1,411 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math"
+	"time"
+
+	"downloadfs/download"
+)
+
+const (
+	// streamLinger is how long a stream that is far enough ahead keeps its
+	// connection.
+	streamLinger = 15 * time.Second
+	// abandonAfter is how long streams go on after the last reader has left, and
+	// finishWithin how long they then have to finish the block they are in.
+	abandonAfter = time.Second
+	finishWithin = 10 * time.Second
+	// streamAttempts is how often a stream is opened again without having brought
+	// a single byte, and streamBackoff the first wait in between.
+	streamAttempts = 5
+	streamBackoff  = 100 * time.Millisecond
+)
+
+// stream fetches consecutive blocks of an archive. It is the only one to fetch
+// the blocks [next, end).
+type stream struct {
+	a      *archive
+	ctx    context.Context
+	cancel context.CancelFunc
+	// background streams fetch all they are given and give way to readers.
+	background bool
+
+	// Guarded by a.mu.
+	next   int  // the block to be fetched next
+	end    int  // shrinks when another stream takes over
+	must   bool // fetch all of it as long as the archive is open
+	paused time.Time
+	bell   chan struct{}
+
+	// The stream's own.
+	body io.ReadCloser
+	err  error // why a background stream ended early
+}
+
+// start opens a stream for [b, end); a.mu is held.
+func (a *archive) start(b, end int, must bool) {
+	s := a.newStream(a.c.ctx, b, end)
+	s.must = must
+	if !a.c.spawn(s.run) {
+		delete(a.streams, s)
+		s.cancel()
+	}
+}
+
+// newStream registers a stream for [b, end); a.mu is held.
+func (a *archive) newStream(ctx context.Context, b, end int) *stream {
+	s := &stream{a: a, next: b, end: end, bell: make(chan struct{}, 1)}
+	s.ctx, s.cancel = context.WithCancel(ctx)
+	a.streams[s] = struct{}{}
+	return s
+}
+
+// poke makes a stream that waits look again.
+func (s *stream) poke() {
+	select {
+	case s.bell <- struct{}{}:
+	default:
+	}
+}
+
+// run fetches until all is there, nobody wants more, or the source gives up.
+func (s *stream) run() {
+	a := s.a
+	a.c.retain(a)
+	defer a.c.release(a)
+	defer s.cancel()
+	if !s.background {
+		a.c.lanes.enter()
+		defer a.c.lanes.leave()
+	}
+	var e *entry
+	err := s.protect(func() error {
+		defer s.closeBody()
+		for {
+			if e = s.claim(); e == nil {
+				return nil
+			}
+			sum, err := s.fill(e)
+			if err != nil {
+				return err
+			}
+			s.store(e, sum)
+		}
+	})
+	s.finish(e, err)
+}
+
+// protect turns a panic of f, which runs the source's code, into an error.
+func (s *stream) protect(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("stream panicked: %v: %w", r, download.ErrProtocol)
+		}
+	}()
+	return f()
+}
+
+// finish takes the stream off. Whoever waits for one of its blocks gets err, or
+// looks again if there is none.
+func (s *stream) finish(e *entry, err error) {
+	a := s.a
+	stopped := s.ctx.Err() != nil
+	if err != nil && !stopped {
+		err = sourceError(err)
+		a.log().Debug("stream ended", "op", "stream", "off", blockOffset(s.next), "err", err)
+	} else {
+		err = nil
+	}
+	s.err = err
+	a.mu.Lock()
+	from := s.next
+	var buf []byte
+	if e != nil && !e.kept && a.mem[e.b] == e {
+		from = e.b
+		buf = a.discard(e)
+	}
+	delete(a.streams, s)
+	for b, ws := range a.waiters {
+		if b < from || b >= max(s.end, from+1) {
+			continue
+		}
+		for _, w := range ws {
+			// A background stream fails nobody: its waiters open their own.
+			if err != nil && !s.background {
+				w.err = err
+			}
+			w.wake()
+		}
+	}
+	if err == nil {
+		for _, cur := range a.cursors {
+			a.ahead(cur)
+		}
+	}
+	a.mu.Unlock()
+	if buf != nil {
+		a.c.pool.put(buf)
+	}
+}
+
+// claim waits until the stream's next block is wanted and makes an entry for it.
+// It returns nil when the stream has nothing more to do.
+func (s *stream) claim() *entry {
+	a := s.a
+	var buf []byte
+	defer func() {
+		if buf != nil {
+			a.c.pool.put(buf)
+		}
+	}()
+	resuming := false
+	for {
+		a.mu.Lock()
+		if s.next >= s.end || s.ctx.Err() != nil || s.background && a.noRoom {
+			a.mu.Unlock()
+			return nil
+		}
+		wanted, urgent := a.wanted(s, resuming), a.urgent(s)
+		if wanted && buf != nil {
+			e := &entry{a: a, b: s.next, buf: buf, full: a.len(s.next)}
+			buf = nil
+			a.mem[e.b] = e
+			e.need.Store(a.wake(e.b, 0))
+			s.next++
+			s.paused = time.Time{}
+			if s.next == s.end {
+				// What comes after this stream is opened while it ends.
+				for _, cur := range a.cursors {
+					a.ahead(cur)
+				}
+			}
+			a.mu.Unlock()
+			return e
+		}
+		if !wanted && s.paused.IsZero() {
+			s.paused = time.Now()
+		}
+		a.mu.Unlock()
+
+		switch {
+		case wanted && urgent:
+			var err error
+			if buf, err = a.c.pool.get(s.ctx); err != nil {
+				return nil
+			}
+		case wanted:
+			if buf = a.c.pool.try(); buf == nil {
+				s.rest()
+			}
+		default:
+			if buf != nil {
+				a.c.pool.put(buf)
+				buf = nil
+			}
+			resuming = true
+			if s.background && time.Since(s.paused) > streamLinger {
+				s.closeBody()
+			}
+			if !s.background {
+				a.c.lanes.pause()
+			}
+			s.rest()
+		}
+	}
+}
+
+// rest waits until the stream is poked; a background stream also looks again by
+// itself, since nobody pokes it when the readers have gone.
+func (s *stream) rest() {
+	var tick <-chan time.Time
+	if s.background {
+		t := time.NewTimer(yieldFor / 4)
+		defer t.Stop()
+		tick = t.C
+	}
+	s.a.c.kick()
+	select {
+	case <-s.bell:
+	case <-tick:
+	case <-s.ctx.Done():
+	}
+}
+
+// fill fetches block e and returns its sum. A stream that breaks is opened again
+// at the byte it reached.
+func (s *stream) fill(e *entry) (uint32, error) {
+	a := s.a
+	var sum uint32
+	attempt := 0
+	for filled := 0; filled < e.full; {
+		if s.body == nil {
+			if err := s.open(e, filled); err != nil {
+				if err = s.retry(err, &attempt); err != nil {
+					return 0, err
+				}
+				continue
+			}
+		}
+		n, err := s.body.Read(e.buf[filled:e.full])
+		if n < 0 || n > e.full-filled {
+			return 0, fmt.Errorf("source read %d of %d bytes: %w", n, e.full-filled, download.ErrProtocol)
+		}
+		if n > 0 {
+			sum = crc32.Update(sum, castagnoli, e.buf[filled:filled+n])
+			filled += n
+			attempt = 0
+			a.c.lanes.note(n, s)
+			e.advance(n)
+		}
+		if err != nil {
+			s.closeBody()
+			if filled == e.full {
+				break
+			}
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			if err = s.retry(err, &attempt); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return sum, nil
+}
+
+// open opens the source at byte filled of block e.
+func (s *stream) open(e *entry, filled int) error {
+	a := s.a
+	a.mu.Lock()
+	last := max(s.end, e.b+1) - 1
+	a.mu.Unlock()
+	off, end := blockOffset(e.b)+int64(filled), blockOffset(last)+int64(a.len(last))
+	a.log().Debug("stream", "op", "stream", "off", off, "len", end-off)
+	body, err := a.c.source.Stream(s.ctx, a.info, off, end)
+	if err != nil {
+		return err
+	}
+	s.body = body
+	return nil
+}
+
+func (s *stream) closeBody() {
+	if s.body != nil {
+		// What it delivered has been checked; its end is of no interest.
+		_ = s.body.Close()
+		s.body = nil
+	}
+}
+
+// retry waits before the stream is opened again, or returns err when it makes no
+// sense to. Any byte that came resets the attempts.
+func (s *stream) retry(err error, attempt *int) error {
+	if s.ctx.Err() != nil || final(err) {
+		return err
+	}
+	*attempt++
+	if *attempt > streamAttempts || (s.background && *attempt > 1) {
+		return err
+	}
+	s.a.log().Debug("stream broke, going on from there", "op", "stream", "err", err)
+	if *attempt == 1 {
+		return nil
+	}
+	t := time.NewTimer(streamBackoff << (*attempt - 2))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-s.ctx.Done():
+		return err
+	}
+}
+
+// final reports whether the source would only say the same again.
+func final(err error) bool {
+	for _, f := range []error{
+		download.ErrNotFound, download.ErrExpired, download.ErrChanged, download.ErrForbidden, download.ErrUnauthorized,
+		download.ErrInvalid, download.ErrArchived, download.ErrProtocol, download.ErrUnavailable, download.ErrCancelled, download.ErrClosed,
+	} {
+		if errors.Is(err, f) {
+			return true
+		}
+	}
+	return false
+}
+
+// sourceError makes the source's error one that a reader can be given: an archive
+// that was there and is no longer known has been deleted, and a connection that
+// keeps breaking is a server out of reach.
+func sourceError(err error) error {
+	switch {
+	case errors.Is(err, download.ErrNotFound):
+		return fmt.Errorf("%w (%v)", download.ErrExpired, err)
+	case final(err):
+		return err
+	}
+	return fmt.Errorf("%w: %w", download.ErrUnavailable, err)
+}
+
+// store writes the filled block e to disk, or keeps it in memory if that is not
+// possible.
+func (s *stream) store(e *entry, sum uint32) {
+	a := s.a
+	written := a.toDisk() && a.write(e)
+	a.mu.Lock()
+	a.noRoom = !written
+	var buf []byte
+	if written {
+		a.sums[e.b] = sum
+		a.pending[e.b] = true
+		a.set(e.b, blockGood)
+		buf = a.discard(e)
+	} else {
+		e.kept = true
+		if e.refs == 0 {
+			a.c.pool.keep(e, e.passed)
+		}
+	}
+	// Whoever came late finds the block now.
+	a.wake(e.b, math.MaxInt64)
+	if a.c.lanes.changed() {
+		for _, cur := range a.cursors {
+			a.ahead(cur)
+		}
+	}
+	a.mu.Unlock()
+	if buf != nil {
+		a.c.pool.put(buf)
+	}
+	if written {
+		a.c.note(a, 1)
+	} else {
+		a.c.pool.serve()
+	}
+}
+
+// write writes e to the data file and reports whether it could.
+func (a *archive) write(e *entry) bool {
+	if !a.c.reserve(a, int64(e.full)) {
+		return false
+	}
+	f, err := a.open(true)
+	if err == nil {
+		_, err = f.WriteAt(e.buf[:e.full], blockOffset(e.b))
+		if err == nil {
+			return true
+		}
+		// What was written of it shall not take room that is not accounted for.
+		if perr := punch(f, blockOffset(e.b), int64(e.full)); perr != nil {
+			a.log().Debug("partly written block still takes room", "op", "punch", "off", blockOffset(e.b), "err", perr)
+		}
+	}
+	a.c.unreserve(a, int64(e.full))
+	a.c.diskFailed(err)
+	return false
+}

@@ -1,0 +1,30 @@
+package cache
+
+import (
+	"hash/crc32"
+	"io"
+	"sync"
+)
+
+// sumChunk is how much of a block is read at once to be checked; it stays in a
+// processor's own cache.
+const sumChunk = 128 << 10
+
+var sumBuffers = sync.Pool{New: func() any { return new([sumChunk]byte) }}
+
+// sumOf returns the CRC32C of r's bytes [off, off+n).
+func sumOf(r io.ReaderAt, off, n int64) (uint32, error) {
+	buf := sumBuffers.Get().(*[sumChunk]byte)
+	defer sumBuffers.Put(buf)
+	var sum uint32
+	for n > 0 {
+		p := buf[:min(n, sumChunk)]
+		if _, err := r.ReadAt(p, off); err != nil {
+			return 0, err
+		}
+		sum = crc32.Update(sum, castagnoli, p)
+		off += int64(len(p))
+		n -= int64(len(p))
+	}
+	return sum, nil
+}
