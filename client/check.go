@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -16,33 +17,29 @@ const checkBudget = 5 * time.Second
 // the credentials: ErrUnavailable, ErrProtocol or ErrUnauthorized if not. It
 // keeps trying for a few seconds only.
 func (c *Client) Check(ctx context.Context) error {
+	op := operate("check", "check "+c.base.String())
 	err := c.call(ctx, request{
-		op: operate("check", "check "+c.base.String()), method: http.MethodGet,
+		op: op, method: http.MethodGet,
 		url:    c.core + "/nodes/-root-?fields=id",
 		budget: min(c.cfg.MaxElapsed, checkBudget),
 	}, func(body []byte) *failure {
 		_, f := decodeNode(body)
 		return f
 	})
-	return notAlfresco(err)
-}
-
-// notAlfresco turns what makes no sense for an address that every Alfresco
-// server has into the plain statement that this is none.
-func notAlfresco(err error) error {
-	for _, kind := range []error{download.ErrNotFound, download.ErrInvalid, download.ErrConflict, download.ErrArchived, download.ErrChanged} {
-		if errors.Is(err, kind) {
-			return &misplaced{err}
-		}
+	var f *failure
+	if errors.As(err, &f) && makesNoSense(f) {
+		return fmt.Errorf("%s: %w: this does not look like an Alfresco server (%s)", op.text, download.ErrProtocol, f)
 	}
 	return err
 }
 
-// misplaced is an answer that shows that the server is no Alfresco.
-type misplaced struct{ err error }
-
-func (m *misplaced) Error() string {
-	return download.ErrProtocol.Error() + ": this does not look like an Alfresco server (" + m.err.Error() + ")"
+// makesNoSense reports whether no Alfresco server could give this answer to a
+// request for the root, which every one has.
+func makesNoSense(f *failure) bool {
+	for _, kind := range []error{download.ErrNotFound, download.ErrInvalid, download.ErrConflict, download.ErrArchived, download.ErrChanged} {
+		if errors.Is(f, kind) {
+			return true
+		}
+	}
+	return false
 }
-
-func (m *misplaced) Unwrap() error { return download.ErrProtocol }

@@ -150,7 +150,7 @@ func (c *Client) transportFailure(err error, sent, reused bool) *failure {
 	f := &failure{kind: download.ErrUnavailable, unsent: !sent}
 	text := err.Error()
 	switch {
-	case errors.Is(err, http.ErrSchemeMismatch), strings.Contains(text, "malformed HTTP") && !reused:
+	case errors.Is(err, http.ErrSchemeMismatch), strings.Contains(text, "malformed ") && !reused:
 		// On a reused connection it may be what was too much of the answer before.
 		f.kind, f.lasting = download.ErrProtocol, true
 		f.detail = fmt.Sprintf("%s does not answer in %s: are scheme and port of the server URL right?",

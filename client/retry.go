@@ -50,11 +50,11 @@ const (
 //	certificate, redirect, no    final
 //	HTTP, any other status
 func judge(once bool, f *failure) verdict {
+	// What failed before the request left, such as the login, is judged by itself.
+	once = once && !f.unsent
 	switch {
 	case f.lasting:
 		return final
-	case f.unsent:
-		return again
 	case f.code == http.StatusTooManyRequests:
 		return again
 	case f.code == http.StatusServiceUnavailable && (!once || f.asked || f.own):

@@ -26,6 +26,8 @@ func TestJudge(t *testing.T) {
 	}{
 		"not connected":       {&failure{kind: download.ErrUnavailable, unsent: true}, again, again},
 		"connection broke":    {&failure{kind: download.ErrUnavailable}, again, uncertain},
+		"login 503":           {&failure{kind: kindOf(503), code: 503, unsent: true}, again, again},
+		"login 400":           {&failure{kind: kindOf(400), code: 400, unsent: true}, final, final},
 		"certificate":         {&failure{kind: download.ErrUnavailable, unsent: true, lasting: true}, final, final},
 		"redirect":            {protocolFailure("x"), final, final},
 		"400":                 {answered(400), final, final},
