@@ -1,0 +1,184 @@
+package fs
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"downloadfs/download"
+)
+
+// background starts a script and returns its outcome when it ends.
+type background struct {
+	*exec.Cmd
+	out  *lockedBuffer
+	done chan error
+}
+
+func (m *testMount) background(script string) *background {
+	m.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	b := &background{Cmd: m.command(ctx, script), out: &lockedBuffer{}, done: make(chan error, 1)}
+	b.Stdout, b.Stderr = b.out, b.out
+	require.NoError(m, b.Start())
+	go func() { defer cancel(); b.done <- b.Wait() }()
+	m.Cleanup(func() { cancel() })
+	return b
+}
+
+func (m *testMount) ended(b *background, within time.Duration) error {
+	m.Helper()
+	select {
+	case err := <-b.done:
+		return err
+	case <-time.After(within):
+		require.FailNow(m, "still running", b.out.String())
+		return nil
+	}
+}
+
+func hash(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// Whatever a tool does first, it gets the bytes of an archive that is pending
+// when it starts.
+func TestArchiveWaits(t *testing.T) {
+	const size = 3<<20 + 4711
+	tests := map[string]string{
+		"cat":       `cat $D/d1/archive.zip | sha256sum`,
+		"redirect":  `sha256sum < $D/d1/archive.zip`,
+		"cp":        `cp $D/d1/archive.zip $T; sha256sum < $T`,
+		"cp -r":     `cp -r $D/d1 $T; sha256sum < $T/archive.zip`,
+		"cp -a":     `cp -a $D/d1 $T; sha256sum < $T/archive.zip`,
+		"dd":        `dd if=$D/d1/archive.zip bs=1M status=none | sha256sum`,
+		"busybox":   `busybox cp $D/d1/archive.zip $T; sha256sum < $T`,
+		"tar file":  `tar c -C $D/d1 archive.zip | tar xO | sha256sum`,
+		"tar dir":   `tar c -C $D d1 | tar xO d1/archive.zip | sha256sum`,
+		"bsdtar":    `bsdtar c -C $D/d1 archive.zip | tar xO | sha256sum`,
+		"rsync":     `rsync -a $D/d1/ $T; sha256sum < $T/archive.zip`,
+		"mv":        `mv $D/d1/archive.zip $T; sha256sum < $T`,
+		"stat then": `python3 -c "import os;p='$D/d1/archive.zip';n=os.stat(p).st_size;print(n==len(open(p,'rb').read())==3150439)" | grep True; sha256sum < $D/d1/archive.zip`,
+		"sendfile": `python3 -c "
+import os,sys
+f=os.open('$D/d1/archive.zip',os.O_RDONLY)
+o=os.open('$T',os.O_WRONLY|os.O_CREAT)
+while os.sendfile(o,f,None,1<<30): pass
+"; sha256sum < $T`,
+		"mmap": `python3 -c "
+import os,sys,mmap
+f=os.open('$D/d1/archive.zip',os.O_RDONLY)
+sys.stdout.buffer.write(mmap.mmap(f,0,prot=mmap.PROT_READ)[:])
+" | sha256sum`,
+		"seek end": `python3 -c "
+import os,sys
+f=os.open('$D/d1/archive.zip',os.O_RDONLY)
+n=os.lseek(f,0,2)
+sys.stdout.buffer.write(os.pread(f,n,0))
+" | sha256sum`,
+		"gio copy": `gio copy $D/d1/archive.zip $T; sha256sum < $T`,
+		"tail":     `tail -c +1 $D/d1/archive.zip | sha256sum`,
+		"head":     `head -c 3150439 $D/d1/archive.zip | sha256sum`,
+	}
+	// The size shown before: none, too little, too much.
+	for _, totalBytes := range []int64{0, 1000, 50 << 20} {
+		for name, script := range tests {
+			t.Run(name, func(t *testing.T) {
+				m := newTestMount(t)
+				d := m.domain.add("d1", nil)
+				d.set(func(s *download.Snapshot) { s.TotalBytes = totalBytes })
+				file, data := m.archive(size)
+				b := m.background("set -o pipefail; T=" + t.TempDir() + "/t; " + script)
+				m.eventually(func() bool { return d.waiting() > 0 }, "the tool waits")
+				d.finish(file, totalBytes == 1000)
+				require.NoError(t, m.ended(b, 20*time.Second), b.out.String())
+				assert.Contains(t, b.out.String(), hash(data))
+			})
+		}
+	}
+}
+
+// Whoever only looks gets an answer at once.
+func TestArchiveBrowsing(t *testing.T) {
+	m := newTestMount(t)
+	d := m.domain.add("d1", nil)
+	d.set(func(s *download.Snapshot) { s.TotalBytes = 4321 })
+	for _, script := range []string{
+		`ls -l $D/d1`, `ls -lR $M`, `find $M -ls`, `du -a $M`, `stat $D/d1/archive.zip`,
+		`getfattr -d $D/d1/archive.zip; true`, `test -r $D/d1/status`, `gio info $D/d1/archive.zip`, `gio list -l $D/d1`,
+		`cat $D/d1/status`, `unlink $D/d1/status`, `python3 -c "import os,sys;os.access(sys.argv[1],os.R_OK)" $D/d1/archive.zip`,
+	} {
+		start := time.Now()
+		out, err := m.sh("timeout 3 bash -c '" + script + "'")
+		assert.NoError(t, err, "%s\n%s", script, out)
+		assert.Less(t, time.Since(start), 2*time.Second, script)
+	}
+	assert.Contains(t, m.ok(`ls -l $D/d1`), " 4321 ")
+	assert.Zero(t, d.waiting())
+	out, err := m.sh(`python3 -c "import os;os.open('$D/d1/archive.zip',os.O_NONBLOCK)"`)
+	assert.Error(t, err)
+	assert.Contains(t, out, "BlockingIOError")
+}
+
+func TestArchiveRemovedWhileWaiting(t *testing.T) {
+	for _, script := range []string{`rmdir $D/d1`, `rm -r $D/d1`, `unlink $D/d1/archive.zip`} {
+		t.Run(script, func(t *testing.T) {
+			m := newTestMount(t)
+			d := m.domain.add("d1", nil)
+			b := m.background(`cat $D/d1/archive.zip`)
+			m.eventually(func() bool { return d.waiting() == 1 }, "cat waits")
+			m.ok(script)
+			require.Error(t, m.ended(b, time.Second))
+			assert.Contains(t, b.out.String(), "Operation canceled")
+		})
+	}
+}
+
+func TestArchiveInterrupt(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		prog   string
+		signal syscall.Signal
+		ends   bool
+	}{
+		{"int", `exec cat $D/d1/archive.zip`, syscall.SIGINT, true},
+		{"kill", `exec cat $D/d1/archive.zip`, syscall.SIGKILL, true},
+		{"winch handled", `exec python3 -c "
+import signal
+signal.signal(signal.SIGWINCH, lambda *a: None)
+open('$D/d1/archive.zip')"`, syscall.SIGWINCH, false},
+		{"urg handled", `exec python3 -c "
+import signal
+signal.signal(signal.SIGURG, lambda *a: None)
+open('$D/d1/archive.zip')"`, syscall.SIGURG, false},
+		{"usr1 handled", `exec python3 -c "
+import signal, os
+def stop(*a): os._exit(3)
+signal.signal(signal.SIGUSR1, stop)
+open('$D/d1/archive.zip')"`, syscall.SIGUSR1, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m := newTestMount(t)
+			d := m.domain.add("d1", nil)
+			b := m.background(test.prog)
+			m.eventually(func() bool { return d.waiting() == 1 }, "it waits")
+			require.NoError(t, b.Process.Signal(test.signal))
+			if !test.ends {
+				time.Sleep(3 * watchInterval)
+				require.Equal(t, 1, d.waiting(), "still waiting")
+				// The kernel has told of one interrupt; it tells of no other.
+				require.NoError(t, b.Process.Signal(syscall.SIGKILL))
+			}
+			require.Error(t, m.ended(b, time.Second))
+			m.eventually(func() bool { return d.waiting() == 0 }, "nobody waits")
+		})
+	}
+}

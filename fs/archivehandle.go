@@ -1,0 +1,130 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"syscall"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"downloadfs/download"
+)
+
+// archiveHandle is an open archive.zip.
+type archiveHandle struct {
+	node    *archiveNode
+	archive download.Archive
+	size    int64
+}
+
+var (
+	_ fusefs.FileReader   = (*archiveHandle)(nil)
+	_ fusefs.FileReleaser = (*archiveHandle)(nil)
+	_ fusefs.FileLseeker  = (*archiveHandle)(nil)
+	_ fusefs.FileFsyncer  = (*archiveHandle)(nil)
+)
+
+// maxSplice is the longest reply that is spliced: it has to fit, with its
+// header, into a pipe of the size that an ordinary user may have.
+const maxSplice = 1<<20 - 2*4096
+
+// Read answers from the local file where the bytes are there, without copying
+// them, and else fetches them.
+func (h *archiveHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	n := min(int64(len(dest)), h.size-off)
+	if n <= 0 {
+		return fuse.ReadResultData(nil), 0
+	}
+	dest = dest[:n]
+	if file, ok := h.archive.File(off, n); ok {
+		if n <= maxSplice {
+			return fuse.ReadResultFd(file.Fd(), off, int(n)), 0
+		}
+		if _, err := file.ReadAt(dest, off); err == nil {
+			return fuse.ReadResultData(dest), 0
+		}
+	}
+	work, stop := h.node.fs.interruptible(ctx)
+	defer stop()
+	got, err := h.archive.ReadAt(work, dest, off)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, h.node.fs.errno("read", h.node.item.ID(), err)
+	}
+	if int64(got) < n {
+		// A short reply would make the kernel believe that the file ends here.
+		return nil, h.node.fs.errno("read", h.node.item.ID(), io.ErrUnexpectedEOF)
+	}
+	return fuse.ReadResultData(dest), 0
+}
+
+// Lseek knows no holes. go-fuse's default would ask Getattr.
+func (h *archiveHandle) Lseek(_ context.Context, off uint64, whence uint32) (uint64, syscall.Errno) {
+	const seekData, seekHole = 3, 4
+	switch {
+	case whence != seekData && whence != seekHole:
+		return 0, syscall.EINVAL
+	case off >= uint64(h.size):
+		return 0, syscall.ENXIO
+	case whence == seekHole:
+		return uint64(h.size), 0
+	}
+	return off, 0
+}
+
+// Fsync has nothing to do.
+func (h *archiveHandle) Fsync(context.Context, uint32) syscall.Errno { return 0 }
+
+// Release closes the archive after the last read of this handle.
+func (h *archiveHandle) Release(context.Context) syscall.Errno {
+	h.node.opens.remove(h.node)
+	if err := h.archive.Close(); err != nil {
+		return h.node.fs.errno("release", h.node.item.ID(), err)
+	}
+	return 0
+}
+
+// passthroughHandle is an archive that the kernel reads from the local file
+// itself.
+type passthroughHandle struct {
+	archiveHandle
+	file *os.File
+}
+
+var _ fusefs.FilePassthroughFder = (*passthroughHandle)(nil)
+
+// PassthroughFd returns the file that holds the whole archive.
+func (h *passthroughHandle) PassthroughFd() (int, bool) { return int(h.file.Fd()), true }
+
+// opens counts the open handles of an archive and keeps the kernel's two ways
+// of reading apart: it fails an open with EIO while one of the other way is
+// open. An inode is open from before OPEN is answered until RELEASE comes,
+// which is longer than the kernel counts it.
+type opens struct {
+	count       int
+	passthrough bool
+}
+
+// add returns a handle on archive, which it is open from now on.
+func (o *opens) add(n *archiveNode, archive download.Archive, size int64) fusefs.FileHandle {
+	h := archiveHandle{node: n, archive: archive, size: size}
+	file, whole := archive.File(0, size)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if o.count == 0 {
+		o.passthrough = whole && size > 0
+	}
+	o.count++
+	if o.passthrough {
+		return &passthroughHandle{h, file}
+	}
+	return &h
+}
+
+func (o *opens) remove(n *archiveNode) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	o.count--
+}

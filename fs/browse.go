@@ -1,0 +1,69 @@
+package fs
+
+import (
+	"sync"
+	"time"
+)
+
+const (
+	// browseWindow is how long after listing a directory a process is taken to
+	// be looking at what it listed rather than using it.
+	browseWindow = 2 * time.Second
+	// maxBrowsers bounds how many listings are remembered. A process beyond it
+	// counts as touching: it waits, as it would anywhere else.
+	maxBrowsers = 16 << 10
+)
+
+// browsers remembers which process listed the directory of which download
+// lately. File managers, ls -l, find and du list a directory and then stat
+// every file in it, and must not wait; unzip and tar stat a file they were
+// told of, believe its size and must. Listing first is what tells them apart.
+type browsers struct {
+	mu     sync.Mutex // guards listed
+	listed map[listing]time.Time
+	now    func() time.Time
+}
+
+// listing is one process (thread group) in the directory of one download.
+type listing struct {
+	serial uint64
+	tgid   int
+}
+
+func newBrowsers() *browsers {
+	return &browsers{listed: make(map[listing]time.Time), now: time.Now}
+}
+
+// saw notes that a process lists a directory. A process that is not visible
+// (tgid 0) is not noted.
+func (b *browsers) saw(serial uint64, tgid int) {
+	if tgid == 0 {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.now()
+	key := listing{serial, tgid}
+	if _, known := b.listed[key]; !known && len(b.listed) >= maxBrowsers {
+		for k, t := range b.listed {
+			if now.Sub(t) >= browseWindow {
+				delete(b.listed, k)
+			}
+		}
+		if len(b.listed) >= maxBrowsers {
+			return
+		}
+	}
+	b.listed[key] = now
+}
+
+// browsing reports whether the process listed the directory just now.
+func (b *browsers) browsing(serial uint64, tgid int) bool {
+	if tgid == 0 {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t, ok := b.listed[listing{serial, tgid}]
+	return ok && b.now().Sub(t) < browseWindow
+}

@@ -1,0 +1,24 @@
+package fs
+
+import "sync/atomic"
+
+// callers answers what the tree must know of the processes that use it. Where
+// the system cannot tell (another pid namespace, not Linux), the answers are
+// those that leave nobody hanging.
+//
+// Nothing here may follow a link into the mount: the stat would be a request to
+// ourselves. Reading links and the text files of /proc makes none.
+type callers struct {
+	proc  string // where /proc is; a test's own directory
+	mount *mountWatch
+}
+
+func newCallers() callers { return callers{proc: "/proc", mount: &mountWatch{}} }
+
+// mountWatch says whether a mount is still there, asking at most once a second.
+type mountWatch struct {
+	id string // "0:57", the mount's device; empty while not known
+
+	checked atomic.Int64 // when it was looked for, in nanoseconds
+	gone    atomic.Bool
+}

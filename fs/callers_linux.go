@@ -1,0 +1,112 @@
+package fs
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"downloadfs/download"
+)
+
+// status reads what /proc says of a task.
+func (c callers) status(pid int) (procStatus, bool) {
+	if pid == 0 {
+		return procStatus{}, false
+	}
+	text, err := os.ReadFile(filepath.Join(c.proc, strconv.Itoa(pid), "status"))
+	if err != nil {
+		return procStatus{}, false
+	}
+	return parseProcStatus(string(text))
+}
+
+// tgid returns the thread group (what users call the process) of a thread, or 0
+// when it cannot be seen.
+func (c callers) tgid(pid int) int {
+	p, _ := c.status(pid)
+	return p.tgid
+}
+
+// disturbed reports whether the thread should not be kept waiting: a signal is
+// pending that it handles or that ends it, or it cannot be seen, or the mount
+// is gone.
+func (c callers) disturbed(pid int) bool {
+	p, ok := c.status(pid)
+	return !ok || p.disturbed() || c.mount.isGone()
+}
+
+// killed reports whether the thread is dying of a signal: its descriptors are
+// being closed for it.
+func (c callers) killed(pid int) bool {
+	p, ok := c.status(pid)
+	if !ok || p.fdSize > 0 {
+		return false
+	}
+	text, err := os.ReadFile(filepath.Join(c.proc, strconv.Itoa(pid), "stat"))
+	return err == nil && exitSignal(string(text)) != 0
+}
+
+// controlFiles returns how many descriptors of the process refer to the control
+// file, and false when that cannot be seen. When a descriptor is closed it is
+// gone from there before its FLUSH is sent.
+func (c callers) controlFiles(tgid int) (int, bool) {
+	if tgid == 0 {
+		return 0, false
+	}
+	tasks, err := os.ReadDir(filepath.Join(c.proc, strconv.Itoa(tgid), "task"))
+	if err != nil {
+		return 0, os.IsNotExist(err)
+	}
+	// The threads of a process share their descriptors, but those that are
+	// exiting, the first one perhaps, have let go of them.
+	for _, task := range tasks {
+		pid, err := strconv.Atoi(task.Name())
+		if err != nil {
+			continue
+		}
+		if p, ok := c.status(pid); ok && p.fdSize > 0 {
+			return c.count(pid)
+		}
+	}
+	return 0, true
+}
+
+// count counts a task's descriptors of the control file: by inode number, which
+// kernels since 5.14 tell, and by name, since other file systems have small
+// inode numbers too.
+func (c callers) count(pid int) (int, bool) {
+	dir := filepath.Join(c.proc, strconv.Itoa(pid))
+	fds, err := os.ReadDir(filepath.Join(dir, "fd"))
+	if err != nil {
+		return 0, os.IsNotExist(err)
+	}
+	n := 0
+	for _, fd := range fds {
+		link, err := os.Readlink(filepath.Join(dir, "fd", fd.Name()))
+		if err != nil || filepath.Base(link) != download.ControlFile {
+			continue
+		}
+		info, _ := os.ReadFile(filepath.Join(dir, "fdinfo", fd.Name()))
+		if ino := fdinfoInode(string(info)); ino == inoControl || ino == 0 {
+			n++
+		}
+	}
+	return n, true
+}
+
+// isGone reports whether the mount is no longer attached anywhere that we see.
+// Where it never was seen, nothing can be said.
+func (w *mountWatch) isGone() bool {
+	if w.id == "" {
+		return false
+	}
+	now, last := time.Now().UnixNano(), w.checked.Load()
+	if w.gone.Load() || now-last < int64(time.Second) || !w.checked.CompareAndSwap(last, now) {
+		return w.gone.Load()
+	}
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	w.gone.Store(err == nil && !strings.Contains(string(text), " "+w.id+" "))
+	return w.gone.Load()
+}

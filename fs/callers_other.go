@@ -1,0 +1,14 @@
+//go:build !linux
+
+package fs
+
+// Without /proc nothing is known of a caller: every interrupt ends its wait, a
+// process is its thread, and what it holds open cannot be seen.
+
+func (c callers) tgid(pid int) int { return pid }
+
+func (c callers) disturbed(int) bool { return true }
+
+func (c callers) killed(int) bool { return false }
+
+func (c callers) controlFiles(int) (int, bool) { return 0, false }

@@ -1,0 +1,40 @@
+package fs
+
+import (
+	"errors"
+	"log/slog"
+
+	"downloadfs/download"
+)
+
+// Config is what a mount needs.
+type Config struct {
+	// Mountpoint is an existing directory.
+	Mountpoint string
+	Manager    *download.Manager
+	// AllowOther lets other users read; the kernel then checks permissions.
+	AllowOther bool
+	// WaitOpen makes opening archive.zip the only call that waits; a stat never
+	// does. Tools that believe the size of a stat made before opening then fail
+	// on a pending archive.
+	WaitOpen bool
+	// FsName is what mount(8) and df(1) show as the source: the server's URL,
+	// without secrets.
+	FsName string
+	// UID and GID own everything in the mount: they who mount it.
+	UID, GID uint32
+	// Debug logs every request and reply, at debug level.
+	Debug bool
+	// Logger may be nil.
+	Logger *slog.Logger
+}
+
+// What keeps a directory from being mounted on; the error says what to do.
+var (
+	// ErrMountpoint: the mount point is missing, not a directory, or in use.
+	ErrMountpoint = errors.New("unusable mount point")
+	// ErrFUSE: the system cannot mount FUSE file systems, or not for this user.
+	ErrFUSE = errors.New("FUSE is not available")
+	// ErrBusy: somebody uses the mount, so it cannot be unmounted.
+	ErrBusy = errors.New("in use")
+)

@@ -1,0 +1,119 @@
+package fs
+
+import (
+	"context"
+	"sync"
+	"syscall"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"downloadfs/download"
+)
+
+// controlNode is the control file: a list written to it becomes a download.
+// Each open handle is a list of its own.
+type controlNode struct {
+	node
+
+	mu      sync.Mutex // guards handles and their released
+	handles map[*controlHandle]struct{}
+}
+
+var _ fusefs.NodeOpener = (*controlNode)(nil)
+
+func newControlNode(f *filesystem) *controlNode {
+	n := &controlNode{node: node{fs: f}, handles: make(map[*controlHandle]struct{})}
+	n.self = n
+	return n
+}
+
+func (n *controlNode) attributes() attributes {
+	return attributes{
+		mode: 0o600, nlink: 1, size: int64(len(n.fs.outcome())),
+		created: n.fs.mounted, changed: n.fs.lastTouched(),
+		entry: settled,
+	}
+}
+
+// Setattr accepts truncation to nothing, which starts the handle's list anew,
+// and times, which cp -p and touch set; both are the way of a writer.
+func (n *controlNode) Setattr(ctx context.Context, fh fusefs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+	if !n.fs.mine(ctx) {
+		return syscall.EACCES
+	}
+	if size, ok := in.GetSize(); ok {
+		if size != 0 {
+			return syscall.EINVAL
+		}
+		if h, ok := fh.(*controlHandle); ok {
+			h.reset()
+		}
+	}
+	in.Valid &^= fuse.FATTR_SIZE | fuse.FATTR_ATIME | fuse.FATTR_MTIME | fuse.FATTR_CTIME
+	return n.node.Setattr(ctx, fh, in, out)
+}
+
+// Open starts a list, or a view of the latest outcome.
+func (n *controlNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	if !n.fs.mine(ctx) {
+		return nil, 0, syscall.EACCES
+	}
+	h := newControlHandle(n, n.fs.callers.tgid(callerPID(ctx)), flags&syscall.O_APPEND != 0)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.handles[h] = struct{}{}
+	return h, fuse.FOPEN_DIRECT_IO, 0
+}
+
+func (n *controlNode) forget(h *controlHandle) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.handles, h)
+}
+
+// release notes that its opener holds no descriptor to h any more.
+func (n *controlNode) release(h *controlHandle) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	h.released = true
+}
+
+// others counts the handles that a process has opened and still holds, but h.
+func (n *controlNode) others(h *controlHandle) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	count := 0
+	for other := range n.handles {
+		if other != h && other.opener == h.opener && !other.released {
+			count++
+		}
+	}
+	return count
+}
+
+// outcome is what a fresh reader of the control file sees: the id of the latest
+// download, or why there is none.
+func (f *filesystem) outcome() []byte {
+	f.mu.Lock()
+	err := f.listErr
+	f.mu.Unlock()
+	var id download.ID
+	if err == nil {
+		id, err = f.domain.LastOutcome()
+	}
+	switch {
+	case err != nil:
+		return []byte("error: " + line(err.Error()) + "\n")
+	case id != "":
+		return []byte(string(id) + "\n")
+	}
+	return nil
+}
+
+// setListErr remembers why a list never became a request; nil forgets it.
+func (f *filesystem) setListErr(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.listErr = err
+}

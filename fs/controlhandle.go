@@ -1,0 +1,231 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"syscall"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"downloadfs/download"
+)
+
+// errKilled: the process that wrote a list died of a signal before its end.
+var errKilled = errors.New("the process writing the list was killed")
+
+// controlHandle is one open file description of the control file.
+//
+// The kernel sends FLUSH for every close of every duplicate of a descriptor: a
+// shell's echo x > new flushes before it writes, and { cat a; cat b; } > new
+// when each cat exits. The list ends with the FLUSH after which the process
+// that opened the file holds no descriptor to it, so that close(2) can return
+// what the server says; else with RELEASE, which comes when nobody does.
+type controlHandle struct {
+	node   *controlNode
+	opener int // the process that opened it, 0 when not visible
+	append bool
+
+	released bool // guarded by node.mu: the opener has closed it
+
+	mu     sync.Mutex // guards what follows; not held while the list is submitted
+	list   *download.ListParser
+	length int64 // bytes of the list so far
+	next   int64 // where the next write must start
+	writer int   // the process that wrote last
+	err    error // why the list is refused whatever follows
+	wrote  bool  // a list was written here, so reading tells of it
+	answer []byte
+	read   int  // how much of answer was read
+	fixed  bool // answer is a fresh reader's
+}
+
+var (
+	_ fusefs.FileReader   = (*controlHandle)(nil)
+	_ fusefs.FileWriter   = (*controlHandle)(nil)
+	_ fusefs.FileFlusher  = (*controlHandle)(nil)
+	_ fusefs.FileFsyncer  = (*controlHandle)(nil)
+	_ fusefs.FileReleaser = (*controlHandle)(nil)
+)
+
+func newControlHandle(n *controlNode, opener int, appending bool) *controlHandle {
+	return &controlHandle{node: n, opener: opener, append: appending, list: new(download.ListParser)}
+}
+
+// Write adds to the list. An entry that cannot be right fails the write at
+// once, and with it the whole list.
+func (h *controlHandle) Write(ctx context.Context, data []byte, off int64) (uint32, syscall.Errno) {
+	writer := h.node.fs.callers.tgid(callerPID(ctx))
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.writer = writer
+	if !h.wrote {
+		h.wrote, h.answer = true, nil
+	}
+	if h.err == nil {
+		if h.length > 0 && off != h.next && !h.append {
+			h.err = fmt.Errorf("list written out of order, at %d instead of %d: %w", off, h.next, download.ErrInvalid)
+		} else if _, err := h.list.Write(data); err != nil {
+			h.err = err
+		}
+	}
+	if h.err != nil {
+		h.node.fs.setListErr(h.err)
+		return 0, h.node.fs.errno("write", "", h.err)
+	}
+	h.length += int64(len(data))
+	h.next = off + int64(len(data))
+	return uint32(len(data)), 0
+}
+
+// Flush ends the list if it is the opener's last close.
+func (h *controlHandle) Flush(ctx context.Context) syscall.Errno {
+	pid := callerPID(ctx)
+	tgid := h.node.fs.callers.tgid(pid)
+	h.abandonIfKilled(pid, tgid)
+	if !h.closedBy(tgid) {
+		return 0
+	}
+	h.node.release(h)
+	return h.submit(ctx)
+}
+
+// closedBy reports whether, after a close by the process tgid, the opener holds
+// no descriptor to h any more.
+//
+// /proc does not tell two descriptions of one file apart, so the opener's other
+// handles are counted: as long as it has more descriptors than those, one of
+// them is h's.
+func (h *controlHandle) closedBy(tgid int) bool {
+	others := h.node.others(h)
+	held, ok := h.node.fs.callers.controlFiles(h.opener)
+	if !ok {
+		return tgid == h.opener
+	}
+	return held <= others
+}
+
+// abandonIfKilled gives the list up when the process that was writing it, or
+// the one that opened it, is dying of a signal: what is there is not what the
+// user meant to ask for. An exit looks no different from a close, so without
+// this a Ctrl-C during cat > new would zip the first half.
+func (h *controlHandle) abandonIfKilled(pid, tgid int) {
+	h.mu.Lock()
+	involved := h.length > 0 && (tgid == h.opener || tgid == h.writer)
+	h.mu.Unlock()
+	if !involved || !h.node.fs.callers.killed(pid) {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.err == nil {
+		h.err = errKilled
+	}
+}
+
+// Fsync ends the list, and with it the wait for what the server says.
+func (h *controlHandle) Fsync(ctx context.Context, _ uint32) syscall.Errno { return h.submit(ctx) }
+
+// Release ends a list that no FLUSH has ended. Nobody sees its errno any more.
+func (h *controlHandle) Release(ctx context.Context) syscall.Errno {
+	h.node.forget(h)
+	if errno := h.submit(ctx); errno != 0 {
+		h.node.fs.log.Warn("a list was refused after its last writer had gone", "op", "create", "errno", errno.Error())
+	}
+	return 0
+}
+
+// reset throws away what was written since the last list ended.
+func (h *controlHandle) reset() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.takeLocked()
+}
+
+// takeLocked returns the list and begins a new one.
+func (h *controlHandle) takeLocked() (*download.ListParser, int64, error) {
+	list, length, err := h.list, h.length, h.err
+	h.list, h.length, h.next, h.writer, h.err = new(download.ListParser), 0, 0, 0, nil
+	return list, length, err
+}
+
+// submit ends the list: it asks for the download and keeps the answer for a
+// reader of this handle. A list without entries asks for nothing.
+func (h *controlHandle) submit(ctx context.Context) syscall.Errno {
+	h.mu.Lock()
+	parser, length, err := h.takeLocked()
+	h.mu.Unlock()
+	if length == 0 && err == nil {
+		return 0
+	}
+	f := h.node.fs
+	var list download.List
+	if err == nil {
+		list, err = parser.Finish()
+	}
+	if err != nil {
+		f.setListErr(err)
+		h.setAnswer("", err)
+		if errors.Is(err, errKilled) {
+			f.log.Warn("a list was given up", "op", "create", "err", err)
+		}
+		return f.errno("create", "", err)
+	}
+	if len(list.Entries) == 0 {
+		return 0
+	}
+	f.setListErr(nil)
+	work, stop := f.interruptible(ctx)
+	defer stop()
+	d, err := f.domain.Create(work, list)
+	if err != nil {
+		h.setAnswer("", err)
+		return f.errno("create", "", err)
+	}
+	f.touch()
+	h.setAnswer(d.ID(), nil)
+	return 0
+}
+
+func (h *controlHandle) setAnswer(id download.ID, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.answer, h.read = []byte(string(id)+"\n"), 0
+	if err != nil {
+		h.answer = []byte("error: " + line(err.Error()) + "\n")
+	}
+}
+
+// Read tells, on a handle that was written to, what became of its list, which
+// it ends; it is read once and from wherever the writing left the file's
+// position. On a fresh handle it tells the latest outcome.
+func (h *controlHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	h.mu.Lock()
+	wrote := h.wrote
+	h.mu.Unlock()
+	if !wrote {
+		return h.readOutcome(dest, off), 0
+	}
+	if errno := h.submit(ctx); errno != 0 {
+		return nil, errno
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := copy(dest, h.answer[h.read:])
+	h.read += n
+	return fuse.ReadResultData(dest[:n]), 0
+}
+
+// readOutcome reads the latest outcome, as it was at the first read.
+func (h *controlHandle) readOutcome(dest []byte, off int64) fuse.ReadResult {
+	text := h.node.fs.outcome()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.fixed || off == 0 {
+		h.answer, h.fixed = text, true
+	}
+	size := int64(len(h.answer))
+	return fuse.ReadResultData(h.answer[min(off, size):min(off+int64(len(dest)), size)])
+}

@@ -1,0 +1,159 @@
+package fs
+
+import (
+	"context"
+	"syscall"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"downloadfs/download"
+)
+
+const downloadsName = "downloads"
+
+// The flags of renameat2(2).
+const (
+	renameNoReplace = 1
+	renameExchange  = 2
+)
+
+// downloadsNode is downloads/: the control file and a directory per download.
+type downloadsNode struct {
+	node
+	fixedDir
+	control *controlNode
+}
+
+var (
+	_ fusefs.NodeLookuper       = (*downloadsNode)(nil)
+	_ fusefs.NodeOpendirHandler = (*downloadsNode)(nil)
+	_ fusefs.NodeMkdirer        = (*downloadsNode)(nil)
+	_ fusefs.NodeRmdirer        = (*downloadsNode)(nil)
+	_ fusefs.NodeRenamer        = (*downloadsNode)(nil)
+)
+
+func newDownloadsNode(f *filesystem) *downloadsNode {
+	n := &downloadsNode{node: node{fs: f}, control: newControlNode(f)}
+	n.self = n
+	return n
+}
+
+func (n *downloadsNode) attributes() attributes {
+	return attributes{
+		mode: n.fs.dirMode(), nlink: uint32(2 + len(n.fs.domain.Downloads())),
+		created: n.fs.mounted, changed: n.fs.lastTouched(),
+		entry: settled,
+	}
+}
+
+// Lookup makes no request to the server, whatever the name: desktops probe
+// every directory for .Trash, autorun.inf and the like.
+func (n *downloadsNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	if name == download.ControlFile {
+		return n.lookupControl(ctx, out), 0
+	}
+	d, ok := n.fs.domain.Lookup(name)
+	if !ok {
+		return nil, syscall.ENOENT
+	}
+	return n.lookupEntry(ctx, name, d, out), 0
+}
+
+func (n *downloadsNode) lookupControl(ctx context.Context, out *fuse.EntryOut) *fusefs.Inode {
+	n.control.attributes().fillEntry(n.fs.owner, out)
+	return n.NewInode(ctx, n.control, stableFile(inoControl))
+}
+
+// lookupEntry returns the inode of a download's directory, the one the kernel
+// knows already if it does.
+func (n *downloadsNode) lookupEntry(ctx context.Context, name string, d item, out *fuse.EntryOut) *fusefs.Inode {
+	ino := inodeNumber(d.Serial(), kindDirectory)
+	child := n.GetChild(name)
+	if child == nil || child.StableAttr().Ino != ino {
+		child = n.NewInode(ctx, newEntryNode(n.fs, d), stableDir(ino))
+	}
+	child.Operations().(*entryNode).attributes().fillEntry(n.fs.owner, out)
+	return child
+}
+
+func (n *downloadsNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	return newDirHandle(n.list, nil), 0, 0
+}
+
+func (n *downloadsNode) list() []dirEntry {
+	items := n.fs.domain.Downloads()
+	entries := make([]dirEntry, 0, len(items)+3)
+	entries = append(entries, dots(inoDownloads, inoRoot)...)
+	entries = append(entries, dirEntry{download.ControlFile, stableFile(inoControl), n.lookupControl})
+	for _, d := range items {
+		name := d.Snapshot().Name
+		entries = append(entries, dirEntry{name, stableDir(inodeNumber(d.Serial(), kindDirectory)),
+			func(ctx context.Context, out *fuse.EntryOut) *fusefs.Inode {
+				return n.lookupEntry(ctx, name, d, out)
+			}})
+	}
+	return entries
+}
+
+// Mkdir adopts the download that is called name on the server.
+func (n *downloadsNode) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	if !n.fs.mine(ctx) {
+		return nil, syscall.EACCES
+	}
+	id, err := download.ParseID(name)
+	if err != nil || probed(name) {
+		// Not the name of any download: this is somebody who wants a directory.
+		return nil, syscall.EPERM
+	}
+	work, stop := n.fs.interruptible(ctx)
+	defer stop()
+	d, err := n.fs.domain.Adopt(work, id)
+	if err != nil {
+		return nil, n.fs.errno("adopt", id, err)
+	}
+	n.fs.touch()
+	return n.lookupEntry(ctx, name, d, out), 0
+}
+
+// Rmdir removes a download. That its directory is not empty is no obstacle:
+// what is in it cannot be removed in any other way.
+func (n *downloadsNode) Rmdir(ctx context.Context, name string) syscall.Errno {
+	if !n.fs.mine(ctx) {
+		return syscall.EACCES
+	}
+	d, ok := n.fs.domain.Lookup(name)
+	if !ok {
+		return syscall.ENOENT
+	}
+	if err := n.fs.domain.Remove(d); err != nil {
+		return n.fs.errno("remove", d.ID(), err)
+	}
+	n.fs.touch()
+	return 0
+}
+
+// Rename gives a download's directory another name, and refuses to move
+// anything else or anywhere else.
+func (n *downloadsNode) Rename(ctx context.Context, name string, newParent fusefs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
+	switch {
+	case !n.fs.mine(ctx):
+		return syscall.EACCES
+	case flags&^renameNoReplace != 0:
+		return syscall.EINVAL
+	case name == download.ControlFile || newName == download.ControlFile,
+		newParent.EmbeddedInode() != n.EmbeddedInode():
+		return syscall.EPERM
+	}
+	d, ok := n.fs.domain.Lookup(name)
+	if !ok {
+		return syscall.ENOENT
+	}
+	// Without renameNoReplace a directory may be renamed over an empty one; a
+	// download's never is, so a name that is taken is refused in both cases.
+	if err := n.fs.domain.Rename(d, newName); err != nil {
+		return n.fs.errno("rename", d.ID(), err)
+	}
+	n.fs.touch()
+	return 0
+}

@@ -1,0 +1,137 @@
+package fs
+
+import (
+	"context"
+	"syscall"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+// entryNode is the directory of one download.
+type entryNode struct {
+	node
+	fixedDir
+	item    item
+	archive *archiveNode // keeps which way the archive is open
+}
+
+var (
+	_ fusefs.NodeLookuper       = (*entryNode)(nil)
+	_ fusefs.NodeOpendirHandler = (*entryNode)(nil)
+	_ fusefs.NodeUnlinker       = (*entryNode)(nil)
+)
+
+func newEntryNode(f *filesystem, d item) *entryNode {
+	n := &entryNode{node: node{fs: f}, item: d, archive: newArchiveNode(f, d)}
+	n.self = n
+	return n
+}
+
+// attributes never change: the files in a download's directory are always the
+// same, and tar reports a directory whose times move while it is read. Names in
+// downloads/ change through the kernel only, which keeps count of that itself.
+func (n *entryNode) attributes() attributes {
+	created := n.fs.when(n.item.Snapshot().CreatedAt)
+	return attributes{
+		mode: n.fs.dirMode(), nlink: 2,
+		created: created, changed: created,
+		valid: settled, entry: settled,
+	}
+}
+
+// member is one file of a download's directory.
+type member struct {
+	name string
+	kind kind
+}
+
+var members = []member{
+	{archiveName, kindArchive},
+	{statusName, kindStatus},
+	{statusJSONName, kindStatusJSON},
+	{nodesName, kindNodes},
+}
+
+func (n *entryNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	for _, m := range members {
+		if m.name == name {
+			return n.lookupMember(ctx, m, out), 0
+		}
+	}
+	return nil, syscall.ENOENT
+}
+
+// lookupMember returns the inode of a file, the one the kernel knows already if
+// it does.
+func (n *entryNode) lookupMember(ctx context.Context, m member, out *fuse.EntryOut) *fusefs.Inode {
+	attr := stableFile(inodeNumber(n.item.Serial(), m.kind))
+	child := n.GetChild(m.name)
+	if child == nil {
+		var file fusefs.InodeEmbedder
+		switch m.kind {
+		case kindArchive:
+			file = n.archive
+		case kindNodes:
+			file = newNodesNode(n.fs, n.item)
+		default:
+			file = newStatusNode(n.fs, n.item, m.kind)
+		}
+		child = n.NewInode(ctx, file, attr)
+	}
+	child.Operations().(attributer).attributes().fillEntry(n.fs.owner, out)
+	return child
+}
+
+func (n *entryNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	return newDirHandle(n.list, n.listing), 0, 0
+}
+
+func (n *entryNode) list() []dirEntry {
+	serial := n.item.Serial()
+	entries := dots(inodeNumber(serial, kindDirectory), inoDownloads)
+	for _, m := range members {
+		entries = append(entries, dirEntry{m.name, stableFile(inodeNumber(serial, m.kind)),
+			func(ctx context.Context, out *fuse.EntryOut) *fusefs.Inode {
+				return n.lookupMember(ctx, m, out)
+			}})
+	}
+	return entries
+}
+
+// listing notes that the caller looks around here, while there is anything to
+// wait for.
+func (n *entryNode) listing(ctx context.Context) {
+	if !n.item.Snapshot().Ready {
+		n.fs.browsers.saw(n.item.Serial(), n.fs.callers.tgid(callerPID(ctx)))
+	}
+}
+
+// Unlink of the archive cancels the download, or drops the local copy once it
+// is done. Of the other files it does nothing but succeed, so that rm -r and a
+// file manager's Delete reach the rmdir that removes them all.
+func (n *entryNode) Unlink(ctx context.Context, name string) syscall.Errno {
+	if !n.fs.mine(ctx) {
+		return syscall.EACCES
+	}
+	switch name {
+	case archiveName:
+		return n.fs.errno("discard", n.item.ID(), n.fs.domain.Discard(n.item))
+	case statusName, statusJSONName, nodesName:
+		return 0
+	}
+	return syscall.ENOENT
+}
+
+// memberNode is what the files of a download have in common.
+type memberNode struct{ node }
+
+// Access lets the owner write, though opening to write is refused: rm asks
+// before it removes a file that is not writable, and removing is what is meant
+// to work here.
+func (n *memberNode) Access(ctx context.Context, mask uint32) syscall.Errno {
+	if n.fs.mine(ctx) {
+		mask &^= accessWrite
+	}
+	return n.node.Access(ctx, mask)
+}

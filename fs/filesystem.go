@@ -1,0 +1,93 @@
+package fs
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+// filesystem is what all nodes of one mount share.
+type filesystem struct {
+	domain   domain
+	log      *slog.Logger
+	owner    owner
+	shared   bool // --allow-other
+	waitOpen bool // --wait open: only OPEN and READ wait
+	mounted  time.Time
+	browsers *browsers
+	callers  callers
+
+	mu      sync.Mutex // guards what follows
+	touched time.Time  // when the list of downloads changed last
+	listErr error      // why the latest list was refused before it was submitted
+}
+
+func newFilesystem(cfg Config, d domain) *filesystem {
+	now := time.Now()
+	f := &filesystem{
+		domain:   d,
+		log:      cfg.Logger,
+		owner:    owner{cfg.UID, cfg.GID},
+		shared:   cfg.AllowOther,
+		waitOpen: cfg.WaitOpen,
+		mounted:  now,
+		browsers: newBrowsers(),
+		callers:  newCallers(),
+		touched:  now,
+	}
+	if f.log == nil {
+		f.log = slog.New(slog.DiscardHandler)
+	}
+	return f
+}
+
+// dirMode and fileMode are what others may do only with --allow-other.
+func (f *filesystem) dirMode() uint32 {
+	if f.shared {
+		return 0o755
+	}
+	return 0o700
+}
+
+func (f *filesystem) fileMode() uint32 {
+	if f.shared {
+		return 0o444
+	}
+	return 0o400
+}
+
+// touch notes that a download came, went or changed its name.
+func (f *filesystem) touch() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.touched = time.Now()
+}
+
+func (f *filesystem) lastTouched() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.touched
+}
+
+// when returns t, or the time of the mount for a time that is not known.
+func (f *filesystem) when(t time.Time) time.Time {
+	if t.IsZero() {
+		return f.mounted
+	}
+	return t
+}
+
+// statfs tells the cache's size as the file system's. Free may be less than
+// size minus use when the disk is fuller than the limit: then that is what df
+// shows as available.
+func (f *filesystem) statfs(out *fuse.StatfsOut) {
+	const block = 4096
+	u := f.domain.Usage()
+	out.Bsize, out.Frsize = block, block
+	out.Blocks = uint64(max(u.Limit, u.Used, 0)) / block
+	out.Bfree = uint64(max(u.Limit-u.Used, 0)) / block
+	out.Bavail = uint64(max(u.Free, 0)) / block
+	out.NameLen = 255
+}

@@ -1,0 +1,250 @@
+package fs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+)
+
+// prepare returns the directory to mount on, after removing a dead mount of ours
+// from it.
+func prepare(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrMountpoint, err)
+	}
+	info, err := os.Stat(path)
+	if errors.Is(err, unix.ENOTCONN) {
+		// Its server was killed. What does not answer cannot be resolved, but
+		// what leads to it can.
+		if path, err = resolveParent(path); err == nil {
+			err = removeDead(path)
+		}
+		if err == nil {
+			info, err = os.Stat(path)
+		}
+	}
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%w: %w", ErrMountpoint, err)
+	case !info.IsDir():
+		return "", fmt.Errorf("%w: it is not a directory", ErrMountpoint)
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrMountpoint, err)
+	}
+	if m, ok := findMount(path); ok && m.fstype == "fuse."+typeName {
+		return "", fmt.Errorf("%w: it is a mount of downloadfs already; unmount it first", ErrMountpoint)
+	}
+	return path, nil
+}
+
+func resolveParent(path string) (string, error) {
+	parent, err := filepath.EvalSymlinks(filepath.Dir(path))
+	return filepath.Join(parent, filepath.Base(path)), err
+}
+
+func removeDead(path string) error {
+	m, ok := findMount(path)
+	if !ok || m.fstype != "fuse."+typeName {
+		return errors.New("a dead mount of another file system is on it")
+	}
+	if err := detach(path); err != nil {
+		return fmt.Errorf("remove the dead mount on it: %w", err)
+	}
+	return nil
+}
+
+// available says what is missing before the attempt, since fusermount3 says it
+// on standard error only.
+func available(cfg Config) error {
+	if _, err := os.Stat("/dev/fuse"); err != nil {
+		return fmt.Errorf("%w: %w; load the kernel module fuse, or pass the device to the container", ErrFUSE, err)
+	}
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	if _, err := fusermountPath(); err != nil {
+		return err
+	}
+	if cfg.AllowOther && !userAllowOther() {
+		return fmt.Errorf("%w: --allow-other needs the line user_allow_other in /etc/fuse.conf", ErrFUSE)
+	}
+	return nil
+}
+
+func userAllowOther() bool {
+	text, err := os.ReadFile("/etc/fuse.conf")
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(text)) {
+		if strings.TrimSpace(line) == "user_allow_other" {
+			return true
+		}
+	}
+	return false
+}
+
+// direct makes root mount by itself, without fusermount3.
+func direct(o *fuse.MountOptions) { o.DirectMountStrict = os.Geteuid() == 0 }
+
+// explain adds what to do about an error of go-fuse's or the kernel's.
+func explain(err error) error {
+	return fmt.Errorf("%w: %w", ErrFUSE, err)
+}
+
+// mountInfo is one line of /proc/self/mountinfo, see proc(5).
+type mountInfo struct {
+	device string // "0:57"
+	point  string
+	fstype string
+}
+
+// findMount returns what is mounted on path, the topmost if there are several.
+func findMount(path string) (mountInfo, bool) {
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return mountInfo{}, false
+	}
+	return parseMountinfo(string(text), path)
+}
+
+func parseMountinfo(text, path string) (found mountInfo, ok bool) {
+	for line := range strings.Lines(text) {
+		before, after, cut := strings.Cut(line, " - ")
+		fields, rest := strings.Fields(before), strings.Fields(after)
+		if !cut || len(fields) < 5 || len(rest) < 1 {
+			continue
+		}
+		if point := unescapeOctal(fields[4]); point == path {
+			found, ok = mountInfo{fields[2], point, rest[0]}, true
+		}
+	}
+	return found, ok
+}
+
+// unescapeOctal undoes the \040 for a space and its like in mountinfo.
+func unescapeOctal(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+3 < len(s) {
+			if c := (s[i+1]-'0')<<6 | (s[i+2]-'0')<<3 | (s[i+3] - '0'); s[i+1] <= '3' {
+				b.WriteByte(c)
+				i += 3
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// Unmount removes the mount and waits until all requests are answered; ErrBusy
+// while files in it are open. It returns nil when the mount is gone already.
+func (s *Server) Unmount() error {
+	s.unmounting.Lock()
+	defer s.unmounting.Unlock()
+	if s.gone() {
+		return nil
+	}
+	var err error
+	if os.Geteuid() == 0 {
+		err = unix.Unmount(s.mountpoint, unix.UMOUNT_NOFOLLOW)
+	} else {
+		err = fusermount("-u", s.mountpoint)
+	}
+	switch {
+	case err == nil:
+		<-s.done
+		return nil
+	case errors.Is(err, unix.EBUSY):
+		err = ErrBusy
+	}
+	return fmt.Errorf("unmount %s: %w", s.mountpoint, err)
+}
+
+// UnmountLazy detaches the mount at once and ends every call that is still in
+// it: open files fail from now on.
+func (s *Server) UnmountLazy() error {
+	s.unmounting.Lock()
+	defer s.unmounting.Unlock()
+	if s.gone() {
+		return nil
+	}
+	err := detach(s.mountpoint)
+	s.abort()
+	if err != nil {
+		return fmt.Errorf("unmount %s lazily: %w", s.mountpoint, err)
+	}
+	return nil
+}
+
+func detach(path string) error {
+	if os.Geteuid() == 0 {
+		return unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+	}
+	return fusermount("-u", "-z", path)
+}
+
+// abort breaks the connection to the kernel: whoever waits in the mount gets an
+// error. Without the control file system the end of the process does it.
+func (s *Server) abort() {
+	_, minor, ok := strings.Cut(s.fs.callers.mount.id, ":")
+	if !ok {
+		return
+	}
+	if err := os.WriteFile("/sys/fs/fuse/connections/"+minor+"/abort", []byte("1"), 0); err != nil {
+		s.fs.log.Debug("connection not aborted", "op", "unmount", "err", err)
+	}
+}
+
+// tune notes which device the mount is, and lets the kernel read ahead by whole
+// requests. FUSE offers 128 KiB; the rest is root's to give.
+func (s *Server) tune() {
+	m, ok := findMount(s.mountpoint)
+	if !ok {
+		return
+	}
+	s.fs.callers.mount.id = m.device
+	ahead := fmt.Appendf(nil, "%d", maxRequest>>10)
+	if err := os.WriteFile("/sys/class/bdi/"+m.device+"/read_ahead_kb", ahead, 0); err != nil {
+		s.fs.log.Debug("read-ahead left as it is", "op", "mount", "err", err)
+	}
+}
+
+// fusermount runs the set-user-ID helper that mounts and unmounts for ordinary
+// users.
+func fusermount(args ...string) error {
+	bin, err := fusermountPath()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(bin, args...)
+	cmd.Env = []string{"LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	text, err := cmd.CombinedOutput()
+	if err == nil {
+		return nil
+	}
+	text = bytes.TrimSpace(text)
+	if bytes.Contains(text, []byte("busy")) {
+		return unix.EBUSY
+	}
+	return fmt.Errorf("%s: %w", text, err)
+}
+
+func fusermountPath() (string, error) {
+	for _, name := range []string{"fusermount3", "/bin/fusermount3", "fusermount", "/bin/fusermount"} {
+		if bin, err := exec.LookPath(name); err == nil {
+			return bin, nil
+		}
+	}
+	return "", fmt.Errorf("%w: fusermount3 is missing; install the package fuse3, or mount as root", ErrFUSE)
+}

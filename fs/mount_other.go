@@ -1,0 +1,69 @@
+//go:build !linux
+
+package fs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+)
+
+// prepare returns the directory to mount on.
+func prepare(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err == nil {
+		path, err = filepath.EvalSymlinks(path)
+	}
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrMountpoint, err)
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%w: %w", ErrMountpoint, err)
+	case !info.IsDir():
+		return "", fmt.Errorf("%w: it is not a directory", ErrMountpoint)
+	}
+	return path, nil
+}
+
+func available(Config) error { return nil }
+
+func direct(*fuse.MountOptions) {}
+
+func explain(err error) error { return fmt.Errorf("%w: %w", ErrFUSE, err) }
+
+// Unmount removes the mount and waits until all requests are answered; ErrBusy
+// while files in it are open. It returns nil when the mount is gone already.
+func (s *Server) Unmount() error {
+	err := s.unmount(0)
+	if err == nil {
+		<-s.done
+	}
+	return err
+}
+
+// UnmountLazy removes the mount at once; open files fail from now on.
+func (s *Server) UnmountLazy() error { return s.unmount(unix.MNT_FORCE) }
+
+func (s *Server) unmount(flags int) error {
+	s.unmounting.Lock()
+	defer s.unmounting.Unlock()
+	if s.gone() {
+		return nil
+	}
+	err := unix.Unmount(s.mountpoint, flags)
+	if errors.Is(err, unix.EBUSY) {
+		err = ErrBusy
+	}
+	if err != nil {
+		return fmt.Errorf("unmount %s: %w", s.mountpoint, err)
+	}
+	return nil
+}
+
+func (s *Server) tune() {}

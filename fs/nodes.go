@@ -1,0 +1,50 @@
+package fs
+
+import (
+	"context"
+	"syscall"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+const nodesName = "nodes"
+
+// nodesNode is nodes: the node IDs asked for, one a line, as the control file
+// takes them.
+type nodesNode struct {
+	memberNode
+	item item
+}
+
+var _ fusefs.NodeOpener = (*nodesNode)(nil)
+
+func newNodesNode(f *filesystem, d item) *nodesNode {
+	n := &nodesNode{memberNode: memberNode{node{fs: f}}, item: d}
+	n.self = n
+	return n
+}
+
+func (n *nodesNode) attributes() attributes {
+	s := n.item.Snapshot()
+	a := attributes{
+		mode: n.fs.fileMode(), nlink: 1,
+		created: n.fs.when(s.CreatedAt), changed: n.fs.when(s.CreatedAt),
+		valid: settled, entry: settled,
+	}
+	for _, id := range n.item.NodeIDs() {
+		a.size += int64(len(id)) + 1
+	}
+	return a
+}
+
+func (n *nodesNode) Open(_ context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	if writing(flags) {
+		return nil, 0, syscall.EACCES
+	}
+	var text []byte
+	for _, id := range n.item.NodeIDs() {
+		text = append(append(text, id...), '\n')
+	}
+	return textHandle{text}, fuse.FOPEN_KEEP_CACHE, 0
+}

@@ -1,0 +1,80 @@
+package fs
+
+import (
+	"strconv"
+	"strings"
+)
+
+// procStatus is what the tree needs of /proc/PID/status, see proc(5).
+type procStatus struct {
+	tgid   int
+	fdSize int // 0 when the task has let go of its descriptors: it is exiting
+	// pending are the signals waiting for the thread or its thread group.
+	pending signalSet
+	blocked signalSet
+	ignored signalSet
+	caught  signalSet
+}
+
+// signalSet holds signal n in bit n-1.
+type signalSet uint64
+
+func (s signalSet) has(n int) bool { return s&(1<<(n-1)) != 0 }
+
+// parseProcStatus reads the text of /proc/PID/status; false when it has no Tgid.
+func parseProcStatus(text string) (procStatus, bool) {
+	var p procStatus
+	for line := range strings.Lines(text) {
+		key, value, ok := strings.Cut(line, ":")
+		if !ok {
+			continue
+		}
+		value = strings.TrimSpace(value)
+		switch key {
+		case "Tgid":
+			p.tgid, _ = strconv.Atoi(value)
+		case "FDSize":
+			p.fdSize, _ = strconv.Atoi(value)
+		case "SigPnd", "ShdPnd":
+			p.pending |= parseSignalSet(value)
+		case "SigBlk":
+			p.blocked = parseSignalSet(value)
+		case "SigIgn":
+			p.ignored = parseSignalSet(value)
+		case "SigCgt":
+			p.caught = parseSignalSet(value)
+		}
+	}
+	return p, p.tgid > 0
+}
+
+func parseSignalSet(hex string) signalSet {
+	n, _ := strconv.ParseUint(hex, 16, 64)
+	return signalSet(n)
+}
+
+// exitSignal returns the signal that a task died of, from the text of
+// /proc/PID/stat, or 0. The kernel sets the last field, exit_code, before it
+// closes a dying task's descriptors.
+func exitSignal(stat string) int {
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	// The field after the name is the third of proc(5)'s list; exit_code is the 52nd.
+	const exitCode = 52 - 3
+	if len(fields) <= exitCode {
+		return 0
+	}
+	code, _ := strconv.Atoi(fields[exitCode])
+	return code & 0x7f
+}
+
+// fdinfoInode returns the inode number in the text of /proc/PID/fdinfo/N, or 0
+// on kernels before 5.14, which do not tell it.
+func fdinfoInode(text string) uint64 {
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(line, "ino:"); ok {
+			n, _ := strconv.ParseUint(strings.TrimSpace(value), 10, 64)
+			return n
+		}
+	}
+	return 0
+}

@@ -1,0 +1,105 @@
+package fs
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+// typeName is the file system's type, "fuse.downloadfs" in /proc/mounts.
+const typeName = "downloadfs"
+
+// maxRequest is how much one READ or WRITE may carry, and how far ahead of a
+// reader the kernel reads where it can be told to: a block of the cache.
+const maxRequest = 1 << 20
+
+// Server serves one mount until it is unmounted.
+type Server struct {
+	mountpoint string // absolute, without links
+	fuse       *fuse.Server
+	fs         *filesystem
+	done       chan struct{} // closed when nothing is served any more
+
+	unmounting sync.Mutex // one at a time
+}
+
+// Mount mounts the downloads of cfg.Manager and returns when they can be used.
+// A mount left dead by a killed process is replaced. The process must not use
+// the mount itself: it could wait for its own answer.
+func Mount(cfg Config) (*Server, error) { return mount(cfg, manager{cfg.Manager}) }
+
+func mount(cfg Config, d domain) (*Server, error) {
+	mountpoint, err := prepare(cfg.Mountpoint)
+	if err != nil {
+		return nil, fmt.Errorf("mount on %s: %w", cfg.Mountpoint, err)
+	}
+	s := &Server{mountpoint: mountpoint, fs: newFilesystem(cfg, d), done: make(chan struct{})}
+	if err := available(cfg); err != nil {
+		return nil, fmt.Errorf("mount on %s: %w", cfg.Mountpoint, err)
+	}
+	options := s.options(cfg)
+	raw := fusefs.NewNodeFS(newRootNode(s.fs), options)
+	if s.fuse, err = fuse.NewServer(raw, mountpoint, &options.MountOptions); err != nil {
+		return nil, fmt.Errorf("mount on %s: %w", cfg.Mountpoint, explain(err))
+	}
+	go func() {
+		defer close(s.done)
+		s.fuse.Serve()
+	}()
+	if err := s.fuse.WaitMount(); err != nil {
+		_ = s.UnmountLazy()
+		return nil, fmt.Errorf("mount on %s: %w", cfg.Mountpoint, explain(err))
+	}
+	s.tune()
+	return s, nil
+}
+
+func (s *Server) options(cfg Config) *fusefs.Options {
+	o := &fusefs.Options{
+		MountOptions: fuse.MountOptions{
+			AllowOther:    cfg.AllowOther,
+			FsName:        cfg.FsName,
+			Name:          typeName,
+			MaxWrite:      maxRequest,
+			MaxReadAhead:  maxRequest,
+			MaxBackground: 64,
+			// A listing of 10,000 downloads need not make 10,000 inodes, unless
+			// somebody looks at them (ls -l). Direct I/O need not forbid mmap.
+			ExtraCapabilities: fuse.CAP_READDIRPLUS_AUTO | fuse.CAP_DIRECT_IO_ALLOW_MMAP,
+			PanicHandler:      s.fs.panicked,
+			Debug:             cfg.Debug,
+			Logger:            slog.NewLogLogger(s.fs.log.Handler(), slog.LevelDebug),
+		},
+		NullPermissions: true,
+		RootStableAttr:  &fusefs.StableAttr{Ino: inoRoot},
+	}
+	if cfg.AllowOther {
+		o.Options = append(o.Options, "default_permissions")
+	}
+	direct(&o.MountOptions)
+	return o
+}
+
+// panicked makes EIO of a panic in a handler; the mount lives on.
+func (f *filesystem) panicked(reason any) fuse.Status {
+	f.log.Error("panic", "op", "request", "err", reason, "stack", string(debug.Stack()))
+	return fuse.EIO
+}
+
+// Wait returns when the mount is gone, whoever unmounted it, and every request
+// has been answered.
+func (s *Server) Wait() { <-s.done }
+
+// gone reports whether the mount is no longer served.
+func (s *Server) gone() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,138 @@
+package fs
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"go.yaml.in/yaml/v3"
+
+	"downloadfs/download"
+)
+
+const (
+	statusName     = "status"
+	statusJSONName = "status.json"
+)
+
+// statusNode is status or status.json.
+type statusNode struct {
+	memberNode
+	item   item
+	render func(download.Snapshot) []byte
+}
+
+var _ fusefs.NodeOpener = (*statusNode)(nil)
+
+func newStatusNode(f *filesystem, d item, k kind) *statusNode {
+	n := &statusNode{memberNode: memberNode{node{fs: f}}, item: d, render: statusYAML}
+	if k == kindStatusJSON {
+		n.render = statusJSON
+	}
+	n.self = n
+	return n
+}
+
+// attributes tells the size that the text has now: copy_file_range(2) and many
+// a tool read no further.
+func (n *statusNode) attributes() attributes {
+	s := n.item.Snapshot()
+	return attributes{
+		mode: n.fs.fileMode(), nlink: 1, size: int64(len(n.render(s))),
+		created: n.fs.when(s.CreatedAt), changed: n.fs.when(s.ChangedAt),
+		entry: settled,
+	}
+}
+
+// Open fixes the text. It is read directly and not through the page cache,
+// which is the inode's and would mix the texts of two handles.
+func (n *statusNode) Open(_ context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	if writing(flags) {
+		return nil, 0, syscall.EACCES
+	}
+	return textHandle{n.render(n.item.Snapshot())}, fuse.FOPEN_DIRECT_IO, 0
+}
+
+// status is what both forms tell, in this order.
+type status struct {
+	ID          download.ID     `json:"id" yaml:"id"`
+	Name        string          `json:"name" yaml:"name"`
+	Status      download.Status `json:"status" yaml:"status"`
+	Error       string          `json:"error,omitempty" yaml:"error,omitempty"`
+	BytesAdded  int64           `json:"bytesAdded" yaml:"bytesAdded"`
+	TotalBytes  int64           `json:"totalBytes" yaml:"totalBytes"`
+	FilesAdded  int64           `json:"filesAdded" yaml:"filesAdded"`
+	TotalFiles  int64           `json:"totalFiles" yaml:"totalFiles"`
+	ArchiveName string          `json:"archiveName,omitempty" yaml:"archiveName,omitempty"`
+	ArchiveSize *int64          `json:"archiveSize,omitempty" yaml:"archiveSize,omitempty"`
+	CachedBytes int64           `json:"cachedBytes" yaml:"cachedBytes"`
+	CreatedAt   string          `json:"createdAt,omitempty" yaml:"createdAt,omitempty"`
+	ChangedAt   string          `json:"changedAt,omitempty" yaml:"changedAt,omitempty"`
+}
+
+func newStatus(s download.Snapshot) status {
+	out := status{
+		ID:          s.ID,
+		Name:        line(s.Name),
+		Status:      s.Status,
+		BytesAdded:  s.BytesAdded,
+		TotalBytes:  s.TotalBytes,
+		FilesAdded:  s.FilesAdded,
+		TotalFiles:  s.TotalFiles,
+		CachedBytes: s.CachedBytes,
+		CreatedAt:   timestamp(s.CreatedAt),
+		ChangedAt:   timestamp(s.ChangedAt),
+	}
+	if s.Err != nil {
+		out.Error = line(s.Err.Error())
+	}
+	if s.Archive.Size > 0 || s.Status == download.StatusDone || s.Ready {
+		out.ArchiveName = line(s.Archive.Name)
+		out.ArchiveSize = &s.Archive.Size
+	}
+	return out
+}
+
+// line makes one printable line of what a server may have put together: what
+// would move a terminal's cursor is shown as an escape.
+func line(s string) string {
+	var b strings.Builder
+	for _, r := range strings.ToValidUTF8(s, "\uFFFD") {
+		if strconv.IsGraphic(r) {
+			b.WriteRune(r)
+			continue
+		}
+		q := strconv.QuoteRune(r)
+		b.WriteString(q[1 : len(q)-1])
+	}
+	return b.String()
+}
+
+func timestamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// statusYAML is one `key: value` a line. Marshalling a struct of strings and
+// numbers cannot fail.
+func statusYAML(s download.Snapshot) []byte {
+	text, _ := yaml.Marshal(newStatus(s))
+	return text
+}
+
+func statusJSON(s download.Snapshot) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	_ = e.Encode(newStatus(s))
+	return b.Bytes()
+}
