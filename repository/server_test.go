@@ -22,7 +22,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // files are a folder's content: a name ending in a slash is an empty folder.
 type files map[string]string
 
-// server is a Repository behind a real HTTP server, and a user to ask it.
+// server is a Repository and a user to ask it, over HTTP or (url empty) by
+// calling it.
 type server struct {
 	*Repository
 	t    *testing.T
@@ -31,7 +32,21 @@ type server struct {
 	user string // name:password
 }
 
+// newServer serves content over HTTP.
 func newServer(t *testing.T, cfg Config, content files) *server {
+	t.Helper()
+	s := newDirect(t, cfg, content)
+	h := httptest.NewServer(s.Repository)
+	t.Cleanup(func() { // before the Repository's
+		h.Close()
+		http.DefaultClient.CloseIdleConnections()
+	})
+	s.url = h.URL
+	return s
+}
+
+// newDirect serves content without a network, so also in virtual time.
+func newDirect(t *testing.T, cfg Config, content files) *server {
 	t.Helper()
 	if cfg.Dir == "" {
 		cfg.Dir = t.TempDir()
@@ -42,13 +57,8 @@ func newServer(t *testing.T, cfg Config, content files) *server {
 	}
 	r, err := New(cfg)
 	require.NoError(t, err)
-	h := httptest.NewServer(r)
-	t.Cleanup(func() {
-		h.Close()
-		http.DefaultClient.CloseIdleConnections()
-		require.NoError(t, r.Close())
-	})
-	return &server{r, t, h.URL, cfg.Dir, "admin:admin"}
+	t.Cleanup(func() { require.NoError(t, r.Close()) })
+	return &server{r, t, "", cfg.Dir, "admin:admin"}
 }
 
 func writeFiles(t *testing.T, dir string, content files) {
@@ -82,24 +92,54 @@ type answer struct {
 // do asks for a path below CoreAPI; headers are name, value, name, value.
 func (s *server) do(method, path, body string, headers ...string) answer {
 	s.t.Helper()
-	req, err := http.NewRequest(method, s.url+CoreAPI+path, strings.NewReader(body))
+	return s.ask(method, CoreAPI+path, body, headers...)
+}
+
+// ask is do for a path below the server.
+func (s *server) ask(method, path, body string, headers ...string) answer {
+	s.t.Helper()
+	req, err := http.NewRequest(method, s.url+path, strings.NewReader(body))
 	require.NoError(s.t, err)
 	if name, password, ok := strings.Cut(s.user, ":"); ok {
 		req.SetBasicAuth(name, password)
 	}
 	for i := 0; i < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
+		if headers[i+1] == "" {
+			req.Header.Del(headers[i])
+		} else {
+			req.Header.Set(headers[i], headers[i+1])
+		}
 	}
 	return s.send(req)
 }
 
 func (s *server) send(req *http.Request) answer {
 	s.t.Helper()
+	if s.url == "" {
+		req.RequestURI = req.URL.RequestURI()
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, req)
+		return answer{w.Code, w.Header(), w.Body.Bytes(), nil}
+	}
 	resp, err := http.DefaultClient.Do(req)
 	require.NoError(s.t, err)
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	return answer{resp.StatusCode, resp.Header, b, err}
+}
+
+// requireError asserts that a is Alfresco's error body of the status.
+func (a answer) requireError(t *testing.T, status int) errorJSON {
+	t.Helper()
+	require.Equal(t, status, a.status, string(a.body))
+	require.Equal(t, "application/json;charset=UTF-8", a.header.Get("Content-Type"))
+	var e errorBody
+	require.NoError(t, json.Unmarshal(a.body, &e), string(a.body))
+	require.Equal(t, status, e.Error.StatusCode)
+	require.Regexp(t, `^\d{8} .`, e.Error.BriefSummary)
+	require.NotEmpty(t, e.Error.ErrorKey)
+	require.NotEmpty(t, e.Error.LogID)
+	return e.Error
 }
 
 // entry decodes {"entry": …} into v.
@@ -112,13 +152,27 @@ func (a answer) entry(t *testing.T, v any) {
 	require.NoError(t, json.Unmarshal(e.Entry, v), string(a.body))
 }
 
-func (s *server) id(path string) string { return nodeID(path) }
+// nodes is the body that asks for a download of the ids.
+func nodes(ids ...string) string {
+	b, _ := json.Marshal(map[string][]string{"nodeIds": ids})
+	return string(b)
+}
+
+// dirEntries are the names in a folder on disk.
+func dirEntries(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	names := []string{}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
 
 func (s *server) create(ids ...string) progressJSON {
 	s.t.Helper()
-	body, err := json.Marshal(map[string][]string{"nodeIds": ids})
-	require.NoError(s.t, err)
-	a := s.do("POST", "/downloads", string(body))
+	a := s.do("POST", "/downloads", nodes(ids...))
 	require.Equal(s.t, http.StatusAccepted, a.status, string(a.body))
 	var p progressJSON
 	a.entry(s.t, &p)
@@ -144,6 +198,20 @@ func (s *server) await(id, status string) progressJSON {
 		}
 		require.True(s.t, time.Now().Before(end), "%s is %s and not %s", id, p.Status, status)
 	}
+}
+
+// archive makes a download of the nodes at paths and returns its zip.
+func (s *server) archive(paths ...string) (progressJSON, []byte) {
+	s.t.Helper()
+	ids := make([]string, len(paths))
+	for i, p := range paths {
+		ids[i] = nodeID(p)
+	}
+	p := s.await(s.create(ids...).ID, statusDone)
+	a := s.do("GET", "/nodes/"+p.ID+"/content", "")
+	require.Equal(s.t, http.StatusOK, a.status)
+	require.NoError(s.t, a.err)
+	return p, a.body
 }
 
 // entry is one entry of a zip.

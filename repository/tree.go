@@ -63,10 +63,9 @@ func (t *tree) byID(id string) (node, bool) {
 // the whole folder, which all callers that wait for it share.
 func (t *tree) pathOf(id string) (string, bool) {
 	u, err := uuid.Parse(id)
-	if err != nil || u.Version() != 5 || len(id) != len(uuid.Nil.String()) {
-		return "", false
+	if err != nil || u.Version() != 5 || u.String() != id {
+		return "", false // none that nodeID ever gave
 	}
-	id = u.String()
 	if p, ok := t.known(id); ok {
 		return p, true
 	}
@@ -177,8 +176,14 @@ func (t *tree) children(path string) ([]node, error) {
 	return nodes, nil
 }
 
-// open opens a file's content.
-func (t *tree) open(path string) (*os.File, error) { return t.root.Open(osPath(path)) }
+// open opens a file's content, if there still is a file: a zip comes to it long
+// after the folder was listed.
+func (t *tree) open(path string) (*os.File, error) {
+	if n, ok := t.byPath(path); !ok || n.folder {
+		return nil, &iofs.PathError{Op: "open", Path: path, Err: iofs.ErrNotExist}
+	}
+	return t.root.Open(path)
+}
 
 // delete forgets the node at path and all below it; the folder on disk is left
 // as it is.
