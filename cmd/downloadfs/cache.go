@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"downloadfs/cache"
+)
+
+func newCacheCommand() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use:   "cache list|verify|clear",
+		Short: "Look after the archives on disk",
+		Long: `cache lists, verifies or clears the archives that mounts keep on disk, those of all
+servers and users below --cache-dir. The cache of a running mount is in use by it
+and is left alone (exit code 6).`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return exitf(exitUsage, "say what to do with the cache: list, verify or clear; see '%s --help'", cmd.CommandPath())
+		},
+	}
+	cmd.PersistentFlags().StringVar(&dir, "cache-dir", defaultCacheDir(), "where the archives are, as for mount")
+	add := func(name, short string, do cacheAction) {
+		cmd.AddCommand(&cobra.Command{
+			Use:   name,
+			Short: short,
+			Args:  cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+				defer stop()
+				return eachCache(ctx, cmd, dir, do)
+			},
+		})
+	}
+	add("list", "List archives, the least recently used first", listCache)
+	add("verify", "Read everything and compare it with its checksums; drop what is damaged", verifyCache)
+	add("clear", "Drop all archives, also those that the server has deleted", clearCache)
+	return cmd
+}
+
+// cacheAction does something with the cache of one account and tells of it on w.
+type cacheAction func(ctx context.Context, w io.Writer, account string, c *cache.Cache) error
+
+// eachCache opens the caches below dir, one after the other.
+func eachCache(ctx context.Context, cmd *cobra.Command, dir string, do cacheAction) error {
+	if dir == "" {
+		return exitf(exitUsage, "no home directory to look in; give --cache-dir")
+	}
+	indexes, err := filepath.Glob(filepath.Join(escapeGlob(dir), "*", "index.db"))
+	if err != nil {
+		return err
+	}
+	// Warnings only: what is done is told on standard output.
+	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	var errs []error
+	for _, index := range indexes {
+		if ctx.Err() != nil {
+			return errors.Join(append(errs, errors.New("interrupted"))...)
+		}
+		accountDir := filepath.Dir(index)
+		errs = append(errs, oneCache(ctx, cmd.OutOrStdout(), accountDir, log, do))
+	}
+	return errors.Join(errs...)
+}
+
+func oneCache(ctx context.Context, w io.Writer, dir string, log *slog.Logger, do cacheAction) error {
+	c, err := cache.Open(cache.Config{Dir: dir, Size: 1 << 62, Logger: log})
+	if err != nil {
+		return lockedHint(err, "cache "+dir)
+	}
+	return errors.Join(do(ctx, w, filepath.Base(dir), c), c.Close())
+}
+
+// escapeGlob makes a name stand for itself in a pattern.
+func escapeGlob(name string) string {
+	escaped := make([]rune, 0, len(name))
+	for _, r := range name {
+		switch r {
+		case '*', '?', '[', '\\':
+			escaped = append(escaped, '\\')
+		}
+		escaped = append(escaped, r)
+	}
+	return string(escaped)
+}
+
+func listCache(_ context.Context, w io.Writer, account string, c *cache.Cache) error {
+	archives, err := c.List()
+	if err != nil {
+		return err
+	}
+	var total int64
+	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	for _, a := range archives {
+		used := "never"
+		if !a.UsedAt.IsZero() {
+			used = a.UsedAt.Format("2006-01-02 15:04")
+		}
+		total += a.Cached
+		fmt.Fprintf(table, "%s\t%s\t%d of %d bytes\tread %s\n", a.ID, printable(a.Name), a.Cached, a.Size, used)
+	}
+	fmt.Fprintf(w, "%s: %d archives, %d bytes\n", account, len(archives), total)
+	return table.Flush()
+}
+
+func verifyCache(ctx context.Context, w io.Writer, account string, c *cache.Cache) error {
+	result, err := c.Verify(ctx)
+	for _, d := range result.Damaged {
+		fmt.Fprintf(w, "%s: %s is damaged at %d (%d bytes): %v\n", account, d.ID, d.Off, d.Len, d.Err)
+	}
+	fmt.Fprintf(w, "%s: %d archives, %d bytes read, %d blocks damaged\n", account, result.Archives, result.Bytes, len(result.Damaged))
+	if err == nil && len(result.Damaged) > 0 {
+		err = fmt.Errorf("%s: %d damaged blocks were dropped; they are fetched again when they are needed", account, len(result.Damaged))
+	}
+	return err
+}
+
+func clearCache(_ context.Context, w io.Writer, account string, c *cache.Cache) error {
+	archives, err := c.List()
+	if err != nil {
+		return err
+	}
+	var total int64
+	for _, a := range archives {
+		total += a.Cached
+	}
+	if err := c.Clear(); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "%s: %d archives dropped, %d bytes\n", account, len(archives), total)
+	return nil
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"downloadfs/download"
+)
+
+func TestExitCode(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want int
+	}{
+		{nil, 0},
+		{errors.New("x"), 1},
+		{exitf(exitUsage, "x"), 2},
+		{fmt.Errorf("y: %w", exitf(exitMountpoint, "x")), 5},
+		{errors.Join(exitf(exitUnreachable, "x"), errors.New("y")), 4},
+		{fmt.Errorf("check: %w", download.ErrUnauthorized), 3},
+		{fmt.Errorf("check: %w", download.ErrForbidden), 3},
+		{fmt.Errorf("check: %w", download.ErrUnavailable), 4},
+		{fmt.Errorf("open: %w", download.ErrLocked), 6},
+		{exitf(exitUsage, "x: %w", download.ErrUnavailable), 2},
+	} {
+		assert.Equal(t, c.want, exitCode(c.err), "%v", c.err)
+	}
+}
+
+// Whatever is wrong with a command line, it is told in one line, on standard
+// error, with exit code 2, and secrets in it are not repeated.
+func TestWrongUsage(t *testing.T) {
+	t.Setenv(envUsername, "finn")
+	for _, c := range []struct {
+		args string
+		want string // what the line must hold
+	}{
+		{"frobnicate", "unknown command"},
+		{"mount", "accepts 2 arg(s)"},
+		{"mount --frob http://h /m", "unknown flag: --frob"},
+		{"mount --cache-size 5X http://h /m", "--cache-size"},
+		{"mount --wait never http://h /m", "--wait"},
+		{"mount --prefetch maybe http://h /m", "--prefetch"},
+		{"mount --stall-timeout -1s http://h /m", "--stall-timeout"},
+		{"mount --retry-timeout 0 http://h /m", "--retry-timeout"},
+		{"mount --log-level loud http://h /m", "--log-level"},
+		{"mount --log-format xml http://h /m", "--log-format"},
+		{"mount http://finn:s3cret@h /m", "credentials do not belong into the URL"},
+		{"mount http://h/?alf_ticket=TICKET_s3cret /m", "credentials do not belong into the URL"},
+		{"mount http://h/%zz?s3cret /m", "cannot be read"},
+		{"mount ftp://h /m", "must be like https://"},
+		{"mount http://h/?x=y /m", "query"},
+		{"mount http://h.example /m", "no password for finn"},
+		{"mount --password-file /nonexistent http://h /m", "--password-file"},
+		{"unmount", "accepts 1 arg(s)"},
+		{"serve", "accepts 1 arg(s)"},
+		{"serve --user finn /", "NAME:PASSWORD"},
+		{"demo a b", "accepts at most 1 arg(s)"},
+		{"version x", "unknown command"},
+		{"cache", "cache --help"},
+	} {
+		var stdout, stderr bytes.Buffer
+		assert.Equal(t, exitUsage, run(strings.Fields(c.args), &stdout, &stderr), "%s: %s", c.args, &stderr)
+		assert.Empty(t, stdout.String(), c.args)
+		assert.Equal(t, 1, strings.Count(stderr.String(), "\n"), "%s: %s", c.args, &stderr)
+		assert.Contains(t, stderr.String(), c.want, c.args)
+		assert.NotContains(t, stderr.String(), "s3cret", c.args)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	assert.Zero(t, run([]string{"version"}, &stdout, &stderr))
+	assert.Regexp(t, `^downloadfs \S+ \w+/\w+ go\S+\n$`, stdout.String())
+	assert.Empty(t, stderr.String())
+}
+
+func TestOneLine(t *testing.T) {
+	assert.Equal(t, "a; b; c", oneLine("a\nb\r\n\nc\n"))
+	assert.Equal(t, "", oneLine(""))
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestAccountKey(t *testing.T) {
+	key := func(server, user string) string {
+		u, err := url.Parse(server)
+		require.NoError(t, err)
+		return accountKey(u, user)
+	}
+	a := key("https://ecm.example.org", "finn")
+	assert.Regexp(t, `^ecm\.example\.org-443-finn-[0-9a-f]{8}$`, a)
+	for _, same := range []string{
+		"https://ECM.example.org/", "https://ecm.example.org:443", "https://ecm.example.org/alfresco/",
+		"https://ecm.example.org/alfresco/api/-default-/public/alfresco/versions/1",
+	} {
+		assert.Equal(t, a, key(same, "finn"), same)
+	}
+	seen := map[string]bool{a: true}
+	for _, other := range [][2]string{
+		{"http://ecm.example.org", "finn"},
+		{"https://ecm.example.org:8443", "finn"},
+		{"https://ecm.example.org", "Finn"},
+		{"https://ecm.example.org", "finn/../x"},
+		{"https://ecm.example.org", "finn_.._x"},
+		{"https://ecm.example.org/other", "finn"},
+		{"https://ecm.example.org", strings.Repeat("ü", 300)},
+		{"https://[::1]:1", "."},
+		{"https://ecm.example.org", ""},
+	} {
+		k := key(other[0], other[1])
+		assert.False(t, seen[k], k)
+		seen[k] = true
+		assert.Regexp(t, `^[A-Za-z0-9._-]{1,150}$`, k)
+		assert.False(t, strings.HasPrefix(k, "."), k)
+	}
+}
+
+func TestDefaultDirs(t *testing.T) {
+	t.Setenv("HOME", "/home/finn")
+	t.Setenv("XDG_STATE_HOME", "")
+	t.Setenv("XDG_CACHE_HOME", "relative/paths/are/ignored")
+	assert.Equal(t, "/home/finn/.local/state/downloadfs", defaultStateDir())
+	assert.Equal(t, "/home/finn/.cache/downloadfs", defaultCacheDir())
+	t.Setenv("XDG_STATE_HOME", "/s")
+	assert.Equal(t, "/s/downloadfs", defaultStateDir())
+	t.Setenv("HOME", "")
+	assert.Empty(t, defaultCacheDir())
+	assert.Equal(t, exitUsage, exitCode(privateDir("cache-dir", "")))
+}
+
+func TestPrivateDir(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	require.NoError(t, privateDir("state-dir", dir))
+	mode := func() os.FileMode {
+		info, err := os.Stat(dir)
+		require.NoError(t, err)
+		return info.Mode().Perm()
+	}
+	assert.Equal(t, os.FileMode(0o700), mode())
+	require.NoError(t, os.Chmod(dir, 0o755))
+	require.NoError(t, privateDir("state-dir", dir))
+	assert.Equal(t, os.FileMode(0o700), mode())
+	file := filepath.Join(dir, "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	assert.ErrorContains(t, privateDir("state-dir", filepath.Join(file, "x")), "--state-dir")
+}

@@ -1,0 +1,92 @@
+// Command downloadfs mounts the Downloads of an Alfresco content server as a
+// file system, and serves a folder as such a server for trying and testing.
+//
+// Each subcommand has its own file. This package is the only one that reads
+// flags, environment and configuration; it hands every other package one small
+// struct. Exit codes are in exit.go.
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run executes the command line and returns the exit code. A failure is told in
+// exactly one line on stderr.
+func run(args []string, stdout, stderr io.Writer) int {
+	root := newRootCommand()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	if err := root.Execute(); err != nil {
+		fmt.Fprintf(stderr, "downloadfs: %s\n", oneLine(err.Error()))
+		return exitCode(err)
+	}
+	return exitOK
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "downloadfs",
+		Short: "Mount the Downloads of an Alfresco content server",
+		Long: `downloadfs mounts the Downloads of an Alfresco content server as a file system:
+write node ids to downloads/new, then read downloads/<id>/archive.zip.
+
+Exit codes: 0 all is well, 1 something else, 2 wrong usage, 3 login refused,
+4 server unreachable, 5 mountpoint unusable, 6 state or cache in use.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return exitf(exitUsage, "%w; see '%s --help'", err, cmd.CommandPath())
+	})
+	root.AddCommand(
+		newMountCommand(),
+		newUnmountCommand(),
+		newCacheCommand(),
+		newServeCommand(),
+		newDemoCommand(),
+		newVersionCommand(),
+	)
+	root.Args = usageArgs(root.Args)
+	for _, c := range root.Commands() {
+		c.Args = usageArgs(c.Args)
+		for _, sub := range c.Commands() {
+			sub.Args = usageArgs(sub.Args)
+		}
+	}
+	return root
+}
+
+// usageArgs makes a wrong number of arguments, or an unknown subcommand, a
+// usage error.
+func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if check == nil {
+			return nil
+		}
+		if err := check(cmd, args); err != nil {
+			return exitf(exitUsage, "%w; see '%s --help'", err, cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
+// oneLine joins the lines of a message, so that it stays one line for people
+// and for whatever collects standard error.
+func oneLine(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+}

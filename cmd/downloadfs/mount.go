@@ -1,0 +1,153 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// mountOptions are the flags of mount.
+type mountOptions struct {
+	passwordFile string
+	stateDir     string
+	cacheDir     string
+	cacheSize    size
+	cacheMinFree size
+	prefetch     string
+	allowOther   bool
+	wait         string
+	stallTimeout time.Duration
+	retryTimeout time.Duration
+	caCert       string
+	allowHTTP    bool
+	log          logOptions
+}
+
+func newMountCommand() *cobra.Command {
+	o := mountOptions{cacheSize: 10 << 30, cacheMinFree: 1 << 30}
+	cmd := &cobra.Command{
+		Use:   "mount [flags] URL MOUNTPOINT",
+		Short: "Mount the downloads of the server at URL",
+		Long: `mount serves the downloads of an Alfresco server on MOUNTPOINT until it is
+unmounted or gets SIGINT or SIGTERM. It stays in the foreground, logs to standard
+error and prints one line on standard output when the mount is ready.
+
+The user name and the password come from the environment: ` + envUsername + ` and
+` + envPassword + `. The password can be in a file instead, see --password-file.`,
+		Example: `  read -rs ` + envPassword + `; export ` + envPassword + ` ` + envUsername + `=finn
+  downloadfs mount https://alfresco.example.com ~/alfresco`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runMount(cmd, o, args[0], args[1])
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.passwordFile, "password-file", "", "read the password from the first line of this file, which others must not be able to read")
+	f.StringVar(&o.stateDir, "state-dir", defaultStateDir(), "where to remember downloads; one directory per server and user is made in it")
+	f.StringVar(&o.cacheDir, "cache-dir", defaultCacheDir(), "where to keep archives; one directory per server and user is made in it")
+	f.Var(&o.cacheSize, "cache-size", "how much the cache may hold, such as 512M or 10G")
+	f.Var(&o.cacheMinFree, "cache-min-free", "how much room the cache leaves on its disk")
+	f.StringVar(&o.prefetch, "prefetch", "auto", "fetch finished archives in the background: auto, or off")
+	f.BoolVar(&o.allowOther, "allow-other", false, "let other users read the mount")
+	f.StringVar(&o.wait, "wait", "touch", "what waits for a pending archive: touch (stat, open and read), or open (stat never waits)")
+	f.DurationVar(&o.stallTimeout, "stall-timeout", 10*time.Minute, "how long a download may make no progress before its readers get ETIMEDOUT; 0 waits for ever")
+	f.DurationVar(&o.retryTimeout, "retry-timeout", 2*time.Minute, "how long the server may be unreachable before readers get EHOSTUNREACH")
+	f.StringVar(&o.caCert, "ca-cert", "", "trust the certificate authorities in this PEM file, besides the system's")
+	f.BoolVar(&o.allowHTTP, "allow-http", false, "send the password over unencrypted http to a server that is not this machine")
+	o.log.addFlags(cmd)
+	return cmd
+}
+
+// check refuses flag values that cannot be right.
+func (o *mountOptions) check() error {
+	if o.prefetch != "auto" && o.prefetch != "off" {
+		return exitf(exitUsage, "--prefetch %q is not one of auto, off", o.prefetch)
+	}
+	if o.wait != "touch" && o.wait != "open" {
+		return exitf(exitUsage, "--wait %q is not one of touch, open", o.wait)
+	}
+	if o.stallTimeout < 0 {
+		return exitf(exitUsage, "--stall-timeout %v is negative", o.stallTimeout)
+	}
+	if o.retryTimeout <= 0 {
+		return exitf(exitUsage, "--retry-timeout %v is not positive", o.retryTimeout)
+	}
+	return nil
+}
+
+func runMount(cmd *cobra.Command, o mountOptions, serverURL, mountpoint string) error {
+	// The password leaves the environment before anything else happens.
+	login, loginErr := readCredentials(o.passwordFile)
+	if err := o.check(); err != nil {
+		return err
+	}
+	log, err := o.log.logger(cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	server, err := parseServerURL(serverURL)
+	if err != nil {
+		return err
+	}
+	if loginErr != nil {
+		return loginErr
+	}
+	signals := watchSignals()
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	s, err := startSession(ctx, sessionConfig{
+		options:    o,
+		server:     server,
+		login:      login,
+		mountpoint: mountpoint,
+		log:        log,
+	})
+	if ctx.Err() != nil && err != nil {
+		return fmt.Errorf("interrupted before the mount was ready")
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "mounted %s on %s\n", server, s.mountpoint)
+	if err := notify("READY=1"); err != nil {
+		log.Warn("cannot tell the service manager", "op", "mount", "err", err)
+	}
+	return s.serve(signals)
+}
+
+// watchSignals returns the signals that ask to unmount. It also keeps a log
+// that nobody reads any more from ending the mount.
+func watchSignals() <-chan os.Signal {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // nohup asks to go on
+		signal.Notify(signals, syscall.SIGHUP)
+	}
+	return signals
+}
+
+// accountDirs returns the directories of one user on one server. The one for the
+// state is created; a cache whose directory cannot be used does without it.
+func (o *mountOptions) accountDirs(server *url.URL, username string) (state, cache string, err error) {
+	key := accountKey(server, username)
+	if err := privateDir("state-dir", o.stateDir); err != nil {
+		return "", "", err
+	}
+	state = filepath.Join(o.stateDir, key)
+	if err := privateDir("state-dir", state); err != nil {
+		return "", "", err
+	}
+	if o.cacheDir == "" {
+		return "", "", exitf(exitUsage, "no home directory to keep files in; give --cache-dir")
+	}
+	cache = filepath.Join(o.cacheDir, key)
+	_ = privateDir("cache-dir", cache) // the cache says what is wrong with it
+	return state, cache, nil
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"errors"
+	iofs "io/fs"
+	"log/slog"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// probeTimeout is how long a mount that is in the way may take to answer.
+const probeTimeout = 2 * time.Second
+
+// prepareMountpoint returns the absolute path of a directory that can be
+// mounted on, or says why not. A mount of ours whose process is gone is
+// replaced; any other mount stays.
+func prepareMountpoint(name string, log *slog.Logger) (string, error) {
+	path, err := resolveMountpoint(name)
+	if errors.Is(err, iofs.ErrNotExist) {
+		return "", exitf(exitMountpoint, "mountpoint %s does not exist; run: mkdir -p %s", name, name)
+	}
+	if err != nil {
+		return "", exitf(exitMountpoint, "cannot use mountpoint: %w", err)
+	}
+	if err := clearMount(path, log); err != nil {
+		return "", err
+	}
+	if err := checkDirectory(path); err != nil {
+		return "", err
+	}
+	return path, checkFUSE()
+}
+
+// clearMount removes dead mounts of ours from path and refuses any other one.
+func clearMount(path string, log *slog.Logger) error {
+	for {
+		m, mounted, err := mountAt(path)
+		if err != nil {
+			return exitf(exitMountpoint, "cannot list mounts: %w", err)
+		}
+		if !mounted {
+			return nil
+		}
+		if !m.ours() {
+			return exitf(exitMountpoint, "%s is a mount of %s (%s); unmount it first, or choose another directory", path, m.source, m.fsType)
+		}
+		if err := probe(path, probeTimeout); !errors.Is(err, syscall.ENOTCONN) {
+			return exitf(exitMountpoint, "%s is mounted already (%s); unmount it first: downloadfs unmount %s", path, m.source, path)
+		}
+		if err := unmountPath(path, true); err != nil {
+			return exitf(exitMountpoint, "cannot remove the mount that a killed process left on %s: %w", path, err)
+		}
+		log.Info("replaced the mount that a killed process left", "op", "mount", "mountpoint", path)
+	}
+}
+
+func checkDirectory(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, iofs.ErrNotExist) {
+		return exitf(exitMountpoint, "mountpoint %s does not exist; run: mkdir -p %s", path, path)
+	}
+	if err != nil {
+		return exitf(exitMountpoint, "cannot use mountpoint: %w", err)
+	}
+	if !info.IsDir() {
+		return exitf(exitMountpoint, "mountpoint %s is not a directory", path)
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return exitf(exitMountpoint, "cannot use mountpoint: %w", err)
+	}
+	if len(entries) > 0 {
+		return exitf(exitMountpoint, "mountpoint %s is not empty (it holds %q); choose an empty directory", path, entries[0].Name())
+	}
+	// fusermount3 demands this of an ordinary user; said here, it is clearer.
+	if err := unix.Access(path, unix.W_OK); err != nil {
+		return exitf(exitMountpoint, "mountpoint %s is not writable for this user: %w", path, err)
+	}
+	return nil
+}

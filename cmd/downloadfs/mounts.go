@@ -1,0 +1,88 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// fsType is the type by which the kernel lists our mounts.
+const fsType = "fuse.downloadfs"
+
+// mountEntry is one mount as the kernel lists it.
+type mountEntry struct {
+	path   string
+	fsType string
+	source string
+}
+
+func (m mountEntry) ours() bool {
+	// macFUSE lists every file system with the name of its driver.
+	return m.fsType == fsType || runtime.GOOS == "darwin" && m.fsType == "macfuse"
+}
+
+// mountAt returns the topmost mount on path. It does not touch the mount.
+func mountAt(path string) (mountEntry, bool, error) {
+	all, err := mounts()
+	if err != nil {
+		return mountEntry{}, false, err
+	}
+	for _, m := range slices.Backward(all) {
+		if m.path == path {
+			return m, true, nil
+		}
+	}
+	return mountEntry{}, false, nil
+}
+
+// resolveMountpoint makes path absolute and free of symbolic links. The last
+// element may be a mount whose process is gone, on which every call fails.
+func resolveMountpoint(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	for range 40 { // as many symbolic links as the kernel follows
+		parent, err := filepath.EvalSymlinks(filepath.Dir(path))
+		if err != nil {
+			return "", err
+		}
+		path = filepath.Join(parent, filepath.Base(path))
+		if _, mounted, err := mountAt(path); err != nil || mounted {
+			return path, err
+		}
+		target, err := os.Readlink(path)
+		if err != nil {
+			return path, nil
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(parent, target)
+		}
+		path = target
+	}
+	return "", &os.PathError{Op: "resolve", Path: path, Err: syscall.ELOOP}
+}
+
+// errNoAnswer: a mount's process is there but did not answer a stat in time.
+var errNoAnswer = errors.New("no answer")
+
+// probe looks at a mount from outside. A mount whose process is gone gives
+// ENOTCONN; one whose process hangs, errNoAnswer, and a goroutine is left
+// behind, so it is only for a process that is about to give up on the path.
+func probe(path string, timeout time.Duration) error {
+	result := make(chan error, 1)
+	go func() {
+		_, err := os.Stat(path)
+		result <- err
+	}()
+	select {
+	case err := <-result:
+		return err
+	case <-time.After(timeout):
+		return errNoAnswer
+	}
+}

@@ -1,0 +1,258 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"downloadfs/cache"
+	"downloadfs/client"
+	"downloadfs/download"
+	"downloadfs/fs"
+)
+
+const (
+	// checkTimeout is how long the first call to the server may take.
+	checkTimeout = 10 * time.Second
+	// lockTimeout is how long a mount waits for one that is just ending.
+	lockTimeout = 2 * time.Second
+	// busyRetry is how often a busy mount is tried again.
+	busyRetry = 250 * time.Millisecond
+)
+
+// sessionConfig is what a mount is made from.
+type sessionConfig struct {
+	options    mountOptions
+	server     *url.URL
+	login      credentials
+	mountpoint string
+	log        *slog.Logger
+}
+
+// session is a mounted file system and all that it is served with.
+type session struct {
+	mountpoint string
+	manager    *download.Manager
+	cache      *cache.Cache
+	server     *fs.Server
+	ended      <-chan struct{} // closed when nothing is mounted any more
+	client     *client.Client
+	log        *slog.Logger
+}
+
+// startSession logs in and mounts. ctx bounds starting only. Its errors carry
+// exit codes.
+func startSession(ctx context.Context, cfg sessionConfig) (*session, error) {
+	o := cfg.options
+	c, err := client.New(client.Config{
+		URL:       cfg.server.String(),
+		Username:  cfg.login.username,
+		Password:  cfg.login.password,
+		CACert:    o.caCert,
+		AllowHTTP: o.allowHTTP,
+		UserAgent: "downloadfs/" + versionText(),
+		Logger:    cfg.log,
+	})
+	if err != nil {
+		return nil, exitf(exitUsage, "%w", err)
+	}
+	mountpoint, err := prepareMountpoint(cfg.mountpoint, cfg.log)
+	if err != nil {
+		return nil, err
+	}
+	stateDir, cacheDir, err := o.accountDirs(cfg.server, cfg.login.username)
+	if err != nil {
+		return nil, err
+	}
+	offline, err := checkServer(ctx, c, cfg)
+	if err != nil {
+		return nil, err
+	}
+
+	s := &session{mountpoint: mountpoint, client: c, log: cfg.log}
+	if s.cache, err = whenUnlocked(ctx, func() (*cache.Cache, error) {
+		return cache.Open(cache.Config{
+			Dir:     cacheDir,
+			Size:    int64(o.cacheSize),
+			MinFree: int64(o.cacheMinFree),
+			Source:  c,
+			Logger:  cfg.log,
+		})
+	}); err != nil {
+		return nil, lockedHint(err, "cache "+cacheDir)
+	}
+	if s.manager, err = whenUnlocked(ctx, func() (*download.Manager, error) {
+		return download.Open(download.Config{
+			Service:            c,
+			Archives:           s.cache,
+			JournalPath:        filepath.Join(stateDir, "journal.db"),
+			StallTimeout:       o.managerStallTimeout(),
+			UnreachableTimeout: o.retryTimeout,
+			Prefetch:           o.prefetch == "auto",
+			Logger:             cfg.log,
+		})
+	}); err != nil {
+		return nil, errors.Join(lockedHint(err, "state "+stateDir), s.cache.Close())
+	}
+	if offline != nil {
+		if len(s.manager.Downloads()) == 0 {
+			return nil, errors.Join(exitf(exitUnreachable, "%w", offline), s.close())
+		}
+		cfg.log.Warn("the server cannot be reached; mounting what is here, and trying on", "op", "mount", "err", offline)
+	}
+	if s.server, err = fs.Mount(fs.Config{
+		Mountpoint: mountpoint,
+		Manager:    s.manager,
+		AllowOther: o.allowOther,
+		WaitOpen:   o.wait == "open",
+		FsName:     cfg.server.String(),
+		UID:        uint32(os.Getuid()),
+		GID:        uint32(os.Getgid()),
+		Logger:     cfg.log,
+	}); err != nil {
+		return nil, errors.Join(exitf(exitMountpoint, "%w", err), s.close())
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.server.Wait()
+	}()
+	s.ended = ended
+	cfg.log.Info("mounted", "op", "mount", "mountpoint", mountpoint, "server", cfg.server.String(),
+		"state", stateDir, "cache", cacheDir, "version", versionText())
+	return s, nil
+}
+
+// managerStallTimeout translates the flag's 0, for ever, to the manager's.
+func (o *mountOptions) managerStallTimeout() time.Duration {
+	if o.stallTimeout == 0 {
+		return -1
+	}
+	return o.stallTimeout
+}
+
+// checkServer logs in. The first result says why the server cannot be reached,
+// which need not end the mount; the second ends it.
+func checkServer(ctx context.Context, c *client.Client, cfg sessionConfig) (offline, err error) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	err = c.Check(ctx)
+	switch {
+	case err == nil:
+		return nil, nil
+	case errors.Is(err, download.ErrUnauthorized), errors.Is(err, download.ErrForbidden):
+		return nil, exitf(exitLogin, "%s refuses the login of %q; check %s and %s", cfg.server, cfg.login.username, envUsername, envPassword)
+	case errors.Is(err, download.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("cannot reach %s: %w; check the URL and the network", cfg.server, err), nil
+	default:
+		return nil, exitf(exitOther, "%s does not answer like an Alfresco server: %w; check the URL", cfg.server, err)
+	}
+}
+
+// whenUnlocked opens something that one process at a time may use, and waits a
+// moment for the process of a mount that was just ended.
+func whenUnlocked[T any](ctx context.Context, open func() (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
+	defer cancel()
+	retry := time.NewTicker(50 * time.Millisecond)
+	defer retry.Stop()
+	for {
+		v, err := open()
+		if !errors.Is(err, download.ErrLocked) {
+			return v, err
+		}
+		select {
+		case <-ctx.Done():
+			return v, err
+		case <-retry.C:
+		}
+	}
+}
+
+func lockedHint(err error, what string) error {
+	if errors.Is(err, download.ErrLocked) {
+		return exitf(exitLocked, "the %s is used by another downloadfs; unmount that one, or give other directories", what)
+	}
+	return fmt.Errorf("cannot open the %s: %w", what, err)
+}
+
+// serve blocks until the file system is unmounted: from outside, or because a
+// signal asked for it.
+func (s *session) serve(signals <-chan os.Signal) error {
+	stopDump := dumpOnSignal(s.log)
+	defer stopDump()
+	select {
+	case <-s.ended:
+		s.log.Info("unmounted from outside", "op", "unmount", "mountpoint", s.mountpoint)
+		return s.close()
+	case sig := <-signals:
+		s.log.Info("unmounting", "op", "unmount", "mountpoint", s.mountpoint, "signal", sig.String())
+		return s.end(signals)
+	}
+}
+
+// end unmounts and closes everything. A signal detaches a busy mount.
+func (s *session) end(signals <-chan os.Signal) error {
+	if err := s.unmount(signals); err != nil {
+		return errors.Join(err, s.close())
+	}
+	s.log.Info("unmounted", "op", "unmount", "mountpoint", s.mountpoint)
+	return s.close()
+}
+
+// unmount releases everybody who waits and unmounts; while the mount is busy it
+// says by whom and tries again, until a signal asks to detach it.
+func (s *session) unmount(signals <-chan os.Signal) error {
+	if err := notify("STOPPING=1"); err != nil {
+		s.log.Warn("cannot tell the service manager", "op", "unmount", "err", err)
+	}
+	if err := s.manager.Close(); err != nil {
+		s.log.Error("cannot close the journal", "op", "unmount", "err", err)
+	}
+	retry := time.NewTicker(busyRetry)
+	defer retry.Stop()
+	told := ""
+	for {
+		err := s.server.Unmount()
+		if err == nil {
+			<-s.ended
+			return nil
+		}
+		if text := s.busyText(err); text != told {
+			told = text
+			s.log.Warn("cannot unmount yet; trying on, another signal detaches", "op", "unmount", "mountpoint", s.mountpoint, "reason", text)
+		}
+		select {
+		case <-s.ended:
+			return nil
+		case <-retry.C:
+		case <-signals:
+			if err := s.server.UnmountLazy(); err != nil {
+				return fmt.Errorf("cannot detach %s: %w", s.mountpoint, err)
+			}
+			s.log.Warn("detached while in use", "op", "unmount", "mountpoint", s.mountpoint)
+			return nil
+		}
+	}
+}
+
+func (s *session) busyText(err error) string {
+	if errors.Is(err, fs.ErrBusy) {
+		return "busy, " + holdersText(s.mountpoint)
+	}
+	return err.Error()
+}
+
+// close ends what the file system was served with; the manager may be closed
+// already.
+func (s *session) close() error {
+	err := errors.Join(s.manager.Close(), s.cache.Close())
+	s.log.Debug("ended", "op", "exit", "goroutines", runtime.NumGoroutine(), "descriptors", openDescriptors())
+	return err
+}

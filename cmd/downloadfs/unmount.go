@@ -1,0 +1,50 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func newUnmountCommand() *cobra.Command {
+	var lazy bool
+	cmd := &cobra.Command{
+		Use:   "unmount [flags] MOUNTPOINT",
+		Short: "Unmount, and tell which processes hold a busy mount",
+		Long: `unmount ends a mount of downloadfs, also one whose process is gone. When it is in
+use it says by which processes and fails; --lazy detaches it all the same.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return unmount(args[0], lazy)
+		},
+	}
+	cmd.Flags().BoolVar(&lazy, "lazy", false, "detach now, even if processes still use the mount")
+	return cmd
+}
+
+func unmount(mountpoint string, lazy bool) error {
+	path, err := resolveMountpoint(mountpoint)
+	if err != nil {
+		return exitf(exitMountpoint, "cannot unmount %s: %w", mountpoint, err)
+	}
+	m, mounted, err := mountAt(path)
+	if err != nil {
+		return fmt.Errorf("cannot list mounts: %w", err)
+	}
+	if !mounted {
+		return exitf(exitMountpoint, "nothing is mounted on %s", path)
+	}
+	if !m.ours() {
+		return exitf(exitMountpoint, "%s is a mount of %s (%s), not of downloadfs; use umount", path, m.source, m.fsType)
+	}
+	err = unmountPath(path, lazy)
+	if errors.Is(err, syscall.EBUSY) {
+		return fmt.Errorf("%s is busy, %s; end them, or use --lazy", path, holdersText(path))
+	}
+	if err != nil {
+		return fmt.Errorf("cannot unmount %s: %w", path, err)
+	}
+	return nil
+}
