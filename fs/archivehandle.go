@@ -103,8 +103,8 @@ func (h *passthroughHandle) PassthroughFd() (int, bool) { return int(h.file.Fd()
 // open. An inode is open from before OPEN is answered until RELEASE comes,
 // which is longer than the kernel counts it.
 type opens struct {
-	count       int
-	passthrough bool
+	count int
+	whole *os.File // the archive's file while it is open in passthrough mode
 }
 
 // add returns a handle on archive, which it is open from now on.
@@ -113,12 +113,12 @@ func (o *opens) add(n *archiveNode, archive download.Archive, size int64) fusefs
 	file, whole := archive.File(0, size)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if o.count == 0 {
-		o.passthrough = whole && size > 0
+	if o.count == 0 && whole && size > 0 {
+		o.whole = file
 	}
 	o.count++
-	if o.passthrough {
-		return &passthroughHandle{h, file}
+	if o.whole != nil {
+		return &passthroughHandle{h, o.whole}
 	}
 	return &h
 }
@@ -126,5 +126,7 @@ func (o *opens) add(n *archiveNode, archive download.Archive, size int64) fusefs
 func (o *opens) remove(n *archiveNode) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	o.count--
+	if o.count--; o.count == 0 {
+		o.whole = nil
+	}
 }

@@ -1,6 +1,8 @@
 package fs
 
 import (
+	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -74,4 +76,104 @@ f=open('$D/new','r+')
 f.write('`+idA+`\n')
 f.flush()
 print(f.read().strip())"`))
+}
+
+// A list whose writer is killed before its end asks for nothing.
+func TestControlWriterKilled(t *testing.T) {
+	for name, script := range map[string]string{
+		"kill":          `{ echo ` + idA + `; kill -KILL $BASHPID; } > $D/new`,
+		"interrupt":     `{ echo ` + idA + `; kill -INT $BASHPID; sleep 1; } > $D/new`,
+		"python":        `python3 -c "import os;f=os.open('$D/new',1);os.write(f,b'` + idA + `\n');os.kill(os.getpid(),9)"`,
+		"threads":       `python3 -c "import os,threading,time;f=os.open('$D/new',1);os.write(f,b'` + idA + `\n');threading.Thread(target=time.sleep,args=(9,)).start();os.kill(os.getpid(),15)"`,
+		"writer of two": `{ python3 -c "import os;os.write(1,b'` + idA + `\n');os.kill(os.getpid(),9)"; echo ` + idB + `; } > $D/new`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newTestMount(t)
+			_, _ = m.sh("bash -c '" + strings.ReplaceAll(script, "'", `'\''`) + "'")
+			assert.Equal(t, "new", m.ok(`ls $D`))
+			assert.Equal(t, "error: the process writing the list was killed", m.ok(`cat $D/new`))
+			m.ok(`echo ` + idB + ` > $D/new`)
+			assert.Equal(t, "d1\nnew", m.ok(`ls $D`))
+		})
+	}
+}
+
+// Who only inherited the descriptor may be killed without harm.
+func TestControlBystanderKilled(t *testing.T) {
+	m := newTestMount(t)
+	m.ok(`{ echo ` + idA + `; sleep 9 & kill -KILL $!; wait; echo ` + idB + `; } > $D/new 2>/dev/null`)
+	require.Equal(t, "d1\nnew", m.ok(`ls $D`))
+	assert.Len(t, m.domain.find("d1").nodes, 2)
+}
+
+func TestControlRefusals(t *testing.T) {
+	m := newTestMount(t)
+	m.domain.create = func(_ context.Context, l download.List) error {
+		return fmt.Errorf("create a download of %d nodes: %w", len(l.Entries), download.ErrForbidden)
+	}
+	for name, test := range map[string]struct{ script, says, outcome string }{
+		"malformed":  {`echo not/a/node > $D/new`, "write error: Invalid argument", "error: "},
+		"forbidden":  {`echo ` + idA + ` | cp /dev/stdin $D/new`, "failed to close", "permission denied"},
+		"python":     {`python3 -c "f=open('$D/new','w');f.write('` + idA + `');f.close()"`, "PermissionError", "permission denied"},
+		"dd":         {`echo ` + idA + ` | dd of=$D/new status=none`, "closing output file", "permission denied"},
+		"fsync":      {`python3 -c "import os;f=os.open('$D/new',1);os.write(f,b'` + idA + `');os.fsync(f)"`, "PermissionError", "permission denied"},
+		"read":       {`exec 3<>$D/new; echo ` + idA + ` >&3; cat <&3`, "Permission denied", "permission denied"},
+		"too long":   {`yes ` + idA + ` | head -c 5000000 > $D/new`, "File too large", "too long"},
+		"remove":     {`rm -f $D/new`, "Operation not permitted", ""},
+		"rename":     {`mv $D/new $D/old`, "Operation not permitted", ""},
+		"replace":    {`mkdir $M/../x; mv -T $M/../x $D/new`, "", ""},
+		"truncate":   {`truncate -s 5 $D/new`, "Invalid argument", ""},
+		"executable": {`chmod +x $D/new`, "Operation not permitted", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, err := m.sh("bash -c '" + strings.ReplaceAll(test.script, "'", `'\''`) + "'")
+			require.Error(t, err)
+			assert.Contains(t, out, test.says)
+			if test.outcome != "" {
+				assert.Contains(t, m.ok(`cat $D/new`), test.outcome)
+			}
+			assert.Equal(t, "new", m.ok(`ls $D`))
+		})
+	}
+}
+
+// These end in nothing and are no errors.
+func TestControlNothing(t *testing.T) {
+	m := newTestMount(t)
+	for _, script := range []string{`: > $D/new`, `echo > $D/new`, `echo '# nothing' > $D/new`, `truncate -s 0 $D/new`, `touch $D/new`,
+		`chmod 600 $D/new`, `cp /dev/null $D/new`, `python3 -c "import os;os.close(os.open('$D/new',os.O_RDWR|os.O_TRUNC))"`} {
+		m.ok(script)
+	}
+	assert.Equal(t, "new", m.ok(`ls $D`))
+}
+
+// Threads of one process write lists of their own at the same time, and each
+// close waits for its own answer.
+func TestControlThreads(t *testing.T) {
+	m := newTestMount(t)
+	out := m.ok(`python3 -c "
+import os, threading
+def one(i):
+    with open('$D/new','w') as f: f.write('` + idA + `\n')
+    assert len(os.listdir('$D')) > 1
+ts=[threading.Thread(target=one,args=(i,)) for i in range(50)]
+[t.start() for t in ts]; [t.join() for t in ts]
+print(len(os.listdir('$D')))"`)
+	assert.Equal(t, "51", out)
+	for _, d := range m.domain.Downloads() {
+		assert.Len(t, d.NodeIDs(), 1)
+	}
+}
+
+// Two handles of one process are two lists.
+func TestControlHandles(t *testing.T) {
+	m := newTestMount(t)
+	out := m.ok(`exec 3>$D/new 4>$D/new
+echo ` + idA + ` >&3; echo ` + idB + ` >&4; echo ` + idB + ` >&3
+ls $D | wc -l
+exec 3>&-; ls $D | wc -l
+exec 4>&-; ls $D | wc -l`)
+	assert.Equal(t, "1\n2\n3", out)
+	assert.Len(t, m.domain.find("d1").nodes, 2)
+	assert.Len(t, m.domain.find("d2").nodes, 1)
 }

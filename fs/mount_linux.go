@@ -65,8 +65,11 @@ func removeDead(path string) error {
 // available says what is missing before the attempt, since fusermount3 says it
 // on standard error only.
 func available(cfg Config) error {
-	if _, err := os.Stat("/dev/fuse"); err != nil {
-		return fmt.Errorf("%w: %w; load the kernel module fuse, or pass the device to the container", ErrFUSE, err)
+	switch err := unix.Access("/dev/fuse", unix.R_OK|unix.W_OK); {
+	case errors.Is(err, unix.ENOENT):
+		return fmt.Errorf("%w: /dev/fuse is missing; load the kernel module fuse, or pass the device to the container", ErrFUSE)
+	case err != nil:
+		return fmt.Errorf("%w: open /dev/fuse: %w; it should be readable and writable for everybody", ErrFUSE, err)
 	}
 	if os.Geteuid() == 0 {
 		return nil
@@ -96,8 +99,11 @@ func userAllowOther() bool {
 // direct makes root mount by itself, without fusermount3.
 func direct(o *fuse.MountOptions) { o.DirectMountStrict = os.Geteuid() == 0 }
 
-// explain adds what to do about an error of go-fuse's or the kernel's.
+// explain says what to do about an error of the kernel's or fusermount3's.
 func explain(err error) error {
+	if errors.Is(err, unix.EPERM) {
+		return fmt.Errorf("%w: %w; mounting needs CAP_SYS_ADMIN, which a container has to be given", ErrFUSE, err)
+	}
 	return fmt.Errorf("%w: %w", ErrFUSE, err)
 }
 
@@ -179,14 +185,15 @@ func (s *Server) UnmountLazy() error {
 	if s.gone() {
 		return nil
 	}
-	err := detach(s.mountpoint)
 	s.abort()
-	if err != nil {
+	s.fs.callers.mount.gone.Store(true)
+	if err := detach(s.mountpoint); err != nil {
 		return fmt.Errorf("unmount %s lazily: %w", s.mountpoint, err)
 	}
 	return nil
 }
 
+// detach removes a mount whether or not it is in use, and alive.
 func detach(path string) error {
 	if os.Geteuid() == 0 {
 		return unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
@@ -195,8 +202,14 @@ func detach(path string) error {
 }
 
 // abort breaks the connection to the kernel: whoever waits in the mount gets an
-// error. Without the control file system the end of the process does it.
+// error. Where the control file system is not mounted, an ordinary user's
+// callers get it when this process ends.
 func (s *Server) abort() {
+	if os.Geteuid() == 0 {
+		// It aborts before it finds that the mount is busy.
+		_ = unix.Unmount(s.mountpoint, unix.MNT_FORCE|unix.UMOUNT_NOFOLLOW)
+		return
+	}
 	_, minor, ok := strings.Cut(s.fs.callers.mount.id, ":")
 	if !ok {
 		return
