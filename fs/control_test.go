@@ -108,9 +108,11 @@ func TestControlBystanderKilled(t *testing.T) {
 
 func TestControlRefusals(t *testing.T) {
 	m := newTestMount(t)
-	m.domain.create = func(_ context.Context, l download.List) error {
-		return fmt.Errorf("create a download of %d nodes: %w", len(l.Entries), download.ErrForbidden)
-	}
+	m.domain.script(func(f *fakeDomain) {
+		f.create = func(_ context.Context, l download.List) error {
+			return fmt.Errorf("create a download of %d nodes: %w", len(l.Entries), download.ErrForbidden)
+		}
+	})
 	for name, test := range map[string]struct{ script, says, outcome string }{
 		"malformed":  {`echo not/a/node > $D/new`, "write error: Invalid argument", "error: "},
 		"forbidden":  {`echo ` + idA + ` | cp /dev/stdin $D/new`, "failed to close", "permission denied"},

@@ -25,6 +25,13 @@ type fakeDomain struct {
 	usage   func() download.Usage
 }
 
+// script changes what the domain answers.
+func (f *fakeDomain) script(change func(*fakeDomain)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(f)
+}
+
 func newFakeDomain() *fakeDomain { return &fakeDomain{} }
 
 // fakeItem is a download of a fakeDomain.
@@ -75,8 +82,11 @@ func (f *fakeDomain) find(id download.ID) *fakeItem {
 }
 
 func (f *fakeDomain) Create(ctx context.Context, l download.List) (item, error) {
-	if f.create != nil {
-		if err := f.create(ctx, l); err != nil {
+	f.mu.Lock()
+	create := f.create
+	f.mu.Unlock()
+	if create != nil {
+		if err := create(ctx, l); err != nil {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			f.lastID, f.lastErr = "", err
@@ -123,8 +133,11 @@ func (f *fakeDomain) LastOutcome() (download.ID, error) {
 }
 
 func (f *fakeDomain) Adopt(_ context.Context, id download.ID) (item, error) {
-	if f.adopt != nil {
-		if err := f.adopt(id); err != nil {
+	f.mu.Lock()
+	adopt := f.adopt
+	f.mu.Unlock()
+	if adopt != nil {
+		if err := adopt(id); err != nil {
 			return nil, err
 		}
 	}
@@ -173,8 +186,11 @@ func (f *fakeDomain) OpenArchive(d item) (download.Archive, error) {
 }
 
 func (f *fakeDomain) Usage() download.Usage {
-	if f.usage != nil {
-		return f.usage()
+	f.mu.Lock()
+	usage := f.usage
+	f.mu.Unlock()
+	if usage != nil {
+		return usage()
 	}
 	return download.Usage{Limit: 1 << 30, Used: 1 << 20, Free: 1 << 29}
 }
@@ -249,8 +265,11 @@ func (d *fakeItem) waiting() int {
 type fakeArchive struct{ d *fakeItem }
 
 func (a *fakeArchive) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
-	if a.d.onRead != nil {
-		if err := a.d.onRead(ctx, off); err != nil {
+	a.d.domain.mu.Lock()
+	onRead := a.d.onRead
+	a.d.domain.mu.Unlock()
+	if onRead != nil {
+		if err := onRead(ctx, off); err != nil {
 			return 0, err
 		}
 	}
@@ -261,6 +280,10 @@ func (a *fakeArchive) ReadAt(ctx context.Context, p []byte, off int64) (int, err
 	return n, err
 }
 
-func (a *fakeArchive) File(int64, int64) (*os.File, bool) { return a.d.file, a.d.local }
+func (a *fakeArchive) File(int64, int64) (*os.File, bool) {
+	a.d.domain.mu.Lock()
+	defer a.d.domain.mu.Unlock()
+	return a.d.file, a.d.local
+}
 
 func (a *fakeArchive) Close() error { return nil }
