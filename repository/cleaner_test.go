@@ -22,6 +22,7 @@ func TestCleaner(t *testing.T) {
 		require.Equal(t, statusDone, s.get(done.ID).Status, "59 minutes at the first run")
 		require.Equal(t, statusInProgress, s.get(running.ID).Status)
 		time.Sleep(time.Hour)
+		synctest.Wait() // the cleaner is done
 		for _, id := range []string{done.ID, running.ID} {
 			for _, call := range []string{"GET /downloads/", "DELETE /downloads/", "GET /nodes/", "DELETE /nodes/"} {
 				method, path, _ := strings.Cut(call, " ")
@@ -31,6 +32,7 @@ func TestCleaner(t *testing.T) {
 		}
 		require.Empty(t, s.downloads.byID)
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		require.Empty(t, dirEntries(t, s.dataDir), "zips, half and whole")
 	})
 }

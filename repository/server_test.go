@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -154,7 +155,7 @@ func (a answer) entry(t *testing.T, v any) {
 
 // nodes is the body that asks for a download of the ids.
 func nodes(ids ...string) string {
-	b, _ := json.Marshal(map[string][]string{"nodeIds": ids})
+	b, _ := json.Marshal(map[string][]string{"nodeIds": append([]string{}, ids...)})
 	return string(b)
 }
 
@@ -232,3 +233,8 @@ func unzip(t *testing.T, b []byte) []entry {
 	}
 	return all
 }
+
+func queryEscape(s string) string { return url.QueryEscape(s) }
+
+// cutCall splits "GET /path".
+func cutCall(s string) (method, path string, ok bool) { return strings.Cut(s, " ") }
