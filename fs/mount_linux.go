@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/hanwen/go-fuse/v2/splice"
 	"golang.org/x/sys/unix"
 )
 
@@ -232,6 +233,10 @@ func (s *Server) tune() {
 		s.fs.log.Debug("read-ahead left as it is", "op", "mount", "err", err)
 	}
 }
+
+// closePipes closes the pipes that replies were spliced through, which go-fuse
+// keeps for the next ones.
+func closePipes() { splice.ClearSplicePool() }
 
 // fusermount runs the set-user-ID helper that mounts and unmounts for ordinary
 // users.

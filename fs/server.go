@@ -49,6 +49,7 @@ func mount(cfg Config, d domain) (*Server, error) {
 	go func() {
 		defer close(s.done)
 		s.fuse.Serve()
+		closePipes()
 	}()
 	if err := s.fuse.WaitMount(); err != nil {
 		_ = s.UnmountLazy()
