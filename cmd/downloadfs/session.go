@@ -44,12 +44,13 @@ type session struct {
 	ended      <-chan struct{} // closed when nothing is mounted any more
 	client     *client.Client
 	log        *slog.Logger
+	before     int // goroutines that there were before it
 }
 
 // startSession logs in and mounts. ctx bounds starting only. Its errors carry
 // exit codes.
 func startSession(ctx context.Context, cfg sessionConfig) (*session, error) {
-	o := cfg.options
+	o, before := cfg.options, runtime.NumGoroutine()
 	c, err := client.New(client.Config{
 		URL:       cfg.server.String(),
 		Username:  cfg.login.username,
@@ -58,6 +59,12 @@ func startSession(ctx context.Context, cfg sessionConfig) (*session, error) {
 		AllowHTTP: o.allowHTTP,
 		UserAgent: "downloadfs/" + versionText(),
 		Logger:    cfg.log,
+
+		// Of a short budget a request or a connection that says nothing must not
+		// use up all.
+		MaxElapsed:     o.retryTimeout,
+		RequestTimeout: min(time.Minute, o.retryTimeout/2),
+		IdleTimeout:    min(30*time.Second, o.retryTimeout/4),
 	})
 	if err != nil {
 		return nil, exitf(exitUsage, "%w", err)
@@ -75,7 +82,7 @@ func startSession(ctx context.Context, cfg sessionConfig) (*session, error) {
 		return nil, err
 	}
 
-	s := &session{mountpoint: mountpoint, client: c, log: cfg.log}
+	s := &session{mountpoint: mountpoint, client: c, log: cfg.log, before: before}
 	if s.cache, err = whenUnlocked(ctx, func() (*cache.Cache, error) {
 		return cache.Open(cache.Config{
 			Dir:     cacheDir,
@@ -253,6 +260,11 @@ func (s *session) busyText(err error) string {
 // already.
 func (s *session) close() error {
 	err := errors.Join(s.manager.Close(), s.cache.Close())
+	s.client.Close()
+	// The goroutines of closed connections end a moment later.
+	for deadline := time.Now().Add(time.Second); runtime.NumGoroutine() > s.before && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
 	s.log.Debug("ended", "op", "exit", "goroutines", runtime.NumGoroutine(), "descriptors", openDescriptors())
 	return err
 }
