@@ -2,7 +2,9 @@ package main
 
 import (
 	"io"
+	stdlog "log"
 	"log/slog"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -25,11 +27,28 @@ func (o *logOptions) logger(w io.Writer) (*slog.Logger, error) {
 		return nil, exitf(exitUsage, "--log-level %q is not one of debug, info, warn, error", o.level)
 	}
 	opts := &slog.HandlerOptions{Level: level}
+	var handler slog.Handler
 	switch o.format {
 	case "text":
-		return slog.New(slog.NewTextHandler(w, opts)), nil
+		handler = slog.NewTextHandler(w, opts)
 	case "json":
-		return slog.New(slog.NewJSONHandler(w, opts)), nil
+		handler = slog.NewJSONHandler(w, opts)
+	default:
+		return nil, exitf(exitUsage, "--log-format %q is not one of text, json", o.format)
 	}
-	return nil, exitf(exitUsage, "--log-format %q is not one of text, json", o.format)
+	log := slog.New(handler)
+	stdlog.SetFlags(0)
+	stdlog.SetOutput(libraries{log})
+	return log, nil
+}
+
+// libraries takes what a library has to say to the standard logger, such as
+// net/http of a server that answers unasked. What is quoted from elsewhere is
+// left out: it could hold a secret.
+type libraries struct{ log *slog.Logger }
+
+func (l libraries) Write(p []byte) (int, error) {
+	text, _, _ := strings.Cut(string(p), `"`)
+	l.log.Warn("a library reports", "op", "log", "text", strings.TrimSpace(text))
+	return len(p), nil
 }
