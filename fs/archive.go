@@ -23,6 +23,9 @@ type archiveNode struct {
 	item item
 
 	mu sync.Mutex // guards what follows
+	// final is the archive once it was ready: it is immutable, and a handle on
+	// it outlives the download.
+	final *download.ArchiveInfo
 	// told is the size that was last told to the kernel.
 	told int64
 	// again are the threads whose OPEN was answered with ESTALE, see refresh.
@@ -46,32 +49,29 @@ func newArchiveNode(f *filesystem, d item) *archiveNode {
 // for nothing else: it notes the size as told.
 func (n *archiveNode) attributes() attributes {
 	s := n.item.Snapshot()
-	a := attributes{
-		mode: n.fs.fileMode(), nlink: 1, size: shownSize(s),
-		created: n.fs.when(s.CreatedAt), changed: n.fs.when(s.CreatedAt),
-	}
-	if s.Ready {
-		// From now on nothing changes, least of all the modification time: the
-		// kernel would drop the pages it has.
-		a.valid, a.entry = settled, settled
-		if !s.Archive.ModifiedAt.IsZero() {
-			a.changed = s.Archive.ModifiedAt
-		}
-	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if s.Ready {
+		n.final = &s.Archive
+	}
+	a := attributes{
+		mode: n.fs.fileMode(), nlink: 1,
+		created: n.fs.when(s.CreatedAt), changed: n.fs.when(s.CreatedAt),
+	}
+	if n.final != nil {
+		// From now on nothing changes, least of all the modification time: the
+		// kernel would drop the pages it has.
+		a.size, a.valid, a.entry = n.final.Size, settled, settled
+		if !n.final.ModifiedAt.IsZero() {
+			a.changed = n.final.ModifiedAt
+		}
+	} else {
+		// What goes into the archive, and never 0: file managers show a file of
+		// size 0 as an empty document, and tar stores it as one without opening it.
+		a.size = max(s.TotalBytes, 1)
+	}
 	n.told = a.size
 	return a
-}
-
-// shownSize is the archive's size once it is known. Before, it is the size of
-// what goes into it, and never 0: file managers show a file of size 0 as an
-// empty document, and tar stores it as one without opening it.
-func shownSize(s download.Snapshot) int64 {
-	if s.Ready {
-		return s.Archive.Size
-	}
-	return max(s.TotalBytes, 1)
 }
 
 // Access must not ask attributes, which would note a size that is not told.

@@ -53,6 +53,9 @@ func (n *downloadsNode) Lookup(ctx context.Context, name string, out *fuse.Entry
 	if name == download.ControlFile {
 		return n.lookupControl(ctx, out), 0
 	}
+	if len(name) > maxName {
+		return nil, syscall.ENAMETOOLONG
+	}
 	d, ok := n.fs.domain.Lookup(name)
 	if !ok {
 		return nil, syscall.ENOENT

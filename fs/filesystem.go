@@ -89,5 +89,5 @@ func (f *filesystem) statfs(out *fuse.StatfsOut) {
 	out.Blocks = uint64(max(u.Limit, u.Used, 0)) / block
 	out.Bfree = uint64(max(u.Limit-u.Used, 0)) / block
 	out.Bavail = uint64(max(u.Free, 0)) / block
-	out.NameLen = 255
+	out.NameLen = maxName
 }

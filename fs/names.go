@@ -8,3 +8,6 @@ func probed(name string) bool {
 	return strings.HasPrefix(name, ".") || strings.EqualFold(name, "autorun.inf") ||
 		strings.EqualFold(name, "desktop.ini") || strings.EqualFold(name, "Thumbs.db")
 }
+
+// maxName is how long a name may be, as statfs tells.
+const maxName = 255

@@ -1,0 +1,163 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"downloadfs/download"
+)
+
+func asRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+}
+
+func TestUnmountBusy(t *testing.T) {
+	m := newTestMount(t)
+	b := m.background(`cd $M && echo in && sleep 30`)
+	m.eventually(func() bool { return strings.Contains(b.out.String(), "in") }, "somebody is in it")
+	err := m.server.Unmount()
+	require.ErrorIs(t, err, ErrBusy)
+	assert.Contains(t, err.Error(), m.dir)
+	require.NoError(t, b.Cancel())
+	<-b.done
+	require.NoError(t, m.server.Unmount())
+	require.NoError(t, m.server.Unmount(), "again")
+	m.server.Wait()
+	entries, err := os.ReadDir(m.dir)
+	require.NoError(t, err)
+	assert.Empty(t, entries)
+}
+
+func TestUnmountFromOutside(t *testing.T) {
+	m := newTestMount(t)
+	if os.Geteuid() == 0 {
+		m.ok(`umount $M`)
+	} else {
+		m.ok(`fusermount3 -u $M`)
+	}
+	m.server.Wait()
+	require.NoError(t, m.server.Unmount())
+	require.NoError(t, m.server.UnmountLazy())
+}
+
+// A lazy unmount ends every call that is still in the mount.
+func TestUnmountLazy(t *testing.T) {
+	m := newTestMount(t)
+	d := m.domain.add("d1", nil)
+	ready := m.domain.add("d2", nil)
+	file, _ := m.archive(1 << 20)
+	ready.finish(file, false)
+	waiter := m.background(`exec cat $D/d1/archive.zip`)
+	m.eventually(func() bool { return d.waiting() == 1 }, "it waits")
+	holder := m.background(`exec 3<$D/d2/archive.zip; echo open; sleep 30`)
+	m.eventually(func() bool { return strings.Contains(holder.out.String(), "open") }, "it is open")
+
+	require.ErrorIs(t, m.server.Unmount(), ErrBusy)
+	require.NoError(t, m.server.UnmountLazy())
+	if os.Geteuid() != 0 && !aborts(m) {
+		d.set(func(s *download.Snapshot) { s.Err = errors.New("closed") })
+		require.NoError(t, holder.Cancel())
+	}
+	require.Error(t, m.ended(waiter, 3*time.Second))
+	done := make(chan struct{})
+	go func() { m.server.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(5 * time.Second):
+		require.Fail(t, "still served")
+	}
+	_ = holder.Cancel()
+	<-holder.done
+}
+
+func aborts(m *testMount) bool {
+	_, minor, _ := strings.Cut(m.server.fs.callers.mount.id, ":")
+	_, err := os.Stat("/sys/fs/fuse/connections/" + minor)
+	return err == nil
+}
+
+// A handler that panics costs its caller EIO and nobody else anything.
+func TestPanic(t *testing.T) {
+	m := newTestMount(t)
+	d := m.domain.add("d1", nil)
+	file, data := m.archive(100_000)
+	d.finish(file, false)
+	m.domain.script(func(*fakeDomain) {
+		d.onRead = func(context.Context, int64) error { panic("one bad read") }
+	})
+	out, err := m.sh(`cat $D/d1/archive.zip`)
+	require.Error(t, err)
+	assert.Contains(t, out, "Input/output error")
+	assert.Contains(t, m.log.String(), "one bad read")
+	assert.Contains(t, m.log.String(), "fakeArchive")
+	m.domain.script(func(*fakeDomain) { d.onRead = nil })
+	assert.Equal(t, hash(data)+"  -", m.ok(`sha256sum < $D/d1/archive.zip`))
+}
+
+func TestMountRefused(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	for name, path := range map[string]string{"missing": dir + "/none", "file": file} {
+		_, err := mount(Config{Mountpoint: path}, newFakeDomain())
+		require.ErrorIs(t, err, ErrMountpoint, name)
+		assert.Contains(t, err.Error(), path)
+	}
+	m := newTestMount(t)
+	_, err := mount(Config{Mountpoint: m.dir}, newFakeDomain())
+	require.ErrorIs(t, err, ErrMountpoint)
+	assert.Contains(t, err.Error(), "already")
+	m.ok(`ls $D`)
+}
+
+// TestHelperServe is no test: it serves a mount until it is killed.
+func TestHelperServe(t *testing.T) {
+	dir := os.Getenv("SERVE_MOUNT")
+	if dir == "" {
+		t.Skip("not called as a helper")
+	}
+	s, err := mount(Config{Mountpoint: dir, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}, newFakeDomain())
+	require.NoError(t, err)
+	fmt.Println("mounted")
+	s.Wait()
+}
+
+// A mount whose server was killed is replaced.
+func TestMountReplacesDead(t *testing.T) {
+	if _, err := os.Stat("/dev/fuse"); err != nil {
+		t.Skipf("no FUSE here: %v", err)
+	}
+	dir := filepath.Join(t.TempDir(), "m n") // a space, as mountinfo escapes it
+	require.NoError(t, os.Mkdir(dir, 0o755))
+	helper := exec.Command(os.Args[0], "-test.run", "TestHelperServe$")
+	helper.Env = append(os.Environ(), "SERVE_MOUNT="+dir)
+	out := &lockedBuffer{}
+	helper.Stdout = out
+	require.NoError(t, helper.Start())
+	require.Eventually(t, func() bool { return strings.Contains(out.String(), "mounted") }, 10*time.Second, 5*time.Millisecond)
+	require.NoError(t, helper.Process.Kill())
+	_ = helper.Wait()
+	_, err := os.Stat(dir)
+	require.Error(t, err)
+
+	start := time.Now()
+	s, err := mount(Config{Mountpoint: dir, UID: uint32(os.Geteuid())}, newFakeDomain())
+	require.NoError(t, err)
+	assert.Less(t, time.Since(start), 3*time.Second)
+	require.NoError(t, s.Unmount())
+	_, ok := findMount(dir)
+	assert.False(t, ok, "nothing is left")
+}
