@@ -2,13 +2,14 @@ package repository
 
 import (
 	"bufio"
-	"compress/flate"
 	"encoding/binary"
 	"errors"
 	"hash"
 	"hash/crc32"
 	"io"
 	"time"
+
+	"github.com/klauspost/compress/flate"
 )
 
 // zipStream writes a zip as Alfresco's does (Commons Compress on a plain output
