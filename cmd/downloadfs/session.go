@@ -43,13 +43,14 @@ type session struct {
 	server     *fs.Server
 	ended      <-chan struct{} // closed when nothing is mounted any more
 	client     *client.Client
+	stopDump   func()
 	log        *slog.Logger
 	before     int // goroutines that there were before it
 }
 
 // startSession logs in and mounts. ctx bounds starting only. Its errors carry
 // exit codes.
-func startSession(ctx context.Context, cfg sessionConfig) (*session, error) {
+func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error) {
 	o, before := cfg.options, runtime.NumGoroutine()
 	c, err := client.New(client.Config{
 		URL:       cfg.server.String(),
@@ -69,6 +70,11 @@ func startSession(ctx context.Context, cfg sessionConfig) (*session, error) {
 	if err != nil {
 		return nil, exitf(exitUsage, "%w", err)
 	}
+	defer func() {
+		if err != nil {
+			c.Close()
+		}
+	}()
 	mountpoint, err := prepareMountpoint(cfg.mountpoint, cfg.log)
 	if err != nil {
 		return nil, err
@@ -131,6 +137,7 @@ func startSession(ctx context.Context, cfg sessionConfig) (*session, error) {
 		s.server.Wait()
 	}()
 	s.ended = ended
+	s.stopDump = dumpOnSignal(cfg.log)
 	cfg.log.Info("mounted", "op", "mount", "mountpoint", mountpoint, "server", cfg.server.String(),
 		"state", stateDir, "cache", cacheDir, "version", versionText())
 	return s, nil
@@ -192,8 +199,6 @@ func lockedHint(err error, what string) error {
 // serve blocks until the file system is unmounted: from outside, or because a
 // signal asked for it.
 func (s *session) serve(signals <-chan os.Signal) error {
-	stopDump := dumpOnSignal(s.log)
-	defer stopDump()
 	select {
 	case <-s.ended:
 		s.log.Info("unmounted from outside", "op", "unmount", "mountpoint", s.mountpoint)
@@ -243,7 +248,7 @@ func (s *session) unmount(signals <-chan os.Signal) error {
 			if err := s.server.UnmountLazy(); err != nil {
 				return fmt.Errorf("cannot detach %s: %w", s.mountpoint, err)
 			}
-			s.log.Warn("detached while in use", "op", "unmount", "mountpoint", s.mountpoint)
+			s.log.Warn("detached while in use", "op", "detach", "mountpoint", s.mountpoint)
 			return nil
 		}
 	}
@@ -260,6 +265,10 @@ func (s *session) busyText(err error) string {
 // already.
 func (s *session) close() error {
 	err := errors.Join(s.manager.Close(), s.cache.Close())
+	s.client.Close()
+	if s.stopDump != nil {
+		s.stopDump()
+	}
 	s.client.Close()
 	// The goroutines of closed connections end a moment later.
 	for deadline := time.Now().Add(time.Second); runtime.NumGoroutine() > s.before && time.Now().Before(deadline); {
