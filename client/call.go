@@ -136,14 +136,14 @@ func (c *Client) readAnswer(resp *http.Response, read func(body []byte) *failure
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return c.refusal(resp)
 	}
+	if isHTML(resp.Header.Get("Content-Type")) {
+		return protocolFailure("a web page came in place of an answer: is this the address of an Alfresco server?")
+	}
 	if read == nil {
 		// What follows a success without content cannot change it; reading a
 		// little lets the connection be kept.
 		_, _ = io.CopyN(io.Discard, resp.Body, maxRefusal)
 		return nil
-	}
-	if isHTML(resp.Header.Get("Content-Type")) {
-		return protocolFailure("a web page came in place of an answer: is this the address of an Alfresco server?")
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
