@@ -330,7 +330,7 @@ func (s *stream) retry(err error, attempt *int) error {
 func final(err error) bool {
 	for _, f := range []error{
 		download.ErrNotFound, download.ErrExpired, download.ErrChanged, download.ErrForbidden, download.ErrUnauthorized,
-		download.ErrInvalid, download.ErrArchived, download.ErrProtocol, download.ErrUnavailable, download.ErrCancelled, download.ErrClosed,
+		download.ErrInvalid, download.ErrArchived, download.ErrConflict, download.ErrProtocol, download.ErrUnavailable, download.ErrCancelled, download.ErrClosed,
 	} {
 		if errors.Is(err, f) {
 			return true
