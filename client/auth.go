@@ -209,7 +209,7 @@ func (c *Client) requestTicket(ctx context.Context) (string, *failure) {
 	}
 	req, err := c.newRequest(ctx, request{method: http.MethodPost, url: c.login, body: body})
 	if err != nil {
-		return "", protocolFailure("%s", c.scrub.clean(err.Error()))
+		return "", protocolFailure("%v", err)
 	}
 	resp, f := c.roundTrip(c.api, operate("login", "login"), req)
 	if f != nil {

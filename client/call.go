@@ -82,7 +82,7 @@ func (c *Client) send(ctx context.Context, hc *http.Client, op operation, build 
 	for renewed := false; ; renewed = true {
 		req, err := build()
 		if err != nil {
-			return nil, protocolFailure("%s", c.scrub.clean(err.Error()))
+			return nil, protocolFailure("%v", err)
 		}
 		req.Header.Set("Authorization", cred.header)
 		resp, f := c.roundTrip(hc, op, req)
@@ -126,7 +126,7 @@ func (c *Client) roundTrip(hc *http.Client, op operation, req *http.Request) (*h
 		slog.Int("code", resp.StatusCode), slog.Int64("len", resp.ContentLength), slog.Duration("time", time.Since(start)))...)
 	if enc := resp.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
 		resp.Body.Close()
-		return nil, protocolFailure("the answer is encoded as %.32q, which was not asked for", enc)
+		return nil, protocolFailure("the answer is encoded as %s, which was not asked for", enc)
 	}
 	return resp, nil
 }

@@ -47,7 +47,6 @@ func FuzzParseContentRange(f *testing.F) {
 		r, err := parseContentRange(value)
 		if err != nil {
 			require.ErrorIs(t, err, download.ErrProtocol)
-			require.Less(t, len(err.Error()), 400)
 			return
 		}
 		require.True(t, 0 <= r.first && r.first <= r.last && r.len() > 0 && (r.total == -1 || r.last < r.total), "%+v", r)

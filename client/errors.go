@@ -20,7 +20,7 @@ import (
 // transport said may quote URLs and is kept as cleaned text only.
 type failure struct {
 	kind   error  // a sentinel of package download
-	detail string // cleaned; may be empty
+	detail string // may be empty; repeat cleans it before anybody sees it
 
 	code       int           // the HTTP status; 0 when there was no answer
 	unsent     bool          // the request certainly never reached the server
@@ -150,7 +150,7 @@ func (c *Client) transportFailure(err error, sent, reused bool) *failure {
 	f := &failure{kind: download.ErrUnavailable, unsent: !sent}
 	text := err.Error()
 	switch {
-	case errors.Is(err, http.ErrSchemeMismatch), strings.Contains(text, "malformed ") && !reused:
+	case errors.Is(err, http.ErrSchemeMismatch), (strings.Contains(text, "malformed ") || strings.Contains(text, "response headers exceeded")) && !reused:
 		// On a reused connection it may be what was too much of the answer before.
 		f.kind, f.lasting = download.ErrProtocol, true
 		f.detail = fmt.Sprintf("%s does not answer in %s: are scheme and port of the server URL right?",
@@ -165,8 +165,9 @@ func (c *Client) transportFailure(err error, sent, reused bool) *failure {
 	}
 	if sentence, ok := tlsSentence(c.base.Hostname(), err); ok {
 		f.kind, f.lasting = download.ErrUnavailable, true
-		f.detail = c.scrub.clean(sentence)
+		f.detail = sentence
 	}
+	f.detail = c.scrub.cleanTo(maxDetailLen, f.detail)
 	return f
 }
 

@@ -81,6 +81,7 @@ func (c *Client) repeat(ctx context.Context, op operation, once bool, budget tim
 		if f == nil {
 			return nil
 		}
+		f.detail = c.scrub.cleanTo(maxDetailLen, f.detail)
 		v := judge(once, f)
 		if v == againFew {
 			if few++; few > fewTries {

@@ -63,7 +63,9 @@ func TestJudge(t *testing.T) {
 var testOp = operate("test", "test it")
 
 // bareClient is enough of a Client for repeat.
-func bareClient() *Client { return &Client{log: slog.New(slog.DiscardHandler)} }
+func bareClient() *Client {
+	return &Client{log: slog.New(slog.DiscardHandler), scrub: newScrubber("", "")}
+}
 
 func broke() *failure { return &failure{kind: download.ErrUnavailable, detail: "connection reset"} }
 

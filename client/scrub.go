@@ -9,8 +9,12 @@ import (
 	"unicode/utf8"
 )
 
-// maxTextLen is how many bytes of a server's or the transport's words are shown.
-const maxTextLen = 300
+// maxTextLen is how many bytes of a server's or the transport's words are shown,
+// maxDetailLen of these and ours together.
+const (
+	maxTextLen   = 300
+	maxDetailLen = 600
+)
 
 // secretShapes match credentials in text that came from elsewhere: a server that
 // quotes the request, a proxy's URL, a redirect with a ticket in it.
@@ -46,10 +50,12 @@ func newScrubber(username string, password Secret) scrubber {
 
 // clean returns text on one line, without control characters and secrets, cut
 // to maxTextLen.
-func (s scrubber) clean(text string) string {
-	// Cutting comes twice: first so that a huge text costs little, and last
-	// since a secret must not survive as a piece that no pattern knows.
-	const rough = 16 * maxTextLen
+func (s scrubber) clean(text string) string { return s.cleanTo(maxTextLen, text) }
+
+// cleanTo is clean for another length. Text is never cut before it is cleaned,
+// or a secret could survive as a piece that nothing recognises.
+func (s scrubber) cleanTo(limit int, text string) string {
+	const rough = 8 << 10 // only so that a huge text costs little
 	if len(text) > rough {
 		text = text[:rough]
 	}
@@ -65,8 +71,8 @@ func (s scrubber) clean(text string) string {
 	}, text)
 	text = strings.Join(strings.Fields(text), " ")
 	text = secretShapes.ReplaceAllString(s.replace(text), redacted)
-	if len(text) > maxTextLen {
-		n := maxTextLen
+	if len(text) > limit {
+		n := limit
 		for !utf8.RuneStart(text[n]) {
 			n--
 		}

@@ -119,7 +119,7 @@ func (c *Client) believe(resp *http.Response, a download.ArchiveInfo, off, end i
 		r, err := parseContentRange(resp.Header.Get("Content-Range"))
 		switch {
 		case err != nil:
-			return 0, protocolFailure("the server does not say which bytes it sends: %v", err)
+			return 0, protocolFailure("the server does not say which bytes it sends (Content-Range %q)", resp.Header.Get("Content-Range"))
 		case r.total != a.Size && r.total >= 0:
 			return 0, changed(r.total, a.Size)
 		case r.total < 0:

@@ -333,7 +333,7 @@ func TestIdleStreamIsDropped(t *testing.T) {
 	require.ErrorContains(t, err, "no byte came")
 	require.Equal(t, content[:100], got)
 	require.GreaterOrEqual(t, time.Since(start), cfg.IdleTimeout)
-	require.Less(t, time.Since(start), 10*cfg.IdleTimeout)
+	require.Less(t, time.Since(start), 20*cfg.IdleTimeout)
 }
 
 func TestStreamIdleBeforeItsFirstByteIsTriedAgain(t *testing.T) {
@@ -395,7 +395,7 @@ func TestCancelEndsARead(t *testing.T) {
 	start := time.Now()
 	_, err = rc.Read(make([]byte, 100))
 	require.ErrorIs(t, err, context.Canceled)
-	require.Less(t, time.Since(start), time.Second)
+	require.Less(t, time.Since(start), 4*time.Second)
 	_, err = rc.Read(make([]byte, 100))
 	require.ErrorIs(t, err, context.Canceled)
 }
@@ -414,7 +414,7 @@ func TestCancelEndsTheWaitForAStream(t *testing.T) {
 		start := time.Now()
 		_, err := newClient(t, testConfig(srv.URL)).Stream(ctx, a, 0, a.Size)
 		require.ErrorIs(t, err, context.DeadlineExceeded, name)
-		require.Less(t, time.Since(start), time.Second, name)
+		require.Less(t, time.Since(start), 4*time.Second, name)
 		cancel()
 	}
 }
@@ -434,7 +434,7 @@ func TestCloseEndsARead(t *testing.T) {
 	case err := <-ended:
 		require.Error(t, err)
 		require.False(t, errors.Is(err, io.EOF))
-	case <-time.After(time.Second):
+	case <-time.After(10 * time.Second):
 		t.Fatal("the read goes on")
 	}
 }

@@ -73,12 +73,12 @@ func decodeDownload(body []byte) (download.Progress, *failure) {
 	}
 	id, err := download.ParseID(e.ID)
 	if err != nil {
-		return download.Progress{}, protocolFailure("the server names a download %.64q", e.ID)
+		return download.Progress{}, protocolFailure("the server names a download %s", e.ID)
 	}
 	status := download.Status(e.Status)
 	// EXPIRED is our word for a download that the server has no word for.
 	if !statusWord.MatchString(e.Status) || status == download.StatusExpired {
-		return download.Progress{}, protocolFailure("the server gives download %s the status %.64q", id, e.Status)
+		return download.Progress{}, protocolFailure("the server gives download %s the status %s", id, e.Status)
 	}
 	if min(e.BytesAdded, e.TotalBytes, e.FilesAdded, e.TotalFiles) < 0 {
 		return download.Progress{}, protocolFailure("the server gives download %s a negative count", id)
@@ -98,7 +98,7 @@ func decodeNode(body []byte) (download.NodeID, *failure) {
 	}
 	id, err := download.ParseID(e.ID)
 	if err != nil {
-		return "", protocolFailure("the server names a node %.64q", e.ID)
+		return "", protocolFailure("the server names a node %s", e.ID)
 	}
 	return download.NodeID(id), nil
 }
@@ -110,7 +110,7 @@ func decodeArchive(id download.ID, body []byte) (download.ArchiveInfo, *failure)
 	case f != nil:
 		return download.ArchiveInfo{}, f
 	case e.ID != string(id):
-		return download.ArchiveInfo{}, protocolFailure("the server answers for node %.64q in place of %s", e.ID, id)
+		return download.ArchiveInfo{}, protocolFailure("the server answers for node %s in place of %s", e.ID, id)
 	case e.Content == nil || e.Content.SizeInBytes == nil:
 		// Before DONE the node has no content.
 		return download.ArchiveInfo{}, &failure{kind: download.ErrNotReady, lasting: true}
