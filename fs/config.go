@@ -9,7 +9,7 @@ import (
 
 // Config is what a mount needs.
 type Config struct {
-	// Mountpoint is an existing directory.
+	// Mountpoint is an existing directory. What is in it is hidden.
 	Mountpoint string
 	Manager    *download.Manager
 	// AllowOther lets other users read; the kernel then checks permissions.
@@ -31,7 +31,7 @@ type Config struct {
 
 // What keeps a directory from being mounted on; the error says what to do.
 var (
-	// ErrMountpoint: the mount point is missing, not a directory, or in use.
+	// ErrMountpoint: the mount point is missing or not a directory.
 	ErrMountpoint = errors.New("unusable mount point")
 	// ErrFUSE: the system cannot mount FUSE file systems, or not for this user.
 	ErrFUSE = errors.New("FUSE is not available")

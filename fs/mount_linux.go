@@ -6,62 +6,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/hanwen/go-fuse/v2/splice"
 	"golang.org/x/sys/unix"
 )
-
-// prepare returns the directory to mount on, after removing a dead mount of ours
-// from it.
-func prepare(path string) (string, error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrMountpoint, err)
-	}
-	info, err := os.Stat(path)
-	if errors.Is(err, unix.ENOTCONN) {
-		// Its server was killed. What does not answer cannot be resolved, but
-		// what leads to it can.
-		if path, err = resolveParent(path); err == nil {
-			err = removeDead(path)
-		}
-		if err == nil {
-			info, err = os.Stat(path)
-		}
-	}
-	switch {
-	case err != nil:
-		return "", fmt.Errorf("%w: %w", ErrMountpoint, err)
-	case !info.IsDir():
-		return "", fmt.Errorf("%w: it is not a directory", ErrMountpoint)
-	}
-	if path, err = filepath.EvalSymlinks(path); err != nil {
-		return "", fmt.Errorf("%w: %w", ErrMountpoint, err)
-	}
-	if m, ok := findMount(path); ok && m.fstype == "fuse."+typeName {
-		return "", fmt.Errorf("%w: it is a mount of downloadfs already; unmount it first", ErrMountpoint)
-	}
-	return path, nil
-}
-
-func resolveParent(path string) (string, error) {
-	parent, err := filepath.EvalSymlinks(filepath.Dir(path))
-	return filepath.Join(parent, filepath.Base(path)), err
-}
-
-func removeDead(path string) error {
-	m, ok := findMount(path)
-	if !ok || m.fstype != "fuse."+typeName {
-		return errors.New("a dead mount of another file system is on it")
-	}
-	if err := detach(path); err != nil {
-		return fmt.Errorf("remove the dead mount on it: %w", err)
-	}
-	return nil
-}
 
 // available says what is missing before the attempt, since fusermount3 says it
 // on standard error only.
@@ -108,34 +58,16 @@ func explain(err error) error {
 	return fmt.Errorf("%w: %w", ErrFUSE, err)
 }
 
-// mountInfo is one line of /proc/self/mountinfo, see proc(5).
-type mountInfo struct {
-	device string // "0:57"
-	point  string
-	fstype string
-}
-
-// findMount returns what is mounted on path, the topmost if there are several.
-func findMount(path string) (mountInfo, bool) {
-	text, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return mountInfo{}, false
-	}
-	return parseMountinfo(string(text), path)
-}
-
-func parseMountinfo(text, path string) (found mountInfo, ok bool) {
-	for line := range strings.Lines(text) {
-		before, after, cut := strings.Cut(line, " - ")
-		fields, rest := strings.Fields(before), strings.Fields(after)
-		if !cut || len(fields) < 5 || len(rest) < 1 {
-			continue
-		}
-		if point := unescapeOctal(fields[4]); point == path {
-			found, ok = mountInfo{fields[2], point, rest[0]}, true
+// mountDevice returns the device ("0:57") of what is mounted on path, the
+// topmost if there are several, from the text of /proc/self/mountinfo; "" if
+// nothing is.
+func mountDevice(mountinfo, path string) (device string) {
+	for line := range strings.Lines(mountinfo) {
+		if fields := strings.Fields(line); len(fields) > 4 && unescapeOctal(fields[4]) == path {
+			device = fields[2]
 		}
 	}
-	return found, ok
+	return device
 }
 
 // unescapeOctal undoes the \040 for a space and its like in mountinfo.
@@ -223,13 +155,14 @@ func (s *Server) abort() {
 // tune notes which device the mount is, and lets the kernel read ahead by whole
 // requests. FUSE offers 128 KiB; the rest is root's to give.
 func (s *Server) tune() {
-	m, ok := findMount(s.mountpoint)
-	if !ok {
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	device := mountDevice(string(text), s.mountpoint)
+	if err != nil || device == "" {
 		return
 	}
-	s.fs.callers.mount.id = m.device
+	s.fs.callers.mount.id = device
 	ahead := fmt.Appendf(nil, "%d", maxRequest>>10)
-	if err := os.WriteFile("/sys/class/bdi/"+m.device+"/read_ahead_kb", ahead, 0); err != nil {
+	if err := os.WriteFile("/sys/class/bdi/"+device+"/read_ahead_kb", ahead, 0); err != nil {
 		s.fs.log.Debug("read-ahead left as it is", "op", "mount", "err", err)
 	}
 }

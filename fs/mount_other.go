@@ -5,31 +5,10 @@ package fs
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
 )
-
-// prepare returns the directory to mount on.
-func prepare(path string) (string, error) {
-	path, err := filepath.Abs(path)
-	if err == nil {
-		path, err = filepath.EvalSymlinks(path)
-	}
-	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrMountpoint, err)
-	}
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return "", fmt.Errorf("%w: %w", ErrMountpoint, err)
-	case !info.IsDir():
-		return "", fmt.Errorf("%w: it is not a directory", ErrMountpoint)
-	}
-	return path, nil
-}
 
 func available(Config) error { return nil }
 

@@ -3,6 +3,8 @@ package fs
 import (
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"runtime/debug"
 	"sync"
 
@@ -28,8 +30,7 @@ type Server struct {
 }
 
 // Mount mounts the downloads of cfg.Manager and returns when they can be used.
-// A mount left dead by a killed process is replaced. The process must not use
-// the mount itself: it could wait for its own answer.
+// The process must not use the mount itself: it could wait for its own answer.
 func Mount(cfg Config) (*Server, error) { return mount(cfg, manager{cfg.Manager}) }
 
 func mount(cfg Config, d domain) (*Server, error) {
@@ -94,6 +95,25 @@ func (f *filesystem) panicked(reason any) fuse.Status {
 // Wait returns when the mount is gone, whoever unmounted it, and every request
 // has been answered.
 func (s *Server) Wait() { <-s.done }
+
+// prepare returns the absolute path, without links, of a directory to mount on.
+func prepare(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err == nil {
+		path, err = filepath.EvalSymlinks(path)
+	}
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrMountpoint, err)
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%w: %w", ErrMountpoint, err)
+	case !info.IsDir():
+		return "", fmt.Errorf("%w: it is not a directory", ErrMountpoint)
+	}
+	return path, nil
+}
 
 // gone reports whether the mount is no longer served.
 func (s *Server) gone() bool {

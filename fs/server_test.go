@@ -3,9 +3,7 @@ package fs
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -116,48 +114,4 @@ func TestMountRefused(t *testing.T) {
 		require.ErrorIs(t, err, ErrMountpoint, name)
 		assert.Contains(t, err.Error(), path)
 	}
-	m := newTestMount(t)
-	_, err := mount(Config{Mountpoint: m.dir}, newFakeDomain())
-	require.ErrorIs(t, err, ErrMountpoint)
-	assert.Contains(t, err.Error(), "already")
-	m.ok(`ls $D`)
-}
-
-// TestHelperServe is no test: it serves a mount until it is killed.
-func TestHelperServe(t *testing.T) {
-	dir := os.Getenv("SERVE_MOUNT")
-	if dir == "" {
-		t.Skip("not called as a helper")
-	}
-	s, err := mount(Config{Mountpoint: dir, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}, newFakeDomain())
-	require.NoError(t, err)
-	fmt.Println("mounted")
-	s.Wait()
-}
-
-// A mount whose server was killed is replaced.
-func TestMountReplacesDead(t *testing.T) {
-	if _, err := os.Stat("/dev/fuse"); err != nil {
-		t.Skipf("no FUSE here: %v", err)
-	}
-	dir := filepath.Join(t.TempDir(), "m n") // a space, as mountinfo escapes it
-	require.NoError(t, os.Mkdir(dir, 0o755))
-	helper := exec.Command(os.Args[0], "-test.run", "TestHelperServe$")
-	helper.Env = append(os.Environ(), "SERVE_MOUNT="+dir)
-	out := &lockedBuffer{}
-	helper.Stdout = out
-	require.NoError(t, helper.Start())
-	require.Eventually(t, func() bool { return strings.Contains(out.String(), "mounted") }, 10*time.Second, 5*time.Millisecond)
-	require.NoError(t, helper.Process.Kill())
-	_ = helper.Wait()
-	_, err := os.Stat(dir)
-	require.Error(t, err)
-
-	start := time.Now()
-	s, err := mount(Config{Mountpoint: dir, UID: uint32(os.Geteuid())}, newFakeDomain())
-	require.NoError(t, err)
-	assert.Less(t, time.Since(start), 3*time.Second)
-	require.NoError(t, s.Unmount())
-	_, ok := findMount(dir)
-	assert.False(t, ok, "nothing is left")
 }
