@@ -22,6 +22,7 @@ const module = "downloadfs"
 // not listed may not exist, so that a new one finds its place here.
 var arrows = map[string][]string{
 	"download":                {},
+	"download/downloadtest":   {"download"},
 	"client":                  {"download"},
 	"cache":                   {"download"},
 	"fs":                      {"download"},
@@ -40,7 +41,7 @@ var keepers = map[string][]string{
 	"github.com/spf13":             {"cmd/downloadfs"},
 	"flag":                         {"cmd/downloadfs", "integration", "integration/bench", "integration/harness"},
 	"net/http":                     {"client", "repository", "cmd/downloadfs", "integration", "integration/bench", "integration/faults", "integration/harness"},
-	"testing":                      {"integration", "integration/bench", "integration/faults", "integration/harness"},
+	"testing":                      {"download/downloadtest", "integration", "integration/bench", "integration/faults", "integration/harness"},
 }
 
 // domainImports are all that download may need besides the standard library.
