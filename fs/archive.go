@@ -97,7 +97,7 @@ func (n *archiveNode) Statx(ctx context.Context, h fusefs.FileHandle, flags, mas
 // are answered, so that it can be listed and removed; opening it tells why.
 func (n *archiveNode) Getattr(ctx context.Context, h fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	s := n.item.Snapshot()
-	if h == nil && !n.fs.waitOpen && !s.Ready && !s.Status.Ended() && !n.browsing(ctx) {
+	if h == nil && !n.fs.waitOpen && !s.Ready && !s.Status.Ended() && !n.browsing(ctx) && !n.removing(ctx) {
 		if err := n.wait(ctx); err != nil {
 			return n.fs.errno("stat", n.item.ID(), err)
 		}
@@ -108,6 +108,13 @@ func (n *archiveNode) Getattr(ctx context.Context, h fusefs.FileHandle, out *fus
 // browsing reports whether the caller has just listed the directory.
 func (n *archiveNode) browsing(ctx context.Context) bool {
 	return n.fs.browsers.browsing(n.item.Serial(), n.fs.callers.tgid(callerPID(ctx)))
+}
+
+// removing reports whether the caller is rm, which stats what it is about to
+// unlink: it must not wait for the very download that it cancels. Nothing but
+// its name tells its stat from one of a reader's.
+func (n *archiveNode) removing(ctx context.Context) bool {
+	return n.fs.callers.name(callerPID(ctx)) == "rm"
 }
 
 // wait returns nil when the archive can be opened.

@@ -29,6 +29,13 @@ func (c callers) tgid(pid int) int {
 	return p.tgid
 }
 
+// name returns the name of the program that a thread runs, or "" when it cannot
+// be seen.
+func (c callers) name(pid int) string {
+	p, _ := c.status(pid)
+	return p.name
+}
+
 // disturbed reports whether the thread should not be kept waiting: a signal is
 // pending that it handles or that ends it, or it cannot be seen, or the mount
 // is gone.

@@ -7,6 +7,8 @@ package fs
 
 func (c callers) tgid(pid int) int { return pid }
 
+func (c callers) name(int) string { return "" }
+
 func (c callers) disturbed(int) bool { return true }
 
 func (c callers) killed(int) bool { return false }

@@ -7,6 +7,7 @@ import (
 
 // procStatus is what the tree needs of /proc/PID/status, see proc(5).
 type procStatus struct {
+	name   string // of the program, cut off after 15 bytes
 	tgid   int
 	fdSize int // 0 when the task has let go of its descriptors: it is exiting
 	// pending are the signals waiting for the thread or its thread group.
@@ -31,6 +32,8 @@ func parseProcStatus(text string) (procStatus, bool) {
 		}
 		value = strings.TrimSpace(value)
 		switch key {
+		case "Name":
+			p.name = value
 		case "Tgid":
 			p.tgid, _ = strconv.Atoi(value)
 		case "FDSize":

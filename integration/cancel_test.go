@@ -40,7 +40,7 @@ func TestCancel(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			id := submit(t, m, "Sites/press/documentLibrary/photos")
+			id := submit(t, m, "scans")
 			var readers []*harness.Process
 			for range 3 {
 				p := m.Cmd(reportErrno + id + "/archive.zip").Start(t)

@@ -34,7 +34,7 @@ func endsWithin(t *testing.T, p *harness.Process) harness.Result {
 func TestSignalEndsWaitingReader(t *testing.T) {
 	t.Parallel()
 	m := harness.StartMount(t, neverDone(t), harness.MountOptions{})
-	id := submit(t, m, "Sites/press/documentLibrary/photos")
+	id := submit(t, m, "scans")
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGKILL, syscall.SIGUSR1} {
 		for _, script := range []string{
 			"cat " + id + "/archive.zip",                                         // waits in OPEN
@@ -56,7 +56,7 @@ func TestSignalEndsWaitingReader(t *testing.T) {
 func TestHandledSignalInterruptsOpen(t *testing.T) {
 	t.Parallel()
 	m := harness.StartMount(t, neverDone(t), harness.MountOptions{})
-	id := submit(t, m, "Sites/press/documentLibrary/photos")
+	id := submit(t, m, "scans")
 	// ctypes, since Python's own open would try again after EINTR.
 	p := m.Cmd(`exec python3 -c '
 import ctypes, errno, signal, sys
@@ -101,7 +101,8 @@ print(hashlib.md5(os.read(fd, 1 << 24)).hexdigest())
 	require.True(t, doomed.Running(), "ended by a harmless signal")
 	doomed.Signal(t, syscall.SIGKILL)
 	assert.Equal(t, syscall.SIGKILL, endsWithin(t, doomed).Signal)
-	assert.Equal(t, archiveMD5(t, server, id), p.Wait().Out(t))
+	sum := p.Wait().Out(t)
+	assert.Equal(t, archiveMD5(t, server, id), sum)
 }
 
 // envGoReader makes the test binary a Go program that reads a file.

@@ -1,7 +1,9 @@
 package integration
 
 import (
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -61,10 +63,16 @@ func TestManyReaders(t *testing.T) {
 	readers.Timeout = 2 * time.Minute
 	sums := strings.Split(readers.Run(t).Out(t), "\n")
 	require.Len(t, sums, n)
-	before := server.Stats(t)
+	sent := server.Stats(t)["contentBytes"]
 	want := archiveMD5(t, server, id) + "  -"
 	for _, sum := range sums {
 		require.Equal(t, want, sum)
 	}
-	t.Logf("server's counters: %v", before)
+	code, body := server.Core(t, "GET", "/nodes/"+id, nil)
+	require.Equal(t, http.StatusOK, code)
+	var node struct {
+		Entry struct{ Content struct{ SizeInBytes float64 } }
+	}
+	require.NoError(t, json.Unmarshal(body, &node))
+	assert.Equal(t, node.Entry.Content.SizeInBytes, sent, "bytes that the server sent")
 }

@@ -19,11 +19,18 @@ func slow(t testing.TB) *harness.Server {
 	return harness.StartServer(t, harness.Samples(t), "--archive-rate", "800000")
 }
 
-// neverDone starts a server that does not finish zipping the sample photos while
-// a test runs.
+// neverDone starts a server that does not finish zipping its folder "scans" while
+// a test runs. It is of many small files, since a server that zips looks whether
+// it is to stop at the start of each file.
 func neverDone(t testing.TB) *harness.Server {
 	t.Helper()
-	return harness.StartServer(t, harness.Samples(t), "--archive-rate", "5000")
+	dir := harness.Dir(t, harness.User{})
+	files := map[string]string{}
+	for i := range 3000 {
+		files[fmt.Sprintf("scans/%04d.tif", i)] = harness.Noise(uint64(i), 2000)
+	}
+	harness.Tree(t, dir, files)
+	return harness.StartServer(t, dir, "--archive-rate", "20000")
 }
 
 // submit makes a download of what lies at the paths of the repository, relative
