@@ -95,7 +95,7 @@ func (m *Manager) create(l List) (*Download, error) {
 		err = m.reserve(id)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("create download: the server answered with an id that cannot be used: %w: %w", ErrProtocol, err)
+		return nil, fmt.Errorf("create download: the server answered with an id that cannot be used: %v: %w", err, ErrProtocol)
 	}
 	d := m.newDownload(id, nodes)
 	d.createdAt = time.Now()

@@ -23,11 +23,10 @@ const (
 )
 
 var (
-	uuidPattern    = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
 	uuidInside     = regexp.MustCompile(`[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}`)
 	versionPattern = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,9})?$`)
 	// nodeRefInside finds the node of a nodeRef parameter.
-	nodeRefInside = regexp.MustCompile(`(?i:nodeRef)=(?:workspace://SpacesStore/)?([A-Za-z0-9][A-Za-z0-9._-]{0,127})(?:$|[^A-Za-z0-9._-])`)
+	nodeRefInside = regexp.MustCompile(`(?i:nodeRef)=workspace://SpacesStore/([A-Za-z0-9][A-Za-z0-9._-]{0,127})(?:$|[&#)])`)
 	// storePath finds the node in URLs that write a NodeRef as a path.
 	storePath = regexp.MustCompile(`/workspace/SpacesStore/([A-Za-z0-9][A-Za-z0-9._-]{0,127})(?:$|[/?#&])`)
 )
@@ -47,19 +46,19 @@ func parseToken(s string) (Entry, string) {
 		}
 		return Entry{}, reasonURL
 	case strings.HasPrefix(s, nodeRefStore):
-		return parseNodeID(s[len(nodeRefStore):], idPattern)
+		return parseNodeID(s[len(nodeRefStore):], isNodeID)
 	case strings.Contains(s, "://"):
 		return Entry{}, reasonStore
 	default:
-		return parseNodeID(s, uuidPattern)
+		return parseNodeID(s, isUUID)
 	}
 }
 
 // parseNodeID parses an id with an optional version, which the server ignores.
-func parseNodeID(s string, pattern *regexp.Regexp) (Entry, string) {
+func parseNodeID(s string, isID func(string) bool) (Entry, string) {
 	id, version, versioned := strings.Cut(s, ";")
 	switch {
-	case !pattern.MatchString(id):
+	case !isID(id):
 		return Entry{}, reasonUnknown
 	case versioned && strings.EqualFold(version, "pwc"):
 		return Entry{}, reasonPWC
@@ -85,19 +84,15 @@ func checkTokenStart(s string) string {
 	if strings.HasPrefix(nodeRefStore, s) {
 		return ""
 	}
-	pattern := uuidPattern
+	isID, isStart := isUUID, uuidStart
 	if rest, ok := strings.CutPrefix(s, nodeRefStore); ok {
-		s, pattern = rest, idPattern
+		s, isID, isStart = rest, isNodeID, isNodeID
 	} else if strings.Contains(s, "://") {
 		return reasonStore
 	}
 	id, version, versioned := strings.Cut(s, ";")
 	switch {
-	case !versioned && pattern == uuidPattern:
-		if !uuidStart(id) {
-			return reasonUnknown
-		}
-	case !pattern.MatchString(id):
+	case !versioned && !isStart(id), versioned && !isID(id):
 		return reasonUnknown
 	case strings.EqualFold(version, "pwc"):
 		return reasonPWC
@@ -107,10 +102,29 @@ func checkTokenStart(s string) string {
 	return ""
 }
 
-// uuidStart reports whether s is the start of a UUID.
+func isNodeID(s string) bool { return idPattern.MatchString(s) }
+
+func isUUID(s string) bool { return len(s) == uuidLen && uuidStart(s) }
+
+// uuidStart reports whether s is the start of a UUID. There are many in a list:
+// it is no regular expression.
 func uuidStart(s string) bool {
-	const sample = "00000000-0000-0000-0000-000000000000"
-	return len(s) <= uuidLen && uuidPattern.MatchString(s+sample[len(s):])
+	if len(s) > uuidLen {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; i {
+		case 8, 13, 18, 23:
+			if c != '-' {
+				return false
+			}
+		default:
+			if !('0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F') {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func isURL(s string) bool {

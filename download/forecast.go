@@ -1,39 +1,230 @@
 package download
 
-import "time"
+import (
+	"math"
+	"slices"
+	"time"
+)
 
-// forecast decides how long to wait before a download's next poll. It knows no
-// clock: times are handed in.
+// forecast decides how long to wait before a download's next poll. From the
+// counters it learns when the download will probably be DONE and saves polls for
+// that moment: whoever waits goes on soon after DONE, and yet a download of 30
+// seconds costs no more than 30 polls. It knows no clock: times are handed in.
+//
+// The real server's counter moves at the start of each file and every 10 MB. So
+// a poll that sees it move tells that it passed that count since the poll before,
+// and one that sees it stand tells nothing. What all these moves say together
+// about a steady pace is an interval in which the end must lie; it is narrow
+// when the counter moves often.
 type forecast struct {
-	began time.Time // the first poll
-	last  time.Time // the latest poll
-	polls int
+	began  time.Time // watching, or the first poll
+	last   time.Time // the latest poll
+	status Status    // then
+	added  int64     // then
+	total  int64     // then
+
+	usual float64 // nanoseconds a byte took in the download before, if known
+
+	savings float64   // polls that may be made now, see ration
+	moves   []move    // the latest, oldest first
+	full    time.Time // when all bytes were first seen added
+}
+
+// move says that the counter passed added after one moment and not after the
+// other.
+type move struct {
+	after, by time.Time
+	added     int64
 }
 
 const (
+	maxMoves = 12
+
 	pollSoonest = 50 * time.Millisecond
-	pollWaited  = 1900 * time.Millisecond // with the request itself within 2.2 s of DONE
+	pollDense   = 80 * time.Millisecond
+	pollWaited  = 2000 * time.Millisecond // with the request itself within 2.2 s of DONE
 	pollIdle    = 10 * time.Second
 	pollSlow    = time.Minute
+
+	// Polls are rationed: rationStart of them, rationRate more a second, and not
+	// more than rationStart saved up. That is 29 in the first 30 seconds.
+	rationStart = 13.0
+	rationRate  = 0.53
+	rationLater = 0.75 // from the 30th second on
+	// rationKept are not spent as long as there is no forecast.
+	rationKept = 2.0
+	// rationGrowth is how much longer polls take to follow as time goes on then.
+	rationGrowth = 0.45
+	// rationPending is the same while zipping has not begun.
+	rationPending = 0.7
 )
 
-// start says that watching begins at now, before the first poll.
-func (f *forecast) start(now time.Time) { *f = forecast{began: now, last: now} }
+// start says that watching begins at now, before the first poll, and how many
+// nanoseconds a byte usually takes, if that is known.
+func (f *forecast) start(now time.Time, usual float64) {
+	*f = forecast{began: now, last: now, status: StatusPending, usual: usual, savings: rationStart}
+}
+
+// took returns how many nanoseconds a byte took in a download that was DONE at
+// now, or 0 when that is not known well.
+func (f *forecast) took(now time.Time) float64 {
+	if len(f.moves) == 0 || f.total == 0 {
+		return 0
+	}
+	began := f.moves[0]
+	least, most := f.last.Sub(began.by), now.Sub(began.after)
+	if began.added > 0 || most > 2*least || least < time.Second/2 {
+		return 0
+	}
+	return float64(least+most) / 2 / float64(f.total)
+}
 
 // observe takes in an answer that came at now.
 func (f *forecast) observe(now time.Time, p Progress) {
-	if f.began.IsZero() {
-		f.began = now
+	if f.began.IsZero() { // it was not watched from the beginning
+		f.start(now, f.usual)
+		f.status, f.added = p.Status, p.BytesAdded
 	}
-	f.polls++
-	f.last = now
+	f.savings = min(f.savings+f.ration()*now.Sub(f.last).Seconds(), rationStart) - 1
+	if f.status == StatusPending && p.Status == StatusInProgress {
+		f.moves = append(f.moves[:0], move{f.last, now, 0})
+	}
+	if p.BytesAdded > f.added {
+		if len(f.moves) == maxMoves {
+			f.moves = append(f.moves[:0], f.moves[1:]...)
+		}
+		f.moves = append(f.moves, move{f.last, now, p.BytesAdded})
+	}
+	f.last, f.status, f.added, f.total = now, p.Status, p.BytesAdded, p.TotalBytes
+	switch {
+	case p.TotalBytes == 0 || p.BytesAdded < p.TotalBytes:
+		f.full = time.Time{}
+	case f.full.IsZero():
+		f.full = now
+	}
 }
 
 // next returns how long after the latest poll the next one is due.
 func (f *forecast) next(waited bool) time.Duration {
 	elapsed := f.last.Sub(f.began)
-	if waited {
-		return min(max(elapsed/2, pollSoonest), pollWaited)
+	if !waited {
+		return min(max(elapsed, 10*pollSoonest), pollIdle)
 	}
-	return min(max(elapsed, 10*pollSoonest), pollIdle)
+	growth, kept := rationGrowth, rationKept
+	if f.status == StatusPending {
+		growth = rationPending
+	}
+	wait := time.Duration(growth * float64(elapsed))
+	if early, late, ok := f.end(); ok {
+		kept = 0
+		switch before := early.Sub(f.last); {
+		case before > 2*pollWaited:
+			wait = pollWaited
+		case before > pollWaited:
+			wait = before / 2
+		case before > pollDense:
+			wait = before
+		case late.After(f.last):
+			wait = max(late.Sub(f.last)/time.Duration(max(f.savings-2, 2)), pollDense)
+		default:
+			// Overdue, nobody knows for how long: stretch what is saved up over a
+			// third of the time so far.
+			over := max(f.last.Sub(late), 2*pollDense)
+			growth := math.Pow(max(float64(elapsed/3)/float64(over), 1.5), 1/max(f.savings, 1)) - 1
+			wait = max(time.Duration(min(growth, 1)*float64(over)), pollDense)
+		}
+		wait = min(wait, elapsed*3/2) // little has been seen so far
+	}
+	if short := kept + 1 - f.savings; short > 0 {
+		wait = max(wait, time.Duration(short/f.ration()*float64(time.Second)))
+	}
+	return min(max(wait, pollSoonest), pollWaited)
+}
+
+// ration returns how many polls a second are granted.
+func (f *forecast) ration() float64 {
+	if f.last.Sub(f.began) < 30*time.Second {
+		return rationRate
+	}
+	return rationLater
+}
+
+// end returns between which moments the download will probably be DONE.
+func (f *forecast) end() (early, late time.Time, ok bool) {
+	if !f.full.IsZero() {
+		return f.full, f.full, true
+	}
+	if f.total == 0 {
+		return early, late, false
+	}
+	if len(f.moves) == 1 && f.usual > 0 {
+		zipping := time.Duration(f.usual * float64(f.total))
+		return f.moves[0].after.Add(zipping * 9 / 10), f.moves[0].by.Add(zipping * 11 / 10), true
+	}
+	// The pace may change: believe the latest moves that fit together.
+	for moves := f.moves; len(moves) >= 2; moves = moves[1:] {
+		least, most := slowness(moves)
+		if least > most {
+			continue
+		}
+		if sharp := sharpen(moves, (least+most)/2); sharp != nil {
+			if l, m := slowness(sharp); l <= m {
+				moves, least, most = sharp, l, m
+			}
+		}
+		early, late = moves[0].after, moves[0].by.Add(time.Hour*24*365)
+		for _, m := range moves {
+			left := float64(f.total - m.added)
+			if at := m.after.Add(time.Duration(least * left)); at.After(early) {
+				early = at
+			}
+			if at := m.by.Add(time.Duration(most * left)); at.Before(late) {
+				late = at
+			}
+		}
+		// It is not as steady as that.
+		const doubt = 40
+		return early.Add(-max(early.Sub(f.last), 0) / doubt), late.Add(max(late.Sub(f.last), 0) / doubt), true
+	}
+	return early, late, false
+}
+
+// sharpen narrows moves down by how far the counter can be behind: by what it
+// was seen to move at once in polls that followed each other closely, and by no
+// more than 10 MB in any case.
+func sharpen(moves []move, slowness float64) []move {
+	behind := int64(0)
+	for i, m := range moves[1:] {
+		if m.by.Sub(m.after) <= 250*time.Millisecond {
+			behind = max(behind, m.added-moves[i].added)
+		}
+	}
+	if behind == 0 || behind > 10<<20 {
+		behind = 10 << 20
+	}
+	sharp := slices.Clone(moves)
+	for i := range sharp {
+		m := &sharp[i]
+		if i == 0 && m.added == 0 {
+			continue
+		}
+		if at := m.by.Add(-time.Duration(1.2 * float64(behind) * slowness)); at.After(m.after) {
+			m.after = at
+		}
+	}
+	return sharp
+}
+
+// slowness returns the bounds of the nanoseconds a byte takes that fit all
+// moves; least > most when no steady pace fits.
+func slowness(moves []move) (least, most float64) {
+	most = 1e18
+	for j, b := range moves {
+		for _, a := range moves[:j] {
+			bytes := float64(b.added - a.added)
+			least = max(least, float64(b.after.Sub(a.by))/bytes)
+			most = min(most, float64(b.by.Sub(a.after))/bytes)
+		}
+	}
+	return least, most
 }

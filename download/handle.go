@@ -82,7 +82,7 @@ func (m *Manager) suspect(d *Download) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !d.settled && !d.removed && !m.closing {
-		m.work.advance(&d.watch.task, d.watch.forecast.last.Add(freshSpacing))
+		m.work.advance(&d.watch.task, d.watch.asked.Add(freshSpacing))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"syscall"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -177,9 +178,7 @@ func (j *journal) openFile() error {
 
 // explain says which file err is about and what to do, and lets go of the file.
 func (j *journal) explain(err error) error {
-	if j.file != nil {
-		_ = j.file.Close() // and with it the lock
-	}
+	_ = j.abandon()
 	var pathErr *os.PathError
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
@@ -221,12 +220,21 @@ func (j *journal) close() error {
 	<-j.stopped
 	if j.broken != nil {
 		// A transaction that ended in a panic may hold bbolt's locks for ever.
-		return j.file.Close()
+		return j.abandon()
 	}
 	if err := contain(j.db.Close); err != nil {
 		return fmt.Errorf("close journal %s: %w", j.path, err)
 	}
 	return nil
+}
+
+// abandon lets go of the file without bbolt's help. Its map of the file stays,
+// and would keep the lock.
+func (j *journal) abandon() error {
+	if j.file == nil {
+		return nil
+	}
+	return errors.Join(syscall.Flock(int(j.file.Fd()), syscall.LOCK_UN), j.file.Close())
 }
 
 // write is the writer.

@@ -40,9 +40,9 @@ type ListParser struct {
 	size  int // bytes taken so far
 	line  int // newlines seen so far
 
-	carry []byte          // the start of a rune that is not all there yet
-	entry strings.Builder // the entry being read
-	long  bool            // entry is over maxEntryBytes and was cut
+	carry []byte // the start of a rune that is not all there yet
+	entry []byte // the entry being read
+	long  bool   // entry is over maxEntryBytes and was cut
 	json  jsonList
 
 	list List
@@ -64,7 +64,7 @@ const (
 
 // maxEntryBytes bounds one entry, so that a list without separators is refused
 // early and an error can name the entry.
-const maxEntryBytes = 32 << 10
+const maxEntryBytes = 8 << 10
 
 // Write adds p. It fails with ErrInvalid as soon as an entry cannot be right,
 // naming the line and the entry, and with ErrListTooLong beyond MaxListBytes. A
@@ -236,17 +236,17 @@ func (lp *ListParser) between(r rune) {
 func separates(r rune) bool { return r == ',' || unicode.IsSpace(r) }
 
 func (lp *ListParser) add(r rune) {
-	if lp.entry.Len() >= maxEntryBytes {
+	if len(lp.entry) >= maxEntryBytes {
 		lp.long = true
 		return
 	}
-	lp.entry.WriteRune(r)
+	lp.entry = utf8.AppendRune(lp.entry, r)
 }
 
 // endEntry takes the entry read so far into the list.
 func (lp *ListParser) endEntry() error {
-	text := lp.entry.String()
-	lp.entry.Reset()
+	text := string(lp.entry)
+	lp.entry = lp.entry[:0]
 	if lp.long {
 		return lp.fail(text, "it is too long")
 	}
@@ -282,7 +282,7 @@ func (lp *ListParser) append(e Entry) {
 // checkUnfinished fails when the entry at the end of what was written so far
 // can no longer become a right one, so that a writer hears of it at once.
 func (lp *ListParser) checkUnfinished() error {
-	text := lp.entry.String()
+	text := string(lp.entry)
 	reason := ""
 	switch {
 	case lp.long:

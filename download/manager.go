@@ -269,7 +269,7 @@ func (m *Manager) enlist(d *Download) error {
 	d.serial = serial
 	m.insert(d)
 	delete(m.reserved, d.id)
-	d.watch.forecast.start(time.Now())
+	d.watch.forecast.start(time.Now(), m.server.slowness)
 	d.watch.quietSince = m.server.alive
 	m.schedule(d)
 	return nil

@@ -25,7 +25,7 @@ func checkName(name string, id ID) error {
 		reason = "a name does not start with a dot"
 	case name == ControlFile || strings.EqualFold(name, "autorun.inf"):
 		reason = "the name is reserved"
-	case uuidPattern.MatchString(name):
+	case isUUID(name):
 		reason = "only the download itself can be called by its id"
 	default:
 		return nil
@@ -35,7 +35,7 @@ func checkName(name string, id ID) error {
 
 // validNodeID reports whether n can be sent to the server and listed.
 func validNodeID(n NodeID) bool {
-	_, reason := parseNodeID(string(n), idPattern)
+	_, reason := parseNodeID(string(n), isNodeID)
 	return reason == ""
 }
 

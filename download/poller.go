@@ -12,8 +12,9 @@ import (
 // settled is a task of the manager's scheduler.
 
 const (
-	recheckEvery = 10 * time.Minute // a DONE download, for its expiry
-	freshSpacing = 250 * time.Millisecond
+	recheckEvery = 10 * time.Minute       // a DONE download, for its expiry
+	freshSpacing = 250 * time.Millisecond // between polls for waiters who come during trouble
+	lookedFor    = 5 * time.Second        // after a Look
 	maxRequest   = time.Minute
 )
 
@@ -33,7 +34,11 @@ type watch struct {
 	fault        error // why polling is no use for now; asked again slowly
 
 	quietSince time.Duration // on the server's clock of answers
+	failedAt   time.Duration // the first of fails, on that clock
 	stalled    bool
+
+	asked  time.Time // the end of the latest poll
+	looked time.Time // the latest Look
 }
 
 func (w *watch) failing(now time.Time, timeout time.Duration) bool {
@@ -71,6 +76,7 @@ func (m *Manager) poll(d *Download) {
 
 	m.mu.Lock()
 	d.watch.ended++
+	d.watch.asked = time.Now()
 	if !d.removed && !m.closing {
 		m.learn(d, answer, err, began)
 		m.schedule(d)
@@ -145,7 +151,10 @@ func (m *Manager) learn(d *Download, a answer, err error, began time.Time) {
 	m.work.setHold(m.server.holdUntil(now, len(m.waited) > 0))
 	if err == nil {
 		if w.troubled() {
-			d.announce()
+			d.announce() // some wait for a fresh answer
+		}
+		if w.fails > 0 {
+			w.quietSince += m.server.alive - w.failedAt // no answer is no stall
 		}
 		w.fault, w.fails, w.lastErr = nil, 0, nil
 		m.takeOver(d, a, now)
@@ -165,7 +174,7 @@ func (m *Manager) learn(d *Download, a answer, err error, began time.Time) {
 		w.fault = because(errPanic, "an internal error was caught and logged: %v", err)
 	default:
 		if w.fails == 0 {
-			w.failingSince = began
+			w.failingSince, w.failedAt = began, m.server.alive
 		}
 		w.fails++
 	}
@@ -191,10 +200,16 @@ func (m *Manager) takeOver(d *Download, a answer, now time.Time) {
 		}
 		return
 	}
+	if p.Status == StatusDone {
+		if took := w.forecast.took(now); took > 0 {
+			m.server.slowness = took
+		}
+	}
 	w.forecast.observe(now, p)
 	if p == old {
 		if m.stallTimeout > 0 && !w.stalled && !p.Status.Ended() && m.server.alive-w.quietSince >= m.stallTimeout {
 			w.stalled = true
+			d.announce()
 			m.log.Warn("download makes no progress", "op", "poll", "download", d.id, "state", p.Status)
 		}
 		return
@@ -203,6 +218,9 @@ func (m *Manager) takeOver(d *Download, a answer, now time.Time) {
 	d.progress, d.changedAt = p, now
 	if a.archive != nil {
 		d.archive = a.archive
+	}
+	if p.Status.Ended() {
+		w.forecast.moves = nil
 	}
 	if p.Status != old.Status {
 		d.settled = d.settled || p.Status.Ended() && !d.cancelled && p.Status != StatusDone
@@ -264,11 +282,10 @@ func (m *Manager) schedule(d *Download) {
 		wait = jitter(pollSlow)
 	case d.progress.Status == StatusDone:
 		wait = jitter(recheckEvery)
+	case waited, time.Since(w.looked) < lookedFor:
+		wait = w.forecast.next(true)
 	default:
-		wait = w.forecast.next(waited)
-		if wait > time.Second {
-			wait = jitter(wait)
-		}
+		wait = jitter(w.forecast.next(false))
 	}
 	m.work.set(&w.task, time.Now().Add(wait), waited)
 }
@@ -280,18 +297,33 @@ func (m *Manager) bringForward(d *Download) {
 	if d.settled || d.removed || m.closing || m.server.refused != nil || d.progress.Status == StatusDone {
 		return
 	}
-	wait := w.forecast.next(true)
 	if w.troubled() || m.server.failing() {
 		w.wanted = w.begun + 1
-		wait = freshSpacing
+		m.work.advance(&w.task, w.asked.Add(freshSpacing))
 		m.work.relaxHold(m.server.failedAt.Add(time.Second))
-	} else if d.waiters > 1 {
-		return // scheduled for the others already
+	} else if d.waiters == 1 { // else it is scheduled for the others already
+		m.work.advance(&w.task, w.forecast.last.Add(w.forecast.next(true)))
 	}
-	m.work.advance(&w.task, w.forecast.last.Add(wait))
 }
 
 // jitter spreads requests that would come at the same moment.
 func jitter(d time.Duration) time.Duration {
 	return d - d/10 + rand.N(d/5+1)
+}
+
+// Look says that a person looks at the download's progress now. For some seconds
+// it is polled as often as if somebody waited, though after those for which
+// somebody does.
+func (d *Download) Look() {
+	m := d.m
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w := &d.watch
+	if d.settled || d.removed || m.closing || w.troubled() || d.progress.Status == StatusDone {
+		return
+	}
+	w.looked = time.Now()
+	if d.waiters == 0 {
+		m.work.set(&w.task, w.forecast.last.Add(w.forecast.next(true)), false)
+	}
 }

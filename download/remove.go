@@ -60,7 +60,7 @@ func (m *Manager) Discard(d *Download) error {
 	}
 	d.changedAt = time.Now()
 	m.transition(d, old)
-	d.watch.forecast.start(d.changedAt)
+	d.watch.forecast.start(d.changedAt, 0)
 	m.schedule(d)
 	r := m.newRemoval(d.id, d.serial, true, false)
 	r.of = d

@@ -18,8 +18,9 @@ type serverState struct {
 	failingSince time.Time
 	failedAt     time.Time // the latest failure
 	lastErr      error
-	refused      error // the login, until an answer comes
-	probes       int   // since refused
+	slowness     float64 // nanoseconds a byte took in the latest download
+	refused      error   // the login, until an answer comes
+	probes       int     // since refused
 }
 
 const (
