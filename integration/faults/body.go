@@ -183,6 +183,13 @@ func WrongEnd(n int64) Fault {
 	})
 }
 
+// HalfRange claims to send the first half of what was asked for, and sends more.
+func HalfRange() Fault {
+	return ContentRange("of half", func(first, last, total int64) string {
+		return fmt.Sprintf("bytes %d-%d/%d", first, first+(last-first)/2, total)
+	})
+}
+
 // WrongTotal claims that the archive is n bytes longer.
 func WrongTotal(n int64) Fault {
 	return ContentRange(fmt.Sprintf("total off by %d", n), func(first, last, total int64) string {

@@ -12,9 +12,8 @@ import (
 	"github.com/rs/zerolog/log"
 )
 
-// Network is a TCP proxy whose connections can be made bad while a test runs.
-// Its methods fail the test when the proxy refuses, and must be called from the
-// test's goroutine.
+// Network is a TCP proxy whose connections can be made bad while a test runs. A
+// method that cannot do what it says fails the test.
 type Network struct {
 	t     testing.TB
 	proxy *toxiproxy.Proxy
@@ -50,7 +49,7 @@ func (n *Network) Cut() { n.proxy.Stop() }
 func (n *Network) Restore() {
 	n.t.Helper()
 	if err := n.proxy.Start(); err != nil {
-		n.t.Fatalf("restore the network: %v", err)
+		n.t.Errorf("restore the network: %v", err)
 	}
 }
 
@@ -114,7 +113,8 @@ func (x Toxic) stream() string {
 
 // Add puts a toxic on the connections and returns the way to take it off again.
 // There can be one of each kind and direction. It waits for the connections'
-// current piece of data to pass, so their readers must be reading.
+// current piece of data to pass, so their readers must be reading. Call it from the
+// test's goroutine; what it returns can be called from any.
 func (n *Network) Add(x Toxic) (remove func()) {
 	n.t.Helper()
 	spec, err := json.Marshal(map[string]any{"type": x.kind, "stream": x.stream(), "toxicity": 1, "attributes": x.attrs})
@@ -128,7 +128,7 @@ func (n *Network) Add(x Toxic) (remove func()) {
 	return func() {
 		n.t.Helper()
 		if err := n.proxy.Toxics.RemoveToxic(context.Background(), added.Name); err != nil {
-			n.t.Fatalf("remove toxic %s: %v", x.kind, err)
+			n.t.Errorf("remove toxic %s: %v", x.kind, err)
 		}
 	}
 }

@@ -1,0 +1,163 @@
+package integration
+
+import (
+	"crypto/md5"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"downloadfs/integration/faults"
+	"downloadfs/integration/harness"
+)
+
+// retryBudget is the --retry-timeout of the mounts in these tests. A request
+// then counts as unanswered after half of it, and a connection without a byte
+// as dead after a quarter.
+const retryBudget = 3 * time.Second
+
+// maxResident is what a mount may hold in memory whatever a server sends.
+const maxResident = 96 << 20
+
+// faultRig is a server, the two layers of faults in front of it, and a mount behind
+// them: mount → net → http → server.
+type faultRig struct {
+	server *harness.Server
+	http   *faults.Server
+	net    *faults.Network
+	mount  *harness.Mount
+	// strange is another host. It answers as the server does, and must never be
+	// shown the login.
+	strange *faults.Server
+}
+
+// newFaultRig puts the fault layers in front of a server that runs already.
+func newFaultRig(t testing.TB, server *harness.Server) *faultRig {
+	t.Helper()
+	r := &faultRig{server: server, http: faults.NewServer(t, server.URL), strange: faults.NewServer(t, server.URL)}
+	r.net = faults.NewNetwork(t, r.http.Addr())
+	return r
+}
+
+// options are the rig's for a mount. Its log may hold warnings, and no error.
+func (r *faultRig) options(flags ...string) harness.MountOptions {
+	return harness.MountOptions{
+		URL:   r.net.URL(),
+		Flags: append([]string{"--retry-timeout", retryBudget.String(), "--prefetch", "off"}, flags...),
+		Allow: []string{`"level":"WARN"`},
+	}
+}
+
+// mounted mounts through the layers and sees to it that no server can make the
+// mount big or have it tell the password.
+func (r *faultRig) mounted(t testing.TB, flags ...string) *faultRig {
+	t.Helper()
+	r.mount = harness.StartMount(t, r.server, r.options(flags...))
+	t.Cleanup(func() { r.unharmed(t) })
+	return r
+}
+
+func (r *faultRig) unharmed(t testing.TB) {
+	t.Helper()
+	if assert.False(t, r.mount.Ended(), "the mount has ended") && !harness.Race {
+		_, peak := r.mount.Resident(t)
+		assert.Less(t, peak, int64(maxResident), "resident memory")
+	}
+	assert.NotContains(t, r.mount.Log.Text(), harness.AdminPassword)
+	for _, q := range r.strange.Requests(faults.Any) {
+		assert.False(t, q.Authorized, "another host was shown the login")
+	}
+}
+
+// seen is what a user sees: success, or an errno and a part of the sentence in
+// new or status; who mounts sees an exit code and a part of the line.
+type seen struct {
+	errno syscall.Errno
+	says  string
+	code  int
+	line  string
+}
+
+// check compares what a tool met with what it should have.
+func (want seen) check(t testing.TB, r harness.Result, sentence string) {
+	t.Helper()
+	if want.errno == 0 {
+		require.Zero(t, r.Code, "%s\n%s", r, sentence)
+		return
+	}
+	require.NotZero(t, r.Code, "it succeeded: %s", r)
+	require.Contains(t, strings.ToLower(r.Stderr), want.errno.Error(), "%s\n%s", r, sentence)
+	require.Contains(t, sentence, want.says)
+}
+
+// write writes a list to new with a tool that tells what close says.
+func (r *faultRig) write(t testing.TB, list string) *harness.Process {
+	t.Helper()
+	c := r.mount.Cmd("exec dd of=new bs=1M status=none")
+	c.Stdin = strings.NewReader(list + "\n")
+	return c.Start(t)
+}
+
+// outcome is what new says: the id, or the error.
+func (r *faultRig) outcome(t testing.TB) string {
+	t.Helper()
+	return r.mount.Sh(t, "cat new").Out(t)
+}
+
+// create makes a download while all is well.
+func (r *faultRig) create(t testing.TB) string {
+	t.Helper()
+	r.write(t, "/"+photos).Wait().OK(t)
+	return r.outcome(t)
+}
+
+// done makes a download and waits until the server has finished it.
+func (r *faultRig) done(t testing.TB) string {
+	t.Helper()
+	id := r.create(t)
+	r.mount.AwaitStatus(t, harness.Timeout, id, "status", "DONE")
+	return id
+}
+
+// read starts to read an archive from its first byte to its last.
+func (r *faultRig) read(t testing.TB, id string) *harness.Process {
+	t.Helper()
+	return r.mount.Cmd("exec md5sum < " + id + "/archive.zip").Start(t)
+}
+
+// rightBytes compares what a reader got with what the server has.
+func (r *faultRig) rightBytes(t testing.TB, id string, got harness.Result) {
+	t.Helper()
+	code, body := r.server.Core(t, "GET", "/nodes/"+id+"/content", nil)
+	require.Equal(t, http.StatusOK, code, "%.1000s", body)
+	require.Equal(t, fmt.Sprintf("%x  -", md5.Sum(body)), got.Out(t), "wrong bytes")
+}
+
+// forgotten waits until the server has no download id any more.
+func (r *faultRig) forgotten(t testing.TB, id string) {
+	t.Helper()
+	harness.Eventually(t, harness.Timeout, func() bool { return r.server.Status(t, id) == "" },
+		"the server still has the download")
+}
+
+// sideBySide runs subtests, so many at once. They mostly wait, so there may be
+// more of them than -parallel allows for.
+func sideBySide(t *testing.T, limit int, tests map[string]func(*testing.T)) {
+	t.Helper()
+	var running sync.WaitGroup
+	slots := make(chan struct{}, limit)
+	for name, test := range tests {
+		slots <- struct{}{}
+		running.Go(func() {
+			defer func() { <-slots }()
+			t.Run(name, test)
+		})
+	}
+	running.Wait()
+}
