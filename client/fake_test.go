@@ -1,8 +1,10 @@
 package client
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -40,6 +42,9 @@ func newServer(t *testing.T, handle http.HandlerFunc) *server {
 }
 
 func (s *server) serve(w http.ResponseWriter, r *http.Request) {
+	// Only when the body was read does a request's context end with the client.
+	body, _ := io.ReadAll(r.Body)
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	s.mu.Lock()
 	s.requests = append(s.requests, r.Method+" "+strings.TrimPrefix(r.URL.RequestURI(), root))
 	handle := s.handle
