@@ -54,6 +54,7 @@ type archive struct {
 	streams map[*stream]struct{}
 	cursors []*cursor
 	handles int
+	serving int          // streams for readers
 	idle    time.Time    // since when there are no handles
 	pending map[int]bool // blocks whose claim the index has to learn about
 	noRoom  bool         // the last block could not be written to disk
@@ -231,6 +232,7 @@ func (a *archive) unref(e *entry, passed bool) {
 	a.mu.Lock()
 	e.refs--
 	e.passed = e.passed || passed
+	a.served(e.b)
 	var buf []byte
 	switch {
 	case e.refs > 0:
@@ -267,7 +269,7 @@ func (a *archive) forget(e *entry) []byte {
 	if e.gone {
 		return nil
 	}
-	if e.refs > 0 || len(a.waiters[e.b]) > 0 {
+	if e.refs > 0 || len(a.waiters[e.b]) > 0 || a.reading(e.b) {
 		a.c.pool.keep(e, e.passed)
 		return nil
 	}

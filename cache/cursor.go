@@ -19,6 +19,10 @@ const (
 	maxCursors = 32
 	// cursorLife is how long a place is remembered after it was read last.
 	cursorLife = 30 * time.Second
+	// cursorBusy is how long after a read of a sequential reader the next one is
+	// expected, and cursorPause of one that may not be sequential.
+	cursorBusy  = 2 * time.Second
+	cursorPause = 100 * time.Millisecond
 )
 
 // cursor is a place in an archive at which somebody reads. Readers at the same
@@ -73,6 +77,34 @@ func (a *archive) cursor(off, n int64) *cursor {
 	}
 	a.cursors = slices.Insert(a.cursors, 0, cur)
 	return cur
+}
+
+// served notes that readers at block b got what they waited for, which may have
+// taken long; a.mu is held.
+func (a *archive) served(b int) {
+	now := time.Now()
+	for _, cur := range a.cursors {
+		if cur.block() == b || cur.pos == blockOffset(b+1) {
+			cur.last = now
+		}
+	}
+}
+
+// reading reports whether a reader is in the middle of block b and going on: were
+// the block taken away now, it would be fetched again for the reader's next few
+// bytes. a.mu is held.
+func (a *archive) reading(b int) bool {
+	now := time.Now()
+	for _, cur := range a.cursors {
+		next := cursorPause
+		if cur.sequential() {
+			next = cursorBusy
+		}
+		if cur.block() == b && cur.pos > blockOffset(b) && now.Sub(cur.last) < next {
+			return true
+		}
+	}
+	return false
 }
 
 // expireCursors forgets the places nobody has read at for a while; a.mu is held.

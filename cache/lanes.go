@@ -14,6 +14,7 @@ type lanes struct {
 	max     int
 	n       int // streams allowed side by side
 	running int // streams that serve readers
+	places  int // archives that such streams run for
 	news    bool
 
 	// The measurement under way.
@@ -44,21 +45,20 @@ const (
 	laneRetryMax = 2 * time.Minute
 )
 
-// enter and leave count a stream that serves readers.
-func (l *lanes) enter() { l.count(1) }
-func (l *lanes) leave() { l.count(-1) }
-
-func (l *lanes) count(d int) {
+// count counts streams that serve readers, and archives that have some, up or
+// down.
+func (l *lanes) count(streams, archives int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.running += d
+	l.running += streams
+	l.places += archives
 }
 
-// readers returns how many streams serve readers, at least 1.
-func (l *lanes) readers() int {
+// archives returns for how many archives streams serve readers, at least 1.
+func (l *lanes) archives() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return max(1, l.running)
+	return max(1, l.places)
 }
 
 // allowed returns how many streams one reader may have.

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"sync"
+	"time"
 )
 
 const (
@@ -12,6 +13,8 @@ const (
 	poolBlocks = 32
 	// poolSpare is how many unused buffers are kept ready.
 	poolSpare = 8
+	// poolLook is how often one who waits for a buffer looks for one.
+	poolLook = 50 * time.Millisecond
 )
 
 // pool lends block buffers. Buffers that hold the only copy of a block (one that
@@ -43,12 +46,18 @@ func (p *pool) get(ctx context.Context) ([]byte, error) {
 	ch := make(chan []byte, 1)
 	el := p.queue.PushBack(ch)
 	p.mu.Unlock()
-	// A block may have become takeable before this caller was queued.
-	p.serve()
-	select {
-	case buf := <-ch:
-		return buf, nil
-	case <-ctx.Done():
+	// A block becomes takeable by events, after which serve is called, but also by
+	// the time that its reader lets pass.
+	look := time.NewTicker(poolLook)
+	defer look.Stop()
+	for ctx.Err() == nil {
+		p.serve()
+		select {
+		case buf := <-ch:
+			return buf, nil
+		case <-look.C:
+		case <-ctx.Done():
+		}
 	}
 	p.mu.Lock()
 	p.queue.Remove(el)

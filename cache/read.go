@@ -45,23 +45,23 @@ func (a *archive) readBlock(ctx context.Context, p []byte, b, from int) error {
 			continue
 		}
 		w, e := a.await(b, int64(from+len(p)))
+		if w != nil {
+			a.c.waiting.Add(1)
+			select {
+			case <-w.ch:
+			case <-ctx.Done():
+			case <-a.c.ctx.Done():
+			}
+			a.c.waiting.Add(-1)
+			var err error
+			if e, err = a.endWait(b, w); err != nil {
+				return err
+			}
+		}
 		if e != nil {
 			copy(p, e.buf[from:])
 			a.unref(e, from+len(p) == e.full)
 			return nil
-		}
-		if w == nil {
-			continue
-		}
-		a.c.waiting.Add(1)
-		select {
-		case <-w.ch:
-		case <-ctx.Done():
-		case <-a.c.ctx.Done():
-		}
-		a.c.waiting.Add(-1)
-		if err := a.endWait(b, w); err != nil {
-			return err
 		}
 	}
 }
@@ -101,19 +101,23 @@ func (a *archive) await(b int, need int64) (*waiter, *entry) {
 	return w, nil
 }
 
-// endWait takes the waiter off and returns the error it was given.
-func (a *archive) endWait(b int, w *waiter) error {
+// endWait takes the waiter off. It returns the entry that the waiter waited for,
+// referenced, if it is there, or the error that the waiter was given.
+func (a *archive) endWait(b int, w *waiter) (*entry, error) {
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	if i := slices.Index(a.waiters[b], w); i >= 0 {
 		a.waiters[b] = slices.Delete(a.waiters[b], i, i+1)
 	}
 	if len(a.waiters[b]) == 0 {
 		delete(a.waiters, b)
 	}
-	err := w.err
-	a.mu.Unlock()
-	a.c.pool.serve() // the block may be takeable now
-	return err
+	// At once: as long as somebody waits for a block it is not taken away.
+	if e := a.mem[b]; e != nil && e.filled.Load() >= w.need {
+		a.ref(e)
+		return e, nil
+	}
+	return nil, w.err
 }
 
 // readFile fills p from the data file and reports whether it could. If not, the

@@ -28,6 +28,9 @@ const (
 	// reader fetches at a time.
 	minSegment = 4
 	maxSegment = 32
+	// parallelRun is how much a reader reads in order before it gets more than one
+	// stream: more than a zip's directory has, as a rule.
+	parallelRun = 8 << 20
 )
 
 // tail returns the first block of the archive's tail.
@@ -101,7 +104,11 @@ func (a *archive) rangeEnd(b int, run int64, lanes int) int {
 	case lanes > 1:
 		return min(stop, b+a.segment(stop-b, run, lanes))
 	}
-	return min(stop, b+max(firstRange, rangeGrowth*int(run/BlockSize)))
+	end := b + max(firstRange, rangeGrowth*int(run/BlockSize))
+	if stop-end <= firstRange {
+		return stop // the rest is not worth another request
+	}
+	return end
 }
 
 // segment returns how many blocks one of several parallel streams fetches when
@@ -111,8 +118,10 @@ func (a *archive) segment(rest int, run int64, lanes int) int {
 	if a.inMemory() {
 		return max(1, a.window(run)/lanes)
 	}
-	seg := min(max(minSegment, int(run/BlockSize)/8), maxSegment)
-	return max(1, min(seg, (rest+2*lanes-1)/(2*lanes)))
+	if rest <= lanes*minSegment {
+		return (rest + lanes - 1) / lanes
+	}
+	return max(minSegment, min(int(run/BlockSize)/lanes, rest/(2*lanes), maxSegment))
 }
 
 // inMemory reports whether new blocks stay in memory.
@@ -122,7 +131,7 @@ func (a *archive) inMemory() bool { return !a.toDisk() || a.noRoom }
 // order one stream may be.
 func (a *archive) window(run int64) int {
 	if a.inMemory() {
-		return max(1, memoryWindow/max(1, a.c.lanes.readers()))
+		return max(1, memoryWindow/max(1, a.c.lanes.archives()))
 	}
 	return int(min(max(1, 2*run/BlockSize), diskWindow))
 }
@@ -141,18 +150,28 @@ func (a *archive) reach(cur *cursor, lanes int) (start, goOn int) {
 	return max(w, lanes*seg), max(w, (lanes+1)*seg)
 }
 
+// lanes returns how many streams may run ahead of cur.
+func (a *archive) lanes(cur *cursor) int {
+	if cur.run < parallelRun {
+		return 1
+	}
+	return a.c.lanes.allowed()
+}
+
 // ahead opens the streams that are to run ahead of cur.
 func (a *archive) ahead(cur *cursor) {
 	if !cur.sequential() || a.handles == 0 {
 		return
 	}
-	lanes := a.c.lanes.allowed()
+	lanes := a.lanes(cur)
 	first := cur.block()
 	reach, _ := a.reach(cur, lanes)
 	limit := min(a.n, first+reach)
 	active := 0
 	for s := range a.streams {
-		if s.next < s.end && s.end > first && s.next < limit {
+		// The one stream of a reader gets its successor while it ends; of several
+		// there are never more than allowed.
+		if (s.next < s.end || lanes > 1) && s.end >= first && s.next <= limit {
 			active++
 		}
 	}
@@ -202,13 +221,12 @@ func (a *archive) wanted(s *stream, resuming bool) bool {
 		if s.must {
 			return true
 		}
-		lanes := a.c.lanes.allowed()
 		for _, cur := range a.cursors {
 			if !cur.sequential() {
 				continue
 			}
 			first := cur.block()
-			_, reach := a.reach(cur, lanes)
+			_, reach := a.reach(cur, a.lanes(cur))
 			if resuming {
 				reach = (reach + 1) / 2
 			}

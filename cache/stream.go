@@ -54,7 +54,9 @@ func (a *archive) start(b, end int, must bool) {
 	if !a.c.spawn(s.run) {
 		delete(a.streams, s)
 		s.cancel()
+		return
 	}
+	a.count(1)
 }
 
 // newStream registers a stream for [b, end); a.mu is held.
@@ -63,6 +65,13 @@ func (a *archive) newStream(ctx context.Context, b, end int) *stream {
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	a.streams[s] = struct{}{}
 	return s
+}
+
+// count counts a stream for readers up or down; a.mu is held.
+func (a *archive) count(d int) {
+	before := a.serving
+	a.serving += d
+	a.c.lanes.count(d, min(a.serving, 1)-min(before, 1))
 }
 
 // poke makes a stream that waits look again.
@@ -79,10 +88,6 @@ func (s *stream) run() {
 	a.c.retain(a)
 	defer a.c.release(a)
 	defer s.cancel()
-	if !s.background {
-		a.c.lanes.enter()
-		defer a.c.lanes.leave()
-	}
 	var e *entry
 	err := s.protect(func() error {
 		defer s.closeBody()
@@ -130,6 +135,9 @@ func (s *stream) finish(e *entry, err error) {
 		buf = a.discard(e)
 	}
 	delete(a.streams, s)
+	if !s.background {
+		a.count(-1)
+	}
 	for b, ws := range a.waiters {
 		if b < from || b >= max(s.end, from+1) {
 			continue
