@@ -72,8 +72,8 @@ type status struct {
 	ArchiveName string          `json:"archiveName,omitempty" yaml:"archiveName,omitempty"`
 	ArchiveSize *int64          `json:"archiveSize,omitempty" yaml:"archiveSize,omitempty"`
 	CachedBytes int64           `json:"cachedBytes" yaml:"cachedBytes"`
-	CreatedAt   string          `json:"createdAt,omitempty" yaml:"createdAt,omitempty"`
-	ChangedAt   string          `json:"changedAt,omitempty" yaml:"changedAt,omitempty"`
+	CreatedAt   time.Time       `json:"createdAt,omitzero" yaml:"createdAt,omitempty"`
+	ChangedAt   time.Time       `json:"changedAt,omitzero" yaml:"changedAt,omitempty"`
 }
 
 func newStatus(s download.Snapshot) status {
@@ -86,8 +86,8 @@ func newStatus(s download.Snapshot) status {
 		FilesAdded:  s.FilesAdded,
 		TotalFiles:  s.TotalFiles,
 		CachedBytes: s.CachedBytes,
-		CreatedAt:   timestamp(s.CreatedAt),
-		ChangedAt:   timestamp(s.ChangedAt),
+		CreatedAt:   s.CreatedAt.UTC().Truncate(time.Second),
+		ChangedAt:   s.ChangedAt.UTC().Truncate(time.Second),
 	}
 	if s.Err != nil {
 		out.Error = line(s.Err.Error())
@@ -99,11 +99,19 @@ func newStatus(s download.Snapshot) status {
 	return out
 }
 
+// maxLine is how many characters of a server's text are shown.
+const maxLine = 1000
+
 // line makes one printable line of what a server may have put together: what
 // would move a terminal's cursor is shown as an escape.
 func line(s string) string {
 	var b strings.Builder
+	n := 0
 	for _, r := range strings.ToValidUTF8(s, "\uFFFD") {
+		if n++; n > maxLine {
+			b.WriteRune('…')
+			break
+		}
 		if strconv.IsGraphic(r) {
 			b.WriteRune(r)
 			continue
@@ -112,13 +120,6 @@ func line(s string) string {
 		b.WriteString(q[1 : len(q)-1])
 	}
 	return b.String()
-}
-
-func timestamp(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format(time.RFC3339)
 }
 
 // statusYAML is one `key: value` a line. Marshalling a struct of strings and
