@@ -1,0 +1,32 @@
+// Package integration tests the built binary on real mounts with real tools.
+package integration
+
+import (
+	"os"
+	"testing"
+
+	"downloadfs/integration/harness"
+)
+
+// TestMain builds the binary under test and runs the tests. Some of them start
+// this program again, as an ordinary Go program that reads a mount.
+func TestMain(m *testing.M) {
+	switch {
+	case os.Getenv(envGoReader) != "":
+		os.Exit(m.Run())
+	case os.Getenv(envGoZip) != "":
+		os.Exit(goZip(os.Getenv(envGoZip)))
+	}
+	harness.Main(m)
+}
+
+// asUsers runs a test as root, mounting directly, and as an ordinary user.
+func asUsers(t *testing.T, test func(t *testing.T, u harness.User)) {
+	t.Run("root", func(t *testing.T) {
+		if !(harness.User{}).Root() {
+			t.Skip("not running as root")
+		}
+		test(t, harness.User{})
+	})
+	t.Run("ordinary user", func(t *testing.T) { test(t, harness.Ordinary(t)) })
+}
