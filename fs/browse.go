@@ -19,9 +19,11 @@ const (
 // every file in it, and must not wait; unzip and tar stat a file they were
 // told of, believe its size and must. Listing first is what tells them apart.
 type browsers struct {
-	mu     sync.Mutex // guards listed
+	now func() time.Time
+
+	mu     sync.Mutex // guards what follows
 	listed map[listing]time.Time
-	now    func() time.Time
+	swept  time.Time // when what is too old was dropped
 }
 
 // listing is one process (thread group) in the directory of one download.
@@ -45,16 +47,25 @@ func (b *browsers) saw(serial uint64, tgid int) {
 	now := b.now()
 	key := listing{serial, tgid}
 	if _, known := b.listed[key]; !known && len(b.listed) >= maxBrowsers {
-		for k, t := range b.listed {
-			if now.Sub(t) >= browseWindow {
-				delete(b.listed, k)
-			}
-		}
+		b.sweepLocked(now)
 		if len(b.listed) >= maxBrowsers {
 			return
 		}
 	}
 	b.listed[key] = now
+}
+
+// sweepLocked makes room, at most once in a window: it looks at all there is.
+func (b *browsers) sweepLocked(now time.Time) {
+	if now.Sub(b.swept) < browseWindow {
+		return
+	}
+	b.swept = now
+	for k, t := range b.listed {
+		if now.Sub(t) >= browseWindow {
+			delete(b.listed, k)
+		}
+	}
 }
 
 // browsing reports whether the process listed the directory just now.

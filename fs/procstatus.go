@@ -20,8 +20,6 @@ type procStatus struct {
 // signalSet holds signal n in bit n-1.
 type signalSet uint64
 
-func (s signalSet) has(n int) bool { return s&(1<<(n-1)) != 0 }
-
 // parseProcStatus reads the text of /proc/PID/status; false when it has no Tgid.
 func parseProcStatus(text string) (procStatus, bool) {
 	var p procStatus
