@@ -80,7 +80,7 @@ func TryMount(t testing.TB, s *Server, o MountOptions) (*Mount, *Failure) {
 		o.Username = AdminName
 	}
 	if o.Password == "" {
-		o.Password = map[string]string{AdminName: AdminPassword, UserName: UserPassword}[o.Username]
+		o.Password = PasswordOf(o.Username)
 	}
 	if o.LogLevel == "" {
 		o.LogLevel = "debug"

@@ -23,6 +23,11 @@ const (
 	UserName, UserPassword   = "finn", "finn-Secret-90ab"
 )
 
+// PasswordOf returns the password of an account of a test server.
+func PasswordOf(name string) string {
+	return map[string]string{AdminName: AdminPassword, UserName: UserPassword}[name]
+}
+
 // Server is a running downloadfs serve.
 type Server struct {
 	*daemon
