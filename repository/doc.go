@@ -8,9 +8,18 @@
 // promises more than is sent, a failed zip that stays IN_PROGRESS for ever), it
 // is the real server's, and the test named after it says where it was read.
 //
+// The folder is -root-. A node's id is derived from its path, so it is the same
+// in every run, and another one after a rename; a node was created when its file
+// was last modified, since a file system may not know better. "User Homes/NAME"
+// is -my- of the user NAME, who alone reads it besides the administrators;
+// everything else is readable by every user and the administrators' to delete.
+//
 // What it is not: a content management system. Nothing is written to the folder;
 // a deleted node is forgotten by the server and stays on disk. Symbolic links and
 // special files in the folder are not nodes, and no path leads out of the folder.
+// GET /-/stats is no part of Alfresco: it tells callers on the same machine how
+// many requests were made, for tests.
+//
 // It shares no code with the client, so that one misreading of the API cannot
 // hide on both sides.
 package repository

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -201,6 +202,8 @@ func TestLinksAreNoNodes(t *testing.T) {
 		s.do("GET", "/nodes/"+nodeID(path), "").requireError(t, 404)
 		s.do("GET", "/nodes/-root-?relativePath="+queryEscape(path), "").requireError(t, 404)
 	}
+	require.NoError(t, syscall.Mkfifo(filepath.Join(s.dir, "f/pipe"), 0o600))
+	s.do("GET", "/nodes/"+nodeID("f/pipe"), "").requireError(t, 404)
 	_, b := s.archive("f")
 	require.Equal(t, []string{"f/", "f/a.txt"}, names(unzip(t, b)))
 	var list struct {
@@ -208,6 +211,22 @@ func TestLinksAreNoNodes(t *testing.T) {
 	}
 	require.NoError(t, json.Unmarshal(s.do("GET", "/nodes/"+nodeID("f")+"/children", "").body, &list))
 	require.Len(t, list.List.Entries, 1)
+}
+
+// A name that is not UTF-8 cannot be written in JSON and is no node's.
+func TestNamesAreUTF8(t *testing.T) {
+	s := newDirect(t, Config{}, files{"f/a.txt": "a"})
+	bad := filepath.Join(s.dir, "f/\xff")
+	if err := os.MkdirAll(filepath.Join(bad, "sub"), 0o700); err != nil {
+		t.Skipf("this file system knows no such names: %v", err)
+	}
+	_, names := s.children(nodeID("f"), "")
+	require.Equal(t, []string{"a.txt"}, names)
+	for _, path := range []string{"f/\xff", "f/\xff/sub"} {
+		s.do("GET", "/nodes/"+nodeID(path), "").requireError(t, 404)
+		s.do("GET", "/nodes/-root-?relativePath="+queryEscape(path), "").requireError(t, 404)
+	}
+	require.Equal(t, int64(1), s.await(s.create(nodeID("f")).ID, statusDone).TotalFiles)
 }
 
 func TestUnknownCalls(t *testing.T) {
