@@ -2,7 +2,6 @@ package download
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -11,10 +10,14 @@ import (
 
 // OpenArchive returns a handle on a DONE download's archive, or on a complete
 // cached one. It does not wait: ErrNotReady while the download is running (see
-// [Download.Wait]), else the error that Wait would give.
+// [Download.Wait]), else the error that Wait would give. Of one that is in trouble
+// from which it may recover the error is both: Wait asks once more.
 func (m *Manager) OpenArchive(d *Download) (Archive, error) {
 	m.mu.Lock()
 	ready, err := d.verdict(time.Now())
+	if err != nil && d.mayRecover() {
+		err = fmt.Errorf("%w: %w", ErrNotReady, err)
+	}
 	d.handles++ // so that a Remove from now on leaves the server's copy alone
 	info := d.archive
 	m.mu.Unlock()
@@ -58,7 +61,7 @@ var _ Archive = (*handle)(nil)
 // ReadAt is Archive's. What the server does not have any more is ErrExpired.
 func (h *handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	n, err := h.archive.ReadAt(ctx, p, off)
-	if errors.Is(err, ErrNotFound) {
+	if isAny(err, ErrNotFound, ErrExpired) {
 		h.m.suspect(h.d)
 		err = fmt.Errorf("read archive of %s: %w: %v", h.d.id, ErrExpired, err)
 	}
