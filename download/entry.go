@@ -70,11 +70,11 @@ func parseNodeID(s string, isID func(string) bool) (Entry, string) {
 
 // checkTokenStart is parseToken's twin.
 func checkTokenStart(s string) string {
-	if _, reason := parseToken(s); reason == "" {
-		return ""
-	}
 	if isURL(s) {
 		return "" // a node id may still come
+	}
+	if _, reason := parseToken(s); reason == "" {
+		return ""
 	}
 	for _, scheme := range []string{"http://", "https://"} {
 		if len(s) < len(scheme) && strings.EqualFold(s, scheme[:len(s)]) {

@@ -52,18 +52,13 @@ type Call struct {
 	At time.Time
 }
 
-// Service is a content server in memory that does what it is told. Its fields
-// may only be set before it is used; its methods are safe for concurrent use.
+// Service is a content server in memory that does what it is told. Its methods
+// are safe for concurrent use.
 type Service struct {
-	// Latency is how long each request takes.
-	Latency time.Duration
-	// OnCall, if set, is called before each request is answered; an error is the
-	// answer. It may block until ctx ends, and may panic.
-	OnCall func(ctx context.Context, op string, id download.ID) error
-	// NewID, if set, makes the ids of new downloads; UUIDs otherwise.
-	NewID func() string
-
 	mu        sync.Mutex // guards all below
+	latency   time.Duration
+	intercept Interceptor
+	newID     func() string
 	plan      Plan
 	nodes     map[download.NodeID]*node
 	paths     map[string]download.NodeID
@@ -73,6 +68,10 @@ type Service struct {
 	peak      int
 	now       int
 }
+
+// Interceptor is called before a request is answered; an error is the answer.
+// It may block until ctx ends, and may panic.
+type Interceptor func(ctx context.Context, op string, id download.ID) error
 
 type node struct {
 	name      string
@@ -102,6 +101,28 @@ func NewService() *Service {
 		downloads: make(map[download.ID]*zipping),
 		byOp:      make(map[string]int),
 	}
+}
+
+// SetLatency sets how long each request takes from now on.
+func (s *Service) SetLatency(latency time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.latency = latency
+}
+
+// Intercept has f called before each request is answered, until another takes
+// its place; nil means none.
+func (s *Service) Intercept(f Interceptor) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.intercept = f
+}
+
+// SetNewID sets what makes the ids of new downloads; without it they are UUIDs.
+func (s *Service) SetNewID(f func() string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.newID = f
 }
 
 // AddFile adds a node at a path. A Service with nodes knows no others.
@@ -209,23 +230,24 @@ func (s *Service) enter(ctx context.Context, op string, id download.ID) error {
 	s.byOp[op]++
 	s.now++
 	s.peak = max(s.peak, s.now)
+	latency, intercept := s.latency, s.intercept
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
 		s.now--
 		s.mu.Unlock()
 	}()
-	if s.Latency > 0 {
+	if latency > 0 {
 		select {
-		case <-time.After(s.Latency):
+		case <-time.After(latency):
 		case <-ctx.Done():
 		}
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if s.OnCall != nil {
-		return s.OnCall(ctx, op, id)
+	if intercept != nil {
+		return intercept(ctx, op, id)
 	}
 	return nil
 }
@@ -272,8 +294,8 @@ func (s *Service) Create(ctx context.Context, nodes []download.NodeID) (download
 		}
 	}
 	id := download.ID(uuid.NewString())
-	if s.NewID != nil {
-		id = download.ID(s.NewID())
+	if s.newID != nil {
+		id = download.ID(s.newID())
 	}
 	s.downloads[id] = &zipping{plan: s.plan, nodes: slices.Clone(nodes), began: time.Now()}
 	return download.Progress{ID: id, Status: download.StatusPending}, nil

@@ -1,0 +1,323 @@
+package download_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"downloadfs/download"
+	"downloadfs/download/downloadtest"
+)
+
+func TestCreateWaitOpenRead(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		d := w.create(downloadtest.Plan{Pending: time.Second, Zipping: 5 * time.Second})
+		assert.Equal(t, download.StatusPending, d.Snapshot().Status)
+		assert.NotZero(t, d.Serial())
+		assert.Equal(t, []download.NodeID{nodeN(1)}, d.NodeIDs())
+		_, err := w.OpenArchive(d)
+		require.ErrorIs(t, err, download.ErrNotReady)
+
+		require.NoError(t, d.Wait(t.Context()))
+		s := d.Snapshot()
+		assert.Equal(t, download.StatusDone, s.Status)
+		assert.True(t, s.Ready)
+		assert.NoError(t, s.Err)
+		want, _ := w.service.Content(d.ID())
+		assert.EqualValues(t, len(want), s.Archive.Size)
+
+		a, err := w.OpenArchive(d)
+		require.NoError(t, err)
+		got := make([]byte, len(want))
+		_, err = a.ReadAt(t.Context(), got, 0)
+		require.NoError(t, err)
+		assert.Equal(t, want, got)
+		assert.EqualValues(t, len(want), d.Snapshot().CachedBytes)
+		require.NoError(t, a.Close())
+	})
+}
+
+func TestCreateOfNothing(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		_, err := w.Create(t.Context(), download.List{})
+		require.ErrorIs(t, err, download.ErrInvalid)
+		assert.Zero(t, w.service.Count("Create"))
+	})
+}
+
+func TestCreateResolvesPaths(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		var list download.List
+		var want []download.NodeID
+		for i := range 40 {
+			path := fmt.Sprintf("/Sites/x/a %d.txt", i)
+			want = append(want, w.service.AddFile(path, []byte("x")))
+			list.Entries = append(list.Entries, download.Entry{Path: path})
+		}
+		// The same nodes again by id, with a version: dropped.
+		list.Entries = append(list.Entries, download.Entry{Node: want[3] + ";1.0"}, download.Entry{Node: want[3]})
+		w.service.SetLatency(time.Second)
+		began := time.Now()
+		d, err := w.Create(t.Context(), list)
+		require.NoError(t, err)
+		assert.Equal(t, want, d.NodeIDs())
+		assert.Equal(t, 6*time.Second, time.Since(began), "8 at a time, then the POST")
+		assert.Equal(t, 8, w.service.Peak())
+	})
+}
+
+func TestCreateSaysWhichPathFailed(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.service.AddFile("/there", nil)
+		list := download.List{Entries: []download.Entry{{Path: "/there"}, {Path: "/not there"}, {Path: "/nor that"}}}
+		_, err := w.Create(t.Context(), list)
+		require.ErrorIs(t, err, download.ErrNotFound)
+		assert.Contains(t, err.Error(), `"/n`)
+		assert.Zero(t, w.service.Count("Create"))
+		assert.Empty(t, w.Downloads())
+		id, outcome := w.LastOutcome()
+		assert.Empty(t, id)
+		assert.Equal(t, err, outcome)
+	})
+}
+
+func TestCreatePassesTheServersWord(t *testing.T) {
+	for _, sentinel := range []error{
+		download.ErrInvalid, download.ErrNotFound, download.ErrUnauthorized, download.ErrForbidden, download.ErrArchived,
+		download.ErrConflict, download.ErrUnavailable, download.ErrUncertain, download.ErrProtocol,
+	} {
+		t.Run(sentinel.Error(), func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				w.faults().set(sentinel)
+				_, err := w.Create(t.Context(), aList)
+				require.ErrorIs(t, err, sentinel)
+				assert.Empty(t, w.Downloads())
+				assert.Equal(t, 1, w.service.Count("Create"), "it is sent once")
+				_, outcome := w.LastOutcome()
+				assert.Equal(t, err, outcome)
+			})
+		})
+	}
+}
+
+func TestLastOutcome(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		id, err := w.LastOutcome()
+		assert.Empty(t, id)
+		assert.NoError(t, err)
+		d := w.create(downloadtest.Plan{})
+		id, err = w.LastOutcome()
+		assert.Equal(t, d.ID(), id)
+		assert.NoError(t, err)
+	})
+}
+
+// An interrupted caller loses nothing: the download is there a little later.
+func TestCreateOutlivesItsCaller(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.service.SetLatency(10 * time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := w.Create(ctx, aList)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Empty(t, w.Downloads())
+		later(10 * time.Second)
+		require.Len(t, w.Downloads(), 1)
+		id, err := w.LastOutcome()
+		require.NoError(t, err)
+		assert.Equal(t, w.Downloads()[0].ID(), id)
+	})
+}
+
+func TestCreateBoundsItsRequests(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.service.SetLatency(time.Second)
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				_, err := w.Create(t.Context(), aList)
+				assert.NoError(t, err)
+			})
+		}
+		wg.Wait()
+		assert.LessOrEqual(t, w.service.Peak(), 16, "8 to create, 8 to poll")
+		assert.Len(t, w.Downloads(), 50)
+	})
+}
+
+// 500 at once: each is there when its Create returns, and after a restart.
+func TestCreate500AtOnce(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.service.SetPlan(downloadtest.Plan{Zipping: time.Second})
+		var wg sync.WaitGroup
+		for range 500 {
+			wg.Go(func() {
+				d, err := w.Create(t.Context(), aList)
+				if assert.NoError(t, err) {
+					_, ok := w.Lookup(string(d.ID()))
+					assert.True(t, ok)
+				}
+			})
+		}
+		wg.Wait()
+		all := w.Downloads()
+		require.Len(t, all, 500)
+		for i, d := range all[1:] {
+			assert.Greater(t, d.Serial(), all[i].Serial(), "oldest first")
+		}
+		for _, d := range all {
+			require.NoError(t, d.Wait(t.Context()))
+		}
+		w.reopen()
+		require.Len(t, w.Downloads(), 500)
+	})
+}
+
+// Ids that a hostile server makes up can neither be directories of the mount
+// nor take another download's place.
+func TestCreateRefusesImpossibleIDs(t *testing.T) {
+	for _, id := range []string{
+		"", "new", ".", "..", "../../etc", "a/b", "a\x00b", "a\nb", "-rf", ".hidden", "ä", strings.Repeat("a", 1<<20), "a b",
+	} {
+		t.Run(fmt.Sprintf("%.20q", id), func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				w.service.SetNewID(func() string { return id })
+				_, err := w.Create(t.Context(), aList)
+				require.ErrorIs(t, err, download.ErrProtocol)
+				assert.NotErrorIs(t, err, download.ErrInvalid, "it is not the caller's fault")
+				assert.Less(t, len(err.Error()), 500)
+				assert.Empty(t, w.Downloads())
+			})
+		})
+	}
+}
+
+func TestCreateRefusesTakenIDs(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.service.SetNewID(func() string { return "same" })
+		d := w.create(downloadtest.Plan{Zipping: time.Hour})
+		_, err := w.Create(t.Context(), aList)
+		require.ErrorIs(t, err, download.ErrProtocol)
+		assert.Equal(t, []*download.Download{d}, w.Downloads())
+		later(time.Minute)
+		assert.Zero(t, w.service.Count("Cancel")+w.service.Count("Delete"), "the one that is listed is left alone")
+
+		w.service.SetNewID(func() string { return "other" })
+		other := w.create(downloadtest.Plan{Zipping: time.Hour})
+		require.NoError(t, w.Rename(other, "report"))
+		w.service.SetNewID(func() string { return "report" })
+		_, err = w.Create(t.Context(), aList)
+		require.ErrorIs(t, err, download.ErrProtocol, "another download is called that")
+	})
+}
+
+func TestAdopt(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		id := w.service.AddDownload(downloadtest.Plan{Zipping: 5 * time.Second}, nodeN(1))
+		d, err := w.Adopt(t.Context(), id)
+		require.NoError(t, err)
+		assert.Equal(t, id, d.ID())
+		assert.Empty(t, d.NodeIDs())
+		assert.NotZero(t, d.Serial())
+		_, err = w.Adopt(t.Context(), id)
+		require.ErrorIs(t, err, download.ErrExists)
+		require.NoError(t, d.Wait(t.Context()))
+		w.reopen()
+		require.NoError(t, w.find(id).Wait(t.Context()))
+
+		done := w.service.AddDownload(downloadtest.Plan{Name: "x.zip"}, nodeN(1))
+		d, err = w.Adopt(t.Context(), done)
+		require.NoError(t, err)
+		require.NoError(t, d.Wait(t.Context()), "a DONE one")
+		assert.Equal(t, "x.zip", d.Snapshot().Archive.Name)
+
+		large := w.service.AddDownload(downloadtest.Plan{Bytes: 10, Limit: 5})
+		d, err = w.Adopt(t.Context(), large)
+		require.NoError(t, err)
+		require.ErrorIs(t, d.Wait(t.Context()), download.ErrTooLarge)
+	})
+}
+
+func TestAdoptRefuses(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		file := w.service.AddFile("/x", nil)
+		_, err := w.Adopt(t.Context(), download.ID(file))
+		require.ErrorIs(t, err, download.ErrInvalid, "another kind of node")
+		_, err = w.Adopt(t.Context(), "33333333-1111-4111-8111-111111111111")
+		require.ErrorIs(t, err, download.ErrNotFound)
+		calls := len(w.service.Calls(""))
+		for _, id := range []download.ID{"", "new", "../x", "a/b"} {
+			_, err = w.Adopt(t.Context(), id)
+			require.ErrorIs(t, err, download.ErrInvalid)
+		}
+		assert.Len(t, w.service.Calls(""), calls, "no request for what cannot be")
+		assert.Empty(t, w.Downloads())
+	})
+}
+
+func TestAdoptTwiceAtOnce(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.service.SetLatency(time.Second)
+		id := w.service.AddDownload(downloadtest.Plan{}, nodeN(1))
+		errs := make(chan error, 2)
+		for range 2 {
+			go func() {
+				_, err := w.Adopt(t.Context(), id)
+				errs <- err
+			}()
+		}
+		a, b := <-errs, <-errs
+		assert.True(t, (a == nil) != (b == nil), "%v, %v", a, b)
+		assert.ErrorIs(t, errors.Join(a, b), download.ErrExists)
+		assert.Len(t, w.Downloads(), 1)
+	})
+}
+
+// What is being deleted on the server is not taken up again.
+func TestAdoptWhileBeingRemoved(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		d := w.create(downloadtest.Plan{Zipping: time.Hour, CancelAfter: 10 * time.Second})
+		require.NoError(t, w.Remove(d))
+		_, err := w.Adopt(t.Context(), d.ID())
+		require.ErrorIs(t, err, download.ErrNotFound)
+	})
+}
+
+func TestCloseEndsCreate(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.service.SetLatency(time.Hour)
+		done := make(chan error)
+		go func() {
+			_, err := w.Create(context.Background(), aList)
+			done <- err
+		}()
+		synctest.Wait()
+		require.NoError(t, w.Close())
+		require.ErrorIs(t, <-done, download.ErrClosed)
+		_, err := w.Create(t.Context(), aList)
+		require.ErrorIs(t, err, download.ErrClosed)
+		_, err = w.Adopt(t.Context(), "x")
+		require.ErrorIs(t, err, download.ErrClosed)
+	})
+}
+
+func TestOpenNeedsAJournal(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		_, err := download.Open(w.config)
+		require.ErrorIs(t, err, download.ErrLocked)
+		other := w.config
+		other.JournalPath = w.config.JournalPath + ".empty"
+		require.NoError(t, os.WriteFile(other.JournalPath, nil, 0o600))
+		_, err = download.Open(other)
+		require.ErrorIs(t, err, download.ErrDamaged)
+	})
+}
