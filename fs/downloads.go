@@ -26,6 +26,7 @@ type downloadsNode struct {
 }
 
 var (
+	_ fusefs.NodeOnAdder        = (*downloadsNode)(nil)
 	_ fusefs.NodeLookuper       = (*downloadsNode)(nil)
 	_ fusefs.NodeOpendirHandler = (*downloadsNode)(nil)
 	_ fusefs.NodeMkdirer        = (*downloadsNode)(nil)
@@ -37,6 +38,11 @@ func newDownloadsNode(f *filesystem) *downloadsNode {
 	n := &downloadsNode{node: node{fs: f}, control: newControlNode(f)}
 	n.self = n
 	return n
+}
+
+// OnAdd makes the control file's inode, see rootNode.
+func (n *downloadsNode) OnAdd(ctx context.Context) {
+	n.NewPersistentInode(ctx, n.control, stableFile(inoControl))
 }
 
 func (n *downloadsNode) attributes() attributes {
@@ -63,9 +69,9 @@ func (n *downloadsNode) Lookup(ctx context.Context, name string, out *fuse.Entry
 	return n.lookupEntry(ctx, name, d, out), 0
 }
 
-func (n *downloadsNode) lookupControl(ctx context.Context, out *fuse.EntryOut) *fusefs.Inode {
+func (n *downloadsNode) lookupControl(_ context.Context, out *fuse.EntryOut) *fusefs.Inode {
 	n.control.attributes().fillEntry(n.fs.owner, out)
-	return n.NewInode(ctx, n.control, stableFile(inoControl))
+	return n.control.EmbeddedInode()
 }
 
 // lookupEntry returns the inode of a download's directory, the one the kernel

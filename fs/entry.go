@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"sync"
 	"syscall"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
@@ -12,8 +13,11 @@ import (
 type entryNode struct {
 	node
 	fixedDir
-	item    item
-	archive *archiveNode // keeps which way the archive is open
+	item item
+
+	mu sync.Mutex // guards making the inode of:
+	// archive is always the same node: it keeps which way the archive is open.
+	archive *archiveNode
 }
 
 var (
@@ -65,22 +69,26 @@ func (n *entryNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut)
 // lookupMember returns the inode of a file, the one the kernel knows already if
 // it does.
 func (n *entryNode) lookupMember(ctx context.Context, m member, out *fuse.EntryOut) *fusefs.Inode {
-	attr := stableFile(inodeNumber(n.item.Serial(), m.kind))
 	child := n.GetChild(m.name)
 	if child == nil {
-		var file fusefs.InodeEmbedder
-		switch m.kind {
-		case kindArchive:
-			file = n.archive
-		case kindNodes:
-			file = newNodesNode(n.fs, n.item)
-		default:
-			file = newStatusNode(n.fs, n.item, m.kind)
-		}
-		child = n.NewInode(ctx, file, attr)
+		child = n.newMember(ctx, m)
 	}
 	child.Operations().(attributer).attributes().fillEntry(n.fs.owner, out)
 	return child
+}
+
+func (n *entryNode) newMember(ctx context.Context, m member) *fusefs.Inode {
+	attr := stableFile(inodeNumber(n.item.Serial(), m.kind))
+	switch m.kind {
+	case kindArchive:
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return n.NewInode(ctx, n.archive, attr)
+	case kindNodes:
+		return n.NewInode(ctx, newNodesNode(n.fs, n.item), attr)
+	default:
+		return n.NewInode(ctx, newStatusNode(n.fs, n.item, m.kind), attr)
+	}
 }
 
 func (n *entryNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32, syscall.Errno) {

@@ -17,6 +17,7 @@ type rootNode struct {
 }
 
 var (
+	_ fusefs.NodeOnAdder        = (*rootNode)(nil)
 	_ fusefs.NodeLookuper       = (*rootNode)(nil)
 	_ fusefs.NodeOpendirHandler = (*rootNode)(nil)
 )
@@ -25,6 +26,13 @@ func newRootNode(f *filesystem) *rootNode {
 	r := &rootNode{node: node{fs: f}, readme: newReadmeNode(f), downloads: newDownloadsNode(f)}
 	r.self = r
 	return r
+}
+
+// OnAdd makes the inodes of what is always there, before the first request: two
+// lookups at once must not both make one of the same node.
+func (r *rootNode) OnAdd(ctx context.Context) {
+	r.NewPersistentInode(ctx, r.readme, stableFile(inoReadme))
+	r.NewPersistentInode(ctx, r.downloads, stableDir(inoDownloads))
 }
 
 func (r *rootNode) attributes() attributes {
@@ -45,14 +53,14 @@ func (r *rootNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) 
 	return nil, syscall.ENOENT
 }
 
-func (r *rootNode) lookupReadme(ctx context.Context, out *fuse.EntryOut) *fusefs.Inode {
+func (r *rootNode) lookupReadme(_ context.Context, out *fuse.EntryOut) *fusefs.Inode {
 	r.readme.attributes().fillEntry(r.fs.owner, out)
-	return r.NewInode(ctx, r.readme, stableFile(inoReadme))
+	return r.readme.EmbeddedInode()
 }
 
-func (r *rootNode) lookupDownloads(ctx context.Context, out *fuse.EntryOut) *fusefs.Inode {
+func (r *rootNode) lookupDownloads(_ context.Context, out *fuse.EntryOut) *fusefs.Inode {
 	r.downloads.attributes().fillEntry(r.fs.owner, out)
-	return r.NewInode(ctx, r.downloads, stableDir(inoDownloads))
+	return r.downloads.EmbeddedInode()
 }
 
 func (r *rootNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32, syscall.Errno) {

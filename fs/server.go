@@ -24,6 +24,7 @@ type Server struct {
 	mountpoint string // absolute, without links
 	fuse       *fuse.Server
 	fs         *filesystem
+	root       *rootNode
 	done       chan struct{} // closed when nothing is served any more
 
 	unmounting sync.Mutex // one at a time
@@ -39,11 +40,12 @@ func mount(cfg Config, d domain) (*Server, error) {
 		return nil, fmt.Errorf("mount on %s: %w", cfg.Mountpoint, err)
 	}
 	s := &Server{mountpoint: mountpoint, fs: newFilesystem(cfg, d), done: make(chan struct{})}
+	s.root = newRootNode(s.fs)
 	if err := available(cfg); err != nil {
 		return nil, fmt.Errorf("mount on %s: %w", cfg.Mountpoint, err)
 	}
 	options := s.options(cfg)
-	raw := fusefs.NewNodeFS(newRootNode(s.fs), options)
+	raw := fusefs.NewNodeFS(s.root, options)
 	if s.fuse, err = fuse.NewServer(raw, mountpoint, &options.MountOptions); err != nil {
 		return nil, fmt.Errorf("mount on %s: %w", cfg.Mountpoint, explain(err))
 	}
