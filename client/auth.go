@@ -39,6 +39,7 @@ type session struct {
 	until   time.Time
 	refuses int // refusals since the last success
 	closed  bool
+	fell    bool // cred is the password since there seemed to be no tickets API
 }
 
 // flight is one login, awaited by all who need it.
@@ -129,7 +130,7 @@ func (s *session) fly(fl *flight) {
 	case s.closed:
 		f = &failure{kind: download.ErrClosed, lasting: true}
 	case noTickets(f):
-		s.cred, f = credential{header: s.basic()}, nil
+		s.cred, s.fell, f = credential{header: s.basic()}, true, nil
 	case f.kind == download.ErrForbidden || f.kind == download.ErrUnauthorized:
 		f = &failure{kind: download.ErrUnauthorized, detail: f.detail, lasting: true}
 		s.deny(f)
@@ -153,6 +154,16 @@ func noTickets(f *failure) bool {
 		return !f.own
 	}
 	return false
+}
+
+// reconsider makes the next request ask for a ticket again, when that no API at
+// all was there shows that a missing tickets API meant nothing.
+func (s *session) reconsider() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fell {
+		s.cred, s.fell = credential{}, false
+	}
 }
 
 // accepted notes that the server took cred.

@@ -24,6 +24,7 @@ type request struct {
 	url    string
 	body   []byte
 	once   bool          // must not be sent again blindly
+	probe  bool          // asks whether the API is there at all
 	budget time.Duration // 0: the client's
 }
 
@@ -34,14 +35,31 @@ func (c *Client) call(ctx context.Context, r request, read func(body []byte) *fa
 	if budget == 0 {
 		budget = c.cfg.MaxElapsed
 	}
+	limit := patience(c.cfg.RequestTimeout)
 	return c.repeat(ctx, r.op, r.once, budget, func() *failure {
-		return c.attempt(ctx, r, read)
+		f := c.attempt(ctx, r, limit.next(), read)
+		if f != nil && f.code == http.StatusNotFound && !f.own && !r.probe {
+			return c.believeNotFound(ctx, r.op, f)
+		}
+		return f
 	})
 }
 
+// patience is how long an attempt may take: each waits twice as long as the one
+// before, so that what hangs is dropped soon and what is slow is waited for.
+type patience time.Duration
+
+const maxPatience = patience(10 * time.Minute)
+
+func (p *patience) next() time.Duration {
+	now := *p
+	*p = max(now, min(2*now, maxPatience))
+	return time.Duration(now)
+}
+
 // attempt sends the request once, or twice when the ticket had to be renewed.
-func (c *Client) attempt(ctx context.Context, r request, read func(body []byte) *failure) *failure {
-	hc, limit := c.api, c.cfg.RequestTimeout
+func (c *Client) attempt(ctx context.Context, r request, limit time.Duration, read func(body []byte) *failure) *failure {
+	hc := c.api
 	if r.once {
 		hc, limit = c.once, max(limit, c.cfg.MaxElapsed)
 	}

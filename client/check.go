@@ -19,18 +19,36 @@ const checkBudget = 5 * time.Second
 func (c *Client) Check(ctx context.Context) error {
 	op := operate("check", "check "+c.base.String())
 	err := c.call(ctx, request{
-		op: op, method: http.MethodGet,
-		url:    c.core + "/nodes/-root-?fields=id",
+		op: op, method: http.MethodGet, url: c.rootURL(), probe: true,
 		budget: min(c.cfg.MaxElapsed, checkBudget),
-	}, func(body []byte) *failure {
-		_, f := decodeNode(body)
-		return f
-	})
+	}, isNode)
 	var f *failure
 	if errors.As(err, &f) && makesNoSense(f) {
 		return fmt.Errorf("%s: %w: this does not look like an Alfresco server (%s)", op.text, download.ErrProtocol, f)
 	}
 	return err
+}
+
+// rootURL is what every Alfresco server has.
+func (c *Client) rootURL() string { return c.core + "/nodes/-root-?fields=id" }
+
+func isNode(body []byte) *failure {
+	_, f := decodeNode(body)
+	return f
+}
+
+// believeNotFound judges a 404 that is not in Alfresco's own words. A reverse
+// proxy may have replaced Alfresco's page by its own; but some answer 404 for
+// everything while the server behind them restarts, and a download must not be
+// taken for deleted then. So it counts only if the API is there.
+func (c *Client) believeNotFound(ctx context.Context, op operation, f *failure) *failure {
+	probe := c.attempt(ctx, request{op: op, method: http.MethodGet, url: c.rootURL()}, c.cfg.RequestTimeout, isNode)
+	if probe == nil || probe.own {
+		return f
+	}
+	c.auth.reconsider()
+	return &failure{kind: download.ErrUnavailable, code: f.code, unsent: true,
+		detail: "the server's API is not there at the moment: " + f.detail}
 }
 
 // makesNoSense reports whether no Alfresco server could give this answer to a

@@ -44,14 +44,17 @@ type Config struct {
 	Logger    *slog.Logger
 
 	// DialTimeout bounds making a connection (default 10 s), TLSTimeout the TLS
-	// handshake (10 s), RequestTimeout one attempt at an answer other than
-	// content, and the wait for content to begin (60 s). The answer to a Create is
-	// awaited for MaxElapsed if that is longer, since it must not be sent again.
+	// handshake (10 s), RequestTimeout the first attempt at an answer other than
+	// content (30 s); each further attempt waits twice as long. The answer to a
+	// Create is awaited for MaxElapsed if that is longer, since it must not be
+	// sent again.
 	DialTimeout    time.Duration
 	TLSTimeout     time.Duration
 	RequestTimeout time.Duration
 	// IdleTimeout is how long a stream may go without a byte before its
-	// connection is dropped (30 s). A slow stream that moves is left alone.
+	// connection is dropped (30 s). A slow stream that moves is left alone. For
+	// the first byte, each further attempt waits twice as long: some content
+	// stores read all that comes before it.
 	IdleTimeout time.Duration
 	// MaxElapsed is the retry budget: how long one call keeps trying while the
 	// server cannot be reached (2 min). Negative: every call is tried once.
@@ -96,7 +99,7 @@ func (cfg Config) withDefaults() (Config, error) {
 	}{
 		{&cfg.DialTimeout, 10 * time.Second},
 		{&cfg.TLSTimeout, 10 * time.Second},
-		{&cfg.RequestTimeout, 60 * time.Second},
+		{&cfg.RequestTimeout, 30 * time.Second},
 		{&cfg.IdleTimeout, 30 * time.Second},
 		{&cfg.MaxElapsed, 2 * time.Minute},
 		{&cfg.LoginHold, 30 * time.Second},

@@ -59,7 +59,7 @@ func (s scrubber) cleanTo(limit int, text string) string {
 	if len(text) > rough {
 		text = text[:rough]
 	}
-	text = strings.ToValidUTF8(text, "\uFFFD")
+	text = strings.ToValidUTF8(s.replace(text), "\uFFFD")
 	text = strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r), unicode.IsControl(r):

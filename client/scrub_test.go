@@ -45,3 +45,23 @@ func TestClean(t *testing.T) {
 func TestCleanKeepsWordsOfShortPasswords(t *testing.T) {
 	require.Equal(t, "a login", newScrubber("bob", "a").clean("a login"))
 }
+
+func FuzzClean(f *testing.F) {
+	const password = "c0rrect-h0rse  battery"
+	s := newScrubber("bob", password)
+	basic := base64.StdEncoding.EncodeToString([]byte("bob:" + password))
+	f.Add("Authorization: Basic ", " and more")
+	f.Add("http://x?alf_ticket=", "&y=1")
+	f.Add(strings.Repeat("x", maxTextLen-5), "\x00\u202e")
+	f.Add("//user:", "@host/")
+	f.Fuzz(func(t *testing.T, before, after string) {
+		for _, secret := range []string{password, basic} {
+			got := s.clean(before + secret + after)
+			require.NotContains(t, got, "c0rrect-h0rse")
+			require.NotContains(t, got, basic)
+			require.LessOrEqual(t, len(got), maxTextLen+len("…"))
+			require.True(t, utf8.ValidString(got))
+			require.NotContains(t, got, "\n")
+		}
+	})
+}

@@ -39,10 +39,13 @@ func (c *Client) Stream(ctx context.Context, a download.ArchiveInfo, off, end in
 	var (
 		s     *stream
 		empty int // attempts on end at which the server gave no byte of the range
+		limit = patience(c.cfg.IdleTimeout)
 	)
 	err := c.repeat(ctx, op, false, c.cfg.MaxElapsed, func() (f *failure) {
-		s, f = c.open(ctx, op, a, off, end, false)
+		s, f = c.open(ctx, op, a, off, end, limit.next(), false)
 		switch {
+		case f != nil && f.code == http.StatusNotFound && !f.own:
+			return c.believeNotFound(ctx, op, f)
 		case f == nil || f.empty == 0:
 			empty = 0
 			return f
@@ -56,7 +59,7 @@ func (c *Client) Stream(ctx context.Context, a download.ArchiveInfo, off, end in
 		}
 		empty = 0
 		c.log.LogAttrs(ctx, slog.LevelWarn, "the server gives nothing for a range, reading from the beginning", op.attrs()...)
-		s, f = c.open(ctx, op, a, off, end, true)
+		s, f = c.open(ctx, op, a, off, end, limit.next(), true)
 		return f
 	})
 	if err != nil {
@@ -81,8 +84,10 @@ const (
 const triesOfEmpty = 2
 
 // open makes one attempt at a stream and has its first byte at hand.
-func (c *Client) open(ctx context.Context, op operation, a download.ArchiveInfo, off, end int64, plain bool) (*stream, *failure) {
+func (c *Client) open(ctx context.Context, op operation, a download.ArchiveInfo, off, end int64, limit time.Duration, plain bool) (*stream, *failure) {
 	own, cancel := context.WithCancelCause(ctx)
+	watchdog := time.AfterFunc(limit, func() { cancel(errIdle) })
+	defer watchdog.Stop()
 	resp, f := c.send(own, c.content, op, func() (*http.Request, error) {
 		req, err := http.NewRequestWithContext(own, http.MethodGet, c.core+"/nodes/"+url.PathEscape(string(a.ID))+"/content", nil)
 		if err == nil && !plain {
@@ -91,18 +96,21 @@ func (c *Client) open(ctx context.Context, op operation, a download.ArchiveInfo,
 		return req, err
 	})
 	if f != nil {
+		if errors.Is(context.Cause(own), errIdle) {
+			f = &failure{kind: download.ErrUnavailable, detail: "no answer in time (" + errIdle.Error() + ")"}
+		}
 		cancel(nil)
 		return nil, f
 	}
 	s := &stream{
 		c: c, ctx: ctx, own: own, cancel: cancel, body: resp.Body, op: op, left: end - off,
-		watchdog: time.AfterFunc(c.cfg.IdleTimeout, func() { cancel(errIdle) }),
+		watchdog: watchdog, idle: limit,
 	}
-	s.watchdog.Stop()
 	var skip int64
 	if skip, f = c.believe(resp, a, off, end); f == nil {
 		s.body = resp.Body
 		f = s.begin(skip)
+		s.idle = c.cfg.IdleTimeout
 	}
 	if f != nil {
 		_ = s.Close()
@@ -162,9 +170,7 @@ func (c *Client) believe(resp *http.Response, a download.ArchiveInfo, off, end i
 	if resp.StatusCode >= 200 && resp.StatusCode <= 299 {
 		return 0, protocolFailure("status %d in place of content", resp.StatusCode)
 	}
-	// The body of a refusal is small; a server that dribbles it is not waited for.
-	timer := time.AfterFunc(c.cfg.RequestTimeout, func() { _ = resp.Body.Close() })
-	defer timer.Stop()
+	// The watchdog still runs, so that a refusal that dribbles in is not waited for.
 	return 0, c.refusal(resp)
 }
 
@@ -180,6 +186,7 @@ type stream struct {
 	own      context.Context // of the request; also ended by the watchdog and Close
 	cancel   context.CancelCauseFunc
 	watchdog *time.Timer // runs only while a read of the body does
+	idle     time.Duration
 	body     io.ReadCloser
 	op       operation
 	head     []byte // read ahead by begin
@@ -257,7 +264,7 @@ func (s *stream) Read(p []byte) (int, error) {
 
 // fill reads once from the body under the watchdog.
 func (s *stream) fill(p []byte) (int, error) {
-	s.watchdog.Reset(s.c.cfg.IdleTimeout)
+	s.watchdog.Reset(s.idle)
 	n, err := s.body.Read(p)
 	s.watchdog.Stop()
 	return n, err

@@ -146,6 +146,10 @@ func page(code int) answer {
 	}
 }
 
+func own(code int) answer {
+	return func(w http.ResponseWriter, _ *http.Request, _ []byte) { refuse(w, code, "07110001 no") }
+}
+
 // TestStreamBelieves asks for bytes 100 to 199 of 1000 and says what comes of
 // each answer; after the scripted ones, the server behaves.
 func TestStreamBelieves(t *testing.T) {
@@ -191,7 +195,7 @@ func TestStreamBelieves(t *testing.T) {
 		"416":                          {[]answer{header(416, "*", 0, nothing)}, download.ErrChanged, nil, 0, 1},
 		"204":                          {[]answer{header(204, "", -1, nothing)}, download.ErrProtocol, nil, 0, 1},
 		"304":                          {[]answer{header(304, "", -1, nothing)}, download.ErrProtocol, nil, 0, 1},
-		"404":                          {[]answer{page(404)}, download.ErrNotFound, nil, 0, 1},
+		"404":                          {[]answer{own(404)}, download.ErrNotFound, nil, 0, 1},
 		"403":                          {[]answer{page(403)}, download.ErrForbidden, nil, 0, 1},
 		"412":                          {[]answer{page(412)}, download.ErrArchived, nil, 0, 1},
 		"a web page":                   {[]answer{page(200)}, download.ErrProtocol, nil, 0, 1},

@@ -47,12 +47,11 @@ func newTransport(cfg Config, tlsCfg *tls.Config) *http.Transport {
 	}
 }
 
-// contentTransport is for streams: larger reads, and a bound on the wait for a
-// stream to begin.
+// contentTransport is for streams, which are read in large pieces. How long they
+// are waited for is the stream's own concern.
 func contentTransport(cfg Config, tlsCfg *tls.Config) *http.Transport {
 	t := newTransport(cfg, tlsCfg)
 	t.ReadBufferSize = 128 << 10
-	t.ResponseHeaderTimeout = cfg.RequestTimeout
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = 16, 16
 	return t
 }
