@@ -261,6 +261,26 @@ func (a *archive) discard(e *entry) []byte {
 	return e.buf
 }
 
+// dropMemory gives up all kept blocks: nobody has the archive open any more.
+func (a *archive) dropMemory() {
+	var bufs [][]byte
+	a.mu.Lock()
+	if a.handles == 0 {
+		for _, e := range a.mem {
+			if !e.kept {
+				continue
+			}
+			if buf := a.discard(e); buf != nil {
+				bufs = append(bufs, buf)
+			}
+		}
+	}
+	a.mu.Unlock()
+	for _, buf := range bufs {
+		a.c.pool.put(buf)
+	}
+}
+
 // forget gives up a kept block and returns its buffer, or nil if somebody needs
 // the block. The pool has taken e off its lists.
 func (a *archive) forget(e *entry) []byte {

@@ -251,7 +251,8 @@ func (c *Cache) release(a *archive) {
 	c.mu.Lock()
 	a.refs--
 	var f *os.File
-	if a.refs == 0 {
+	last := a.refs == 0
+	if last {
 		delete(c.active, a)
 		f = a.file.Swap(nil)
 		if a.dropped.Load() {
@@ -263,6 +264,9 @@ func (c *Cache) release(a *archive) {
 	c.mu.Unlock()
 	if f != nil {
 		f.Close()
+	}
+	if last {
+		a.dropMemory()
 	}
 }
 

@@ -28,7 +28,8 @@ const (
 // cursor is a place in an archive at which somebody reads. Readers at the same
 // place share one.
 type cursor struct {
-	pos  int64 // end of the furthest byte asked for
+	from int64 // start of the read that came furthest
+	pos  int64 // and its end
 	run  int64 // bytes read in order up to pos
 	last time.Time
 }
@@ -51,7 +52,11 @@ func (a *archive) touch(off, n int64) {
 	before, wasSequential := cur.block(), cur.sequential()
 	if end > cur.pos {
 		cur.run += min(end-cur.pos, n)
-		cur.pos = end
+		if cur.from == cur.pos {
+			// One read, however long, is no sequence.
+			cur.run = min(cur.run, sequentialRun-1)
+		}
+		cur.from, cur.pos = off, end
 	}
 	if cur.sequential() && (cur.block() != before || !wasSequential) {
 		a.ahead(cur)
@@ -71,7 +76,7 @@ func (a *archive) cursor(off, n int64) *cursor {
 			return cur
 		}
 	}
-	cur := &cursor{pos: off, last: now}
+	cur := &cursor{from: off, pos: off, last: now}
 	if len(a.cursors) >= maxCursors {
 		a.cursors = a.cursors[:maxCursors-1]
 	}

@@ -132,6 +132,7 @@ func (c *Cache) tidy() bool {
 // tidy is Cache.tidy for one archive.
 func (a *archive) tidy(now time.Time) bool {
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.expireCursors(now)
 	again := len(a.streams) > 0
 	for s := range a.streams {
@@ -147,18 +148,6 @@ func (a *archive) tidy(now time.Time) bool {
 			s.end = s.next
 			s.poke()
 		}
-	}
-	var bufs [][]byte
-	if a.handles == 0 && len(a.streams) == 0 && len(a.waiters) == 0 {
-		for _, e := range a.mem {
-			if buf := a.discard(e); buf != nil {
-				bufs = append(bufs, buf)
-			}
-		}
-	}
-	a.mu.Unlock()
-	for _, buf := range bufs {
-		a.c.pool.put(buf)
 	}
 	return again
 }

@@ -164,9 +164,11 @@ func (a *archive) ahead(cur *cursor) {
 		return
 	}
 	lanes := a.lanes(cur)
-	first := cur.block()
+	// From where the latest read starts: what it lacks itself comes with the same
+	// request as what follows.
+	first := blockOf(cur.from)
 	reach, _ := a.reach(cur, lanes)
-	limit := min(a.n, first+reach)
+	limit := min(a.n, cur.block()+reach)
 	active := 0
 	for s := range a.streams {
 		// The one stream of a reader gets its successor while it ends; of several

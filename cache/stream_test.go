@@ -141,7 +141,7 @@ func TestReadersShareOneFetch(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.Equal(t, 100*time.Millisecond, time.Since(start))
 		require.NoError(t, g.Wait())
-		require.Equal(t, 1, src.count())
+		require.Len(t, src.requests, 1)
 	})
 }
 
