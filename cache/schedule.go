@@ -82,6 +82,15 @@ func (a *archive) stop(b int) int {
 			limit = min(limit, s.next)
 		}
 	}
+	if a.state == nil {
+		// All is missing that is not in memory, and there can be any number of it.
+		for i := range a.mem {
+			if i > b && i < limit {
+				limit = i
+			}
+		}
+		return limit
+	}
 	for i := b + 1; i < limit; i++ {
 		if !a.missing(i) {
 			return i
