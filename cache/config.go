@@ -2,6 +2,7 @@ package cache
 
 import (
 	"log/slog"
+	"time"
 
 	"downloadfs/download"
 )
@@ -31,6 +32,8 @@ type Config struct {
 	Streams int
 	// Logger is where the cache reports; nil means slog.Default().
 	Logger *slog.Logger
+
+	flushAfter time.Duration // another than flushAfter, for tests
 }
 
 // withDefaults returns the configuration with its zero values replaced.
@@ -41,6 +44,9 @@ func (cfg Config) withDefaults() Config {
 	cfg.MinFree = max(cfg.MinFree, 0)
 	if cfg.Streams <= 0 {
 		cfg.Streams = DefaultStreams
+	}
+	if cfg.flushAfter <= 0 {
+		cfg.flushAfter = flushAfter
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()

@@ -74,7 +74,7 @@ func (c *Cache) keep() {
 		var tick <-chan time.Time
 		var timer *time.Timer
 		if c.tidy() {
-			timer = time.NewTimer(abandonAfter)
+			timer = time.NewTimer(min(abandonAfter, c.cfg.flushAfter))
 			tick = timer.C
 		}
 		select {
@@ -95,7 +95,7 @@ func (c *Cache) keep() {
 			since = time.Time{}
 		case since.IsZero() && !urgent:
 			since = time.Now()
-		case urgent || time.Since(since) >= flushAfter:
+		case urgent || time.Since(since) >= c.cfg.flushAfter:
 			since = time.Time{}
 			if err := c.flush(); err != nil {
 				c.log.Warn("cache index not up to date", "op", "flush", "err", err)
