@@ -368,7 +368,7 @@ func TestNewFromShells(t *testing.T) {
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		l := startAsked(t, harness.MountOptions{User: u})
-		for _, shell := range []string{"dash", "bash", "busybox sh"} {
+		for _, shell := range []string{"dash", "bash"} {
 			for _, w := range shellWays {
 				t.Run(shell+" "+w.name, func(t *testing.T) { l.asks(t, shell, w.script, "", files("ab")) })
 			}
@@ -436,12 +436,12 @@ func TestNewThousands(t *testing.T) {
 		object, err := json.Marshal(map[string][]string{"nodeIds": ids})
 		require.NoError(t, err)
 		list := strings.Join(ids, "\n") + "\n"
-		harness.Tree(t, l.dir, map[string]string{"list": list})
+		twice := strings.ReplaceAll(list+list, "\n", "\r\n")
+		harness.Tree(t, l.dir, map[string]string{"list": list, "twice": twice})
 		for _, w := range []struct{ name, script, stdin string }{
-			{"cp", `cp "$list" new`, ""},
 			{"loop", `while read -r id; do echo $id; done < "$list" > new`, ""},
 			{"JSON", `cat > new`, string(object)},
-			{"CRLF, each twice", `cat > new`, strings.ReplaceAll(list+list, "\n", "\r\n")},
+			{"CRLF, each twice", `cp "${list%list}twice" new`, ""},
 		} {
 			t.Run(w.name, func(t *testing.T) { l.asks(t, "sh", w.script, w.stdin, paths) })
 		}
