@@ -84,6 +84,12 @@ type seen struct {
 	line  string
 }
 
+// errnoNames are the names of the errnos that tests speak of.
+var errnoNames = map[syscall.Errno]string{
+	syscall.EHOSTUNREACH: "EHOSTUNREACH", syscall.EACCES: "EACCES", syscall.EIO: "EIO", syscall.EPROTO: "EPROTO",
+	syscall.ENOENT: "ENOENT", syscall.ESTALE: "ESTALE", syscall.ENODATA: "ENODATA", syscall.EBUSY: "EBUSY",
+}
+
 // check compares what a tool met with what it should have.
 func (want seen) check(t testing.TB, r harness.Result, sentence string) {
 	t.Helper()
