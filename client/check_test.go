@@ -41,7 +41,7 @@ func TestCheckTellsWhatIsWrong(t *testing.T) {
 		"JSON array":   {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `[1]`) }, download.ErrProtocol, "Alfresco server"},
 		"nothing":      {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, download.ErrProtocol, ""},
 		"single sign-on": {func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "https://sso.example.org/login?x=1", 302)
+			http.Redirect(w, r, "https://sso.example.org/login?x=1", http.StatusFound)
 		}, download.ErrProtocol, "sso.example.org"},
 		"login refused": {func(w http.ResponseWriter, _ *http.Request) { refuse(w, 401, "no") }, download.ErrUnauthorized, ""},
 		"forbidden":     {func(w http.ResponseWriter, _ *http.Request) { refuse(w, 403, "no") }, download.ErrForbidden, ""},

@@ -119,7 +119,7 @@ func TestDribblingAnswersEnd(t *testing.T) {
 			}
 		})
 		cfg := testConfig(srv.URL)
-		cfg.MaxElapsed, cfg.RequestTimeout = -1, 300*time.Millisecond
+		cfg.MaxElapsed, cfg.RequestTimeout, cfg.IdleTimeout = -1, 100*time.Millisecond, 100*time.Millisecond
 		c := newClient(t, cfg)
 		start := time.Now()
 		for call, err := range everyCall(t.Context(), c) {
