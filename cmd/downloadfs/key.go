@@ -3,11 +3,14 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	iofs "io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // accountKey names the directory that holds the state, and the one that holds
@@ -52,23 +55,38 @@ func defaultDir(variable, fallback string) string {
 func defaultStateDir() string { return defaultDir("XDG_STATE_HOME", ".local/state") }
 func defaultCacheDir() string { return defaultDir("XDG_CACHE_HOME", ".cache") }
 
-// privateDir creates dir and what is missing above it, for this user only.
-func privateDir(flag, dir string) error {
+// errForeignDir: somebody else could read, or has prepared, what is kept there.
+var errForeignDir = errors.New("belongs to another user")
+
+// accountDir creates the directory key in dir, and dir with it, for this user
+// only. dir itself may be one that users share, such as /var/cache: it is left
+// as it is. But key in it must be this user's own directory: who else made it
+// could read what is kept there, or forge it.
+func accountDir(flag, dir, key string) (string, error) {
 	if dir == "" {
-		return exitf(exitUsage, "no home directory to keep files in; give --%s", flag)
+		return "", exitf(exitUsage, "no home directory to keep files in; give --%s", flag)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("cannot create --%s: %w", flag, err)
+		return "", fmt.Errorf("cannot create --%s: %w", flag, err)
 	}
-	info, err := os.Stat(dir)
+	path := filepath.Join(dir, key)
+	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, iofs.ErrExist) {
+		return "", fmt.Errorf("cannot use --%s: %w", flag, err)
+	}
+	info, err := os.Lstat(path)
 	if err != nil {
-		return fmt.Errorf("cannot use --%s: %w", flag, err)
+		return "", fmt.Errorf("cannot use --%s: %w", flag, err)
 	}
-	if info.Mode().Perm()&0o077 == 0 {
-		return nil
+	if !info.IsDir() {
+		return "", fmt.Errorf("cannot use --%s: %s is not a directory: %w", flag, path, errForeignDir)
 	}
-	if err := os.Chmod(dir, 0o700); err != nil {
-		return fmt.Errorf("cannot make --%s private: %w", flag, err)
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() {
+		return "", fmt.Errorf("cannot use --%s: %s: %w; choose another directory", flag, path, errForeignDir)
 	}
-	return nil
+	if info.Mode().Perm()&0o077 != 0 {
+		if err := os.Chmod(path, 0o700); err != nil {
+			return "", fmt.Errorf("cannot make --%s private: %w", flag, err)
+		}
+	}
+	return path, nil
 }

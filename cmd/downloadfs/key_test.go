@@ -55,22 +55,36 @@ func TestDefaultDirs(t *testing.T) {
 	assert.Equal(t, "/s/downloadfs", defaultStateDir())
 	t.Setenv("HOME", "")
 	assert.Empty(t, defaultCacheDir())
-	assert.Equal(t, exitUsage, exitCode(privateDir("cache-dir", "")))
+	_, err := accountDir("cache-dir", "", "key")
+	assert.Equal(t, exitUsage, exitCode(err))
 }
 
-func TestPrivateDir(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "a", "b")
-	require.NoError(t, privateDir("state-dir", dir))
-	mode := func() os.FileMode {
-		info, err := os.Stat(dir)
+func TestAccountDir(t *testing.T) {
+	shared := filepath.Join(t.TempDir(), "a", "b")
+	path, err := accountDir("state-dir", shared, "key")
+	require.NoError(t, err)
+	assert.Equal(t, filepath.Join(shared, "key"), path)
+	mode := func(path string) os.FileMode {
+		info, err := os.Stat(path)
 		require.NoError(t, err)
 		return info.Mode().Perm()
 	}
-	assert.Equal(t, os.FileMode(0o700), mode())
-	require.NoError(t, os.Chmod(dir, 0o755))
-	require.NoError(t, privateDir("state-dir", dir))
-	assert.Equal(t, os.FileMode(0o700), mode())
-	file := filepath.Join(dir, "file")
+	assert.Equal(t, os.FileMode(0o700), mode(shared))
+	assert.Equal(t, os.FileMode(0o700), mode(path))
+
+	// What users share stays as it is, what is this user's own becomes private.
+	require.NoError(t, os.Chmod(shared, 0o755))
+	require.NoError(t, os.Chmod(path, 0o755))
+	_, err = accountDir("state-dir", shared, "key")
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o755), mode(shared))
+	assert.Equal(t, os.FileMode(0o700), mode(path))
+
+	file := filepath.Join(path, "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
-	assert.ErrorContains(t, privateDir("state-dir", filepath.Join(file, "x")), "--state-dir")
+	_, err = accountDir("state-dir", file, "key")
+	assert.ErrorContains(t, err, "--state-dir")
+	require.NoError(t, os.Symlink(path, filepath.Join(shared, "link")))
+	_, err = accountDir("state-dir", shared, "link")
+	assert.ErrorIs(t, err, errForeignDir)
 }

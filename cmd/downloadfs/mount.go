@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -137,17 +138,12 @@ func watchSignals() <-chan os.Signal {
 // state is created; a cache whose directory cannot be used does without it.
 func (o *mountOptions) accountDirs(server *url.URL, username string) (state, cache string, err error) {
 	key := accountKey(server, username)
-	if err := privateDir("state-dir", o.stateDir); err != nil {
+	if state, err = accountDir("state-dir", o.stateDir, key); err != nil {
 		return "", "", err
 	}
-	state = filepath.Join(o.stateDir, key)
-	if err := privateDir("state-dir", state); err != nil {
+	_, err = accountDir("cache-dir", o.cacheDir, key)
+	if o.cacheDir == "" || errors.Is(err, errForeignDir) {
 		return "", "", err
 	}
-	if o.cacheDir == "" {
-		return "", "", exitf(exitUsage, "no home directory to keep files in; give --cache-dir")
-	}
-	cache = filepath.Join(o.cacheDir, key)
-	_ = privateDir("cache-dir", cache) // the cache says what is wrong with it
-	return state, cache, nil
+	return state, filepath.Join(o.cacheDir, key), nil // the cache says what else is wrong with it
 }
