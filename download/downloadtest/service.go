@@ -41,7 +41,8 @@ type Plan struct {
 	Limit int64
 	// CancelAfter is how long a cancelling takes to have effect.
 	CancelAfter time.Duration
-	// Name is the zip's file name; empty means archive.zip.
+	// Name is the zip's file name; empty means that of the only node if the server
+	// knows it, else archive.zip.
 	Name string
 }
 
@@ -60,6 +61,7 @@ type Service struct {
 	intercept Interceptor
 	newID     func() string
 	plan      Plan
+	planOf    map[download.NodeID]Plan
 	nodes     map[download.NodeID]*node
 	paths     map[string]download.NodeID
 	downloads map[download.ID]*zipping
@@ -96,6 +98,7 @@ var (
 // NewService returns a server without nodes on which every UUID is a node.
 func NewService() *Service {
 	return &Service{
+		planOf:    make(map[download.NodeID]Plan),
 		nodes:     make(map[download.NodeID]*node),
 		paths:     make(map[string]download.NodeID),
 		downloads: make(map[download.ID]*zipping),
@@ -147,6 +150,13 @@ func (s *Service) SetPlan(p Plan) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.plan = p
+}
+
+// SetPlanOf sets how downloads that begin with a certain node go.
+func (s *Service) SetPlanOf(id download.NodeID, p Plan) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.planOf[id] = p
 }
 
 // AddDownload makes a download that nobody asked for through this Service.
@@ -297,7 +307,14 @@ func (s *Service) Create(ctx context.Context, nodes []download.NodeID) (download
 	if s.newID != nil {
 		id = download.ID(s.newID())
 	}
-	s.downloads[id] = &zipping{plan: s.plan, nodes: slices.Clone(nodes), began: time.Now()}
+	plan, ok := s.planOf[nodes[0]]
+	if !ok {
+		plan = s.plan
+	}
+	if n := s.nodes[nodes[0]]; n != nil && len(nodes) == 1 && plan.Name == "" {
+		plan.Name = n.name + ".zip"
+	}
+	s.downloads[id] = &zipping{plan: plan, nodes: slices.Clone(nodes), began: time.Now()}
 	return download.Progress{ID: id, Status: download.StatusPending}, nil
 }
 

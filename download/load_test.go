@@ -1,0 +1,120 @@
+package download_test
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"downloadfs/download"
+	"downloadfs/download/downloadtest"
+)
+
+// adoptMany lists n downloads that are pending for ever.
+func (w *world) adoptMany(n int) {
+	w.t.Helper()
+	var wg sync.WaitGroup
+	for range n {
+		id := w.service.AddDownload(downloadtest.Plan{Pending: 1000 * time.Hour})
+		wg.Go(func() {
+			_, err := w.Adopt(context.Background(), id)
+			assert.NoError(w.t, err)
+		})
+	}
+	wg.Wait()
+}
+
+// perSecond returns the most requests in any second of the last minutes, and
+// the mean.
+func perSecond(calls []downloadtest.Call, since time.Time) (most int, mean float64) {
+	var at []time.Time
+	for _, c := range calls {
+		if c.At.After(since) {
+			at = append(at, c.At)
+		}
+	}
+	slices.SortFunc(at, time.Time.Compare)
+	for i, j := 0, 0; i < len(at); i++ {
+		for at[i].Sub(at[j]) >= time.Second {
+			j++
+		}
+		most = max(most, i-j+1)
+	}
+	return most, float64(len(at)) / time.Since(since).Seconds()
+}
+
+// 10,000 pending downloads make no more than 60 requests a second, with waiters
+// or without, and need little memory and no goroutines.
+func TestTenThousandPending(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.config.Logger = nil
+		w.reopen()
+		runtime.GC()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		w.adoptMany(10_000)
+		w.reopen() // as after a remount: all are due at once
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		heap := int64(after.HeapAlloc) - int64(before.HeapAlloc)
+		t.Logf("%d bytes of heap for each, the fake server's part included", heap/10_000)
+		assert.Less(t, heap, int64(60<<20))
+		assert.Less(t, runtime.NumGoroutine(), 50)
+
+		since := time.Now()
+		later(2 * time.Minute)
+		most, mean := perSecond(w.service.Calls("Get"), since)
+		t.Logf("nobody waits: %d a second at most, mean %.1f", most, mean)
+		assert.LessOrEqual(t, most, 60)
+
+		// One among them that somebody waits for is as quick as alone.
+		w.service.SetPlan(downloadtest.Plan{Zipping: 20 * time.Second, Bytes: 200 << 20, Step: 10 << 20})
+		began := time.Now()
+		d, err := w.Create(t.Context(), aList)
+		require.NoError(t, err)
+		require.NoError(t, d.Wait(t.Context()))
+		assert.LessOrEqual(t, time.Since(began), 20*time.Second+400*time.Millisecond)
+	})
+}
+
+// 1,000 pending downloads with 2,000 blocked readers.
+func TestThousandsOfWaiters(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.config.Logger = nil
+		w.reopen()
+		w.adoptMany(1000)
+		done := make(chan error, 2000)
+		ctx, cancel := context.WithCancel(context.Background())
+		for i, d := range slices.Concat(w.Downloads(), w.Downloads()) {
+			if i%2 == 0 {
+				go func() { done <- d.Wait(ctx) }()
+			} else {
+				go func() { done <- d.Wait(context.Background()) }()
+			}
+		}
+		later(30 * time.Second) // what was saved up is used up
+		since := time.Now()
+		later(2 * time.Minute)
+		most, mean := perSecond(w.service.Calls("Get"), since)
+		t.Logf("%d a second at most, mean %.1f", most, mean)
+		assert.LessOrEqual(t, most, 60)
+		cancel()
+		for range 1000 {
+			require.ErrorIs(t, <-done, context.Canceled)
+		}
+		synctest.Wait()
+		assert.Empty(t, done)
+		for _, d := range w.Downloads() {
+			require.NoError(t, w.Remove(d))
+		}
+		for range 1000 {
+			require.ErrorIs(t, <-done, download.ErrCancelled)
+		}
+	})
+}
