@@ -16,6 +16,7 @@ import (
 type fakeDomain struct {
 	mu      sync.Mutex
 	items   []*fakeItem
+	names   map[string]*fakeItem
 	serial  uint64
 	lists   []download.List // those that Create was asked for
 	create  func(context.Context, download.List) error
@@ -32,7 +33,7 @@ func (f *fakeDomain) script(change func(*fakeDomain)) {
 	change(f)
 }
 
-func newFakeDomain() *fakeDomain { return &fakeDomain{} }
+func newFakeDomain() *fakeDomain { return &fakeDomain{names: make(map[string]*fakeItem)} }
 
 // fakeItem is a download of a fakeDomain.
 type fakeItem struct {
@@ -62,12 +63,8 @@ func (f *fakeDomain) Downloads() []item {
 func (f *fakeDomain) Lookup(name string) (item, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, d := range f.items {
-		if d.snapshot.Name == name {
-			return d, true
-		}
-	}
-	return nil, false
+	d, ok := f.names[name]
+	return d, ok
 }
 
 func (f *fakeDomain) find(id download.ID) *fakeItem {
@@ -122,6 +119,7 @@ func (f *fakeDomain) add(id download.ID, nodes []download.NodeID) *fakeItem {
 		ChangedAt: time.Now(),
 	}
 	f.items = append(f.items, d)
+	f.names[string(id)] = d
 	f.lastID, f.lastErr = id, nil
 	return d
 }
@@ -148,7 +146,12 @@ func (f *fakeDomain) Rename(d item, name string) error {
 	if _, taken := f.Lookup(name); taken {
 		return fmt.Errorf("rename %s: %w", d.ID(), download.ErrExists)
 	}
-	d.(*fakeItem).set(func(s *download.Snapshot) { s.Name = name })
+	it := d.(*fakeItem)
+	it.set(func(s *download.Snapshot) {
+		delete(f.names, s.Name)
+		s.Name = name
+		f.names[name] = it
+	})
 	return nil
 }
 
@@ -165,6 +168,7 @@ func (f *fakeDomain) Remove(d item) error {
 	it := d.(*fakeItem)
 	f.mu.Lock()
 	f.items = slices.DeleteFunc(f.items, func(o *fakeItem) bool { return o == it })
+	delete(f.names, it.snapshot.Name)
 	f.mu.Unlock()
 	it.set(func(s *download.Snapshot) {
 		s.Status, s.Ready, s.Err = download.StatusCancelled, false, download.ErrCancelled

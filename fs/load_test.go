@@ -24,8 +24,8 @@ func TestListMany(t *testing.T) {
 		assert.Regexp(t, `^1000[0-9]$`, m.ok(script+` | wc -l`))
 		took := time.Since(start)
 		t.Logf("%-24s %v", script, took)
-		// The promise is half a second; the machine may be busy with other tests.
-		assert.Less(t, took, 5*time.Second, script)
+		// The promise is half a second, on a machine that is not busy with tests.
+		assert.Less(t, took, 30*time.Second, script)
 	}
 }
 
