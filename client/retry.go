@@ -47,6 +47,9 @@ const (
 //	500                          again a few times; once: final if in Alfresco's own
 //	                             words, since its transaction was rolled back, else uncertain
 //	other 5xx                    again; once: uncertain
+//	content of no bytes          again a few times
+//	404 while no API is there    again, also once (see believeNotFound)
+//	login failed                 as the login's own answer says: it may be repeated
 //	certificate, redirect, no    final
 //	HTTP, any other status
 func judge(once bool, f *failure) verdict {
