@@ -37,15 +37,7 @@ func neverDone(t testing.TB) *harness.Server {
 // to its root, and returns its id.
 func submit(t testing.TB, m *harness.Mount, paths ...string) string {
 	t.Helper()
-	r := harness.Cmd{
-		User:  m.User,
-		Stdin: strings.NewReader("/" + strings.Join(paths, "\n/") + "\n"),
-		Name:  "bash",
-		Args:  []string{"-c", `exec 3<>"$1/new"; cat >&3; exec bash -c 'read -r id <&3; echo "$id"'`, "bash", m.Downloads},
-	}.Run(t)
-	id := r.Out(t)
-	require.NotEmpty(t, id, "%s", r)
-	return id
+	return m.Create(t, "/"+strings.Join(paths, "\n/")+"\n")
 }
 
 // archiveMD5 returns the MD5 sum of a download's archive as the server sends it.
