@@ -137,11 +137,11 @@ func (c *Client) roundTrip(hc *http.Client, op operation, req *http.Request) (*h
 	if err != nil {
 		f := c.transportFailure(err, sent.Load(), reused.Load())
 		c.log.LogAttrs(req.Context(), slog.LevelDebug, "no answer", op.attrs(slog.String("method", req.Method),
-			slog.Duration("time", time.Since(start)), slog.Any("err", f))...)
+			slog.Duration("took", time.Since(start)), slog.Any("err", f))...)
 		return nil, f
 	}
 	c.log.LogAttrs(req.Context(), slog.LevelDebug, "answer", op.attrs(slog.String("method", req.Method),
-		slog.Int("code", resp.StatusCode), slog.Int64("len", resp.ContentLength), slog.Duration("time", time.Since(start)))...)
+		slog.Int("code", resp.StatusCode), slog.Int64("len", resp.ContentLength), slog.Duration("took", time.Since(start)))...)
 	if enc := resp.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
 		resp.Body.Close()
 		return nil, protocolFailure("the answer is encoded as %s, which was not asked for", enc)
