@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"syscall"
+	"time"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -47,17 +48,37 @@ func (h *archiveHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.
 			return fuse.ReadResultData(dest), 0
 		}
 	}
+	if errno := h.node.justFailed(off); errno != 0 {
+		return nil, errno
+	}
 	work, stop := h.node.fs.interruptible(ctx)
 	defer stop()
+	began := time.Now()
 	got, err := h.archive.ReadAt(work, dest, off)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, h.node.fs.errno("read", h.node.item.ID(), err)
+		errno := h.node.fs.errno("read", h.node.item.ID(), err)
+		h.node.fail(off, n, began, errno)
+		return nil, errno
 	}
 	if int64(got) < n {
 		// A short reply would make the kernel believe that the file ends here.
 		return nil, h.node.fs.errno("read", h.node.item.ID(), io.ErrUnexpectedEOF)
 	}
 	return fuse.ReadResultData(dest), 0
+}
+
+// justFailed returns what a read at off has failed with a moment ago.
+func (n *archiveNode) justFailed(off int64) syscall.Errno {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.failed.covers(off, time.Now())
+}
+
+// fail notes that a read failed.
+func (n *archiveNode) fail(off, length int64, began time.Time, errno syscall.Errno) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.failed = n.failed.add(off, off+length, began, time.Now(), errno)
 }
 
 // Lseek knows no holes. go-fuse's default would ask Getattr.

@@ -1,0 +1,43 @@
+package fs
+
+import (
+	"syscall"
+	"time"
+)
+
+const (
+	// longRead is how long a read must have waited to be remembered as failed.
+	longRead = time.Second
+	// failedFor is how long it is remembered.
+	failedFor = 250 * time.Millisecond
+)
+
+// failedRead is a read that waited long and in vain. When a read-ahead fails, the
+// kernel at once asks for its first page again; whoever reads must not wait for a
+// second retry budget because of that.
+type failedRead struct {
+	off, end int64
+	until    time.Time
+	errno    syscall.Errno
+}
+
+// covers returns what a read at off gets that comes right after the failed one,
+// 0 for any other.
+func (f failedRead) covers(off int64, now time.Time) syscall.Errno {
+	if now.Before(f.until) && f.off <= off && off < f.end {
+		return f.errno
+	}
+	return 0
+}
+
+// add remembers a read of [off, end) that began then and failed now. Those of one
+// read-ahead fail together.
+func (f failedRead) add(off, end int64, began, now time.Time, errno syscall.Errno) failedRead {
+	switch {
+	case now.Sub(began) < longRead || errno == syscall.EINTR:
+		return f // EINTR is the affair of one caller
+	case now.Before(f.until):
+		off, end = min(off, f.off), max(end, f.end)
+	}
+	return failedRead{off, end, now.Add(failedFor), errno}
+}
