@@ -1,6 +1,8 @@
 package fs
 
 import (
+	"syscall"
+	"time"
 	"context"
 	"fmt"
 	"strings"
@@ -98,6 +100,33 @@ func TestControlWriterKilled(t *testing.T) {
 	}
 }
 
+// It asks for nothing either when children hold the descriptor as well and all
+// are killed together, in whichever order they die.
+func TestControlWriterKilledWithChildren(t *testing.T) {
+	m := newTestMount(t)
+	m.ok(`cd $D && python3 -c "
+import os, time
+for i in range(50):
+    r, w = os.pipe()
+    writer = os.fork()
+    if writer == 0:
+        os.setpgid(0, 0)
+        f = os.open('new', os.O_WRONLY)
+        os.write(f, b'` + idA + `\n')
+        for child in range(4):
+            if os.fork() == 0: time.sleep(9)
+        os.write(w, b'x')
+        time.sleep(9)
+    os.close(w)
+    os.read(r, 1)
+    os.killpg(writer, 9)
+    os.waitpid(writer, 0)
+    os.close(r)
+"`)
+	m.ok(`until grep -q killed $D/new; do sleep 0.01; done`)
+	assert.Equal(t, "new", m.ok(`ls $D`))
+}
+
 // Who only inherited the descriptor may be killed without harm.
 func TestControlBystanderKilled(t *testing.T) {
 	m := newTestMount(t)
@@ -178,4 +207,32 @@ exec 4>&-; ls $D | wc -l`)
 	assert.Equal(t, "1\n2\n3", out)
 	assert.Len(t, m.domain.find("d1").nodes, 2)
 	assert.Len(t, m.domain.find("d2").nodes, 1)
+}
+
+// The close that waits for the server can be interrupted; the request goes on.
+func TestControlInterrupted(t *testing.T) {
+	for name, signal := range map[string]syscall.Signal{"int": syscall.SIGINT, "kill": syscall.SIGKILL} {
+		t.Run(name, func(t *testing.T) {
+			m := newTestMount(t)
+			asked := make(chan struct{})
+			m.domain.script(func(f *fakeDomain) {
+				f.create = func(ctx context.Context, _ download.List) error {
+					close(asked)
+					<-ctx.Done()
+					return ctx.Err()
+				}
+			})
+			b := m.background(`exec python3 -c "
+import os
+f=os.open('$D/new',1)
+os.write(f,b'` + idA + `\n')
+os.close(f)"`)
+			<-asked
+			require.NoError(t, b.Process.Signal(signal))
+			require.Error(t, m.ended(b, time.Second))
+			if signal == syscall.SIGINT {
+				assert.Regexp(t, `InterruptedError|KeyboardInterrupt`, b.out.String())
+			}
+		})
+	}
 }

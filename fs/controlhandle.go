@@ -84,8 +84,9 @@ func (h *controlHandle) Write(ctx context.Context, data []byte, off int64) (uint
 func (h *controlHandle) Flush(ctx context.Context) syscall.Errno {
 	pid := callerPID(ctx)
 	tgid := h.node.fs.callers.tgid(pid)
-	h.abandonIfKilled(pid, tgid)
-	if !h.closedBy(tgid) {
+	closed := h.closedBy(tgid)
+	h.abandonIfKilled(pid, tgid) // after that, since an opener may die in between
+	if !closed {
 		return 0
 	}
 	h.node.release(h)
@@ -110,12 +111,15 @@ func (h *controlHandle) closedBy(tgid int) bool {
 // abandonIfKilled gives the list up when the process that was writing it, or
 // the one that opened it, is dying of a signal: what is there is not what the
 // user meant to ask for. An exit looks no different from a close, so without
-// this a Ctrl-C during cat > new would zip the first half.
+// this a Ctrl-C during cat > new would zip the first half. The opener is looked
+// at in every FLUSH: where it dies together with its children, theirs may come
+// first, and find that it holds no descriptor any more.
 func (h *controlHandle) abandonIfKilled(pid, tgid int) {
 	h.mu.Lock()
-	involved := h.length > 0 && (tgid == h.opener || tgid == h.writer)
+	begun, involved := h.length > 0, tgid == h.opener || tgid == h.writer
 	h.mu.Unlock()
-	if !involved || !h.node.fs.callers.killed(pid) {
+	callers := h.node.fs.callers
+	if !begun || !(involved && callers.killed(pid)) && !callers.killed(h.opener) {
 		return
 	}
 	h.mu.Lock()
