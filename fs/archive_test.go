@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"os/exec"
 	"syscall"
 	"testing"
@@ -179,6 +181,77 @@ open('$D/d1/archive.zip')"`, syscall.SIGUSR1, true},
 			}
 			require.Error(t, m.ended(b, time.Second))
 			m.eventually(func() bool { return d.waiting() == 0 }, "nobody waits")
+		})
+	}
+}
+
+// A reader that is stopped and goes on has lost nothing.
+func TestArchiveStopped(t *testing.T) {
+	m := newTestMount(t)
+	d := m.domain.add("d1", nil)
+	file, data := m.archive(100_000)
+	b := m.background(`exec sha256sum $D/d1/archive.zip`)
+	m.eventually(func() bool { return d.waiting() == 1 }, "it waits")
+	require.NoError(t, b.Process.Signal(syscall.SIGTSTP))
+	time.Sleep(2 * watchInterval)
+	require.NoError(t, b.Process.Signal(syscall.SIGCONT))
+	d.finish(file, false)
+	require.NoError(t, m.ended(b, 5*time.Second), b.out.String())
+	assert.Contains(t, b.out.String(), hash(data))
+}
+
+// With --wait open no stat waits, and what opens first is served as ever.
+func TestArchiveWaitOpen(t *testing.T) {
+	m := newTestMount(t, func(c *Config) { c.WaitOpen = true })
+	d := m.domain.add("d1", nil)
+	assert.Equal(t, "1", m.ok(`timeout 3 python3 -c "import os;print(os.stat('$D/d1/archive.zip').st_size)"`))
+	file, data := m.archive(100_000)
+	b := m.background(`cat $D/d1/archive.zip | sha256sum`)
+	m.eventually(func() bool { return d.waiting() == 1 }, "cat waits")
+	d.finish(file, false)
+	require.NoError(t, m.ended(b, 5*time.Second))
+	assert.Contains(t, b.out.String(), hash(data))
+}
+
+// A waiter is told why there is no archive; who comes later can still look.
+func TestArchiveFails(t *testing.T) {
+	for _, test := range []struct {
+		status download.Status
+		err    error
+		says   string
+	}{
+		{download.StatusTooLarge, download.ErrTooLarge, "File too large"},
+		{download.StatusExpired, download.ErrExpired, "Stale file handle"},
+		{download.StatusPending, download.ErrStalled, "Connection timed out"},
+		{download.StatusPending, download.ErrUnauthorized, "Permission denied"},
+		{download.StatusPending, download.ErrUnavailable, "No route to host"},
+		{download.StatusPending, download.ErrClosed, "Transport endpoint is not connected"},
+		{download.StatusPending, errors.New("nobody foresaw this"), "Input/output error"},
+	} {
+		t.Run(test.says, func(t *testing.T) {
+			m := newTestMount(t)
+			d := m.domain.add("d1", nil)
+			opener := m.background(`cat $D/d1/archive.zip`)
+			toucher := m.background(`python3 -c "import os;os.stat('$D/d1/archive.zip')"`)
+			m.eventually(func() bool { return d.waiting() == 2 }, "both wait")
+			d.set(func(s *download.Snapshot) {
+				s.Status, s.Err = test.status, fmt.Errorf("the archive of d1: %w", test.err)
+			})
+			require.Error(t, m.ended(opener, time.Second))
+			assert.Contains(t, opener.out.String(), test.says)
+			err := m.ended(toucher, time.Second)
+			if test.status == download.StatusExpired {
+				// Upon ESTALE the kernel asks again, and by then it has ended.
+				require.NoError(t, err, toucher.out.String())
+			} else {
+				require.Error(t, err)
+				assert.Contains(t, toucher.out.String(), test.says)
+			}
+			out, err := m.sh(`cat $D/d1/archive.zip`)
+			require.Error(t, err)
+			assert.Contains(t, out, test.says)
+			assert.Contains(t, m.ok(`ls -l $D/d1; cat $D/d1/status`), "error: 'the archive of d1: ")
+			m.ok(`rm -r $D/d1`)
 		})
 	}
 }

@@ -1,12 +1,12 @@
 package fs
 
 import (
-	"syscall"
-	"time"
 	"context"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
