@@ -21,8 +21,10 @@ func (m *Manager) call(op string, id ID, request func() error) (err error) {
 		}
 	}()
 	err = request()
-	if err != nil && m.ctx.Err() == nil && isAny(err, context.DeadlineExceeded, context.Canceled) {
-		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+	if isAny(err, context.DeadlineExceeded, context.Canceled) && m.ctx.Err() == nil &&
+		!isAny(err, ErrUnavailable, ErrUncertain, ErrUnauthorized, ErrProtocol) {
+		// Not the caller's context, which never gets here.
+		err = fmt.Errorf("%w: %v", ErrUnavailable, err)
 	}
 	return err
 }

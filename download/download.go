@@ -100,14 +100,18 @@ const freshWithin = 5 * time.Second
 
 // Wait blocks until the archive can be opened and returns nil, or until it
 // cannot: ErrCancelled, ErrTooLarge, ErrExpired, ErrStalled, ErrUnauthorized,
-// ErrForbidden, ErrUnavailable, ErrClosed, or ctx.Err(). While somebody waits
-// the download is polled more often.
+// ErrForbidden, ErrUnavailable, ErrProtocol, ErrClosed, or ctx.Err(). While
+// somebody waits the download is polled more often.
 //
 // A download that is stalled or cannot be reached is asked for once more before
 // a new waiter is told so.
 func (d *Download) Wait(ctx context.Context) error {
 	m := d.m
 	m.mu.Lock()
+	if ready, _ := d.verdict(time.Now()); ready {
+		m.mu.Unlock()
+		return nil
+	}
 	fresh := d.arrive()
 	m.mu.Unlock()
 	defer func() {

@@ -111,7 +111,7 @@ type spread struct {
 func watchMany(rng *rand.Rand, kind func(*rand.Rand, time.Duration) simulated, shortest, longest time.Duration) spread {
 	var lates []time.Duration
 	var s spread
-	for range 150 {
+	for range 100 {
 		took := shortest + time.Duration(rng.Float64()*float64(longest-shortest))
 		late, polls := watchUntilDone(kind(rng, took), 20*time.Millisecond)
 		lates = append(lates, late)

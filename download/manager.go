@@ -34,7 +34,8 @@ type Config struct {
 // a journal. Its methods are safe for concurrent use.
 //
 // There is one lock for all that is in memory, mu. It is held for moments only:
-// never while the journal, the Service or Archives is called. The journal's
+// never while the journal, the Service or Archives is called or a log record is
+// written, see unlock. The journal's
 // writer and the scheduler's loop run below it: a change to the journal may take
 // mu, and mu's holder may take the scheduler's lock, never the other way round.
 type Manager struct {
@@ -50,6 +51,7 @@ type Manager struct {
 
 	ctx     context.Context // of all work; ends with Close
 	cancel  context.CancelFunc
+	close   sync.Once
 	closed  chan struct{} // closed when Close begins
 	running sync.WaitGroup
 	posts   chan struct{} // a slot for each Create that asks the server
@@ -66,6 +68,7 @@ type Manager struct {
 	dirty    map[*Download]struct{} // changed since they were journaled
 	server   serverState
 	outcome  outcome
+	unlogged []logRecord
 }
 
 type outcome struct {
@@ -145,19 +148,19 @@ func (m *Manager) restore(content journalContent) {
 }
 
 // Close releases every waiter with ErrClosed, ends all work and closes the
-// journal. What is unfinished goes on after the next Open.
-func (m *Manager) Close() error {
-	m.mu.Lock()
-	if m.closing {
+// journal. What is unfinished goes on after the next Open. Handles that are open
+// keep working. Later calls wait for the first and return nil.
+func (m *Manager) Close() (err error) {
+	m.close.Do(func() {
+		m.mu.Lock()
+		m.closing = true
 		m.mu.Unlock()
-		return nil
-	}
-	m.closing = true
-	m.mu.Unlock()
-	close(m.closed)
-	m.cancel()
-	m.running.Wait()
-	return m.journal.close()
+		close(m.closed)
+		m.cancel()
+		m.running.Wait()
+		err = m.journal.close()
+	})
+	return err
 }
 
 // start runs f as a goroutine that Close waits for, unless Close has begun.

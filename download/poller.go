@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 )
@@ -82,7 +83,7 @@ func (m *Manager) poll(d *Download) {
 		m.schedule(d)
 	}
 	fetch := m.wantsFetch(d)
-	m.mu.Unlock()
+	m.unlock()
 	if fetch != nil && err == nil {
 		m.prefetch(d, *fetch)
 	}
@@ -169,7 +170,7 @@ func (m *Manager) learn(d *Download, a answer, err error, began time.Time) {
 	case errors.Is(err, ErrForbidden):
 		w.fault = because(ErrForbidden, "the server does not let this user see the download")
 	case errors.Is(err, ErrInvalid):
-		w.fault = because(ErrInvalid, "the server says that this is no download: %v", err)
+		w.fault = because(ErrProtocol, "the server says that this is no download: %v", err)
 	case errors.Is(err, errPanic):
 		w.fault = because(errPanic, "an internal error was caught and logged: %v", err)
 	default:
@@ -178,7 +179,7 @@ func (m *Manager) learn(d *Download, a answer, err error, began time.Time) {
 		}
 		w.fails++
 	}
-	m.log.Debug("poll failed", "op", "poll", "download", d.id, "err", err)
+	m.logLater(slog.LevelDebug, "poll failed", "op", "poll", "download", d.id, "err", err)
 	d.announce()
 }
 
@@ -196,7 +197,7 @@ func (m *Manager) takeOver(d *Download, a answer, now time.Time) {
 		p.Status = StatusCancelled
 	case old.Status == StatusDone:
 		if p.Status != StatusDone {
-			m.log.Warn("a DONE download changed its state; ignored", "op", "poll", "download", d.id, "state", p.Status)
+			m.logLater(slog.LevelWarn, "a DONE download changed its state; ignored", "op", "poll", "download", d.id, "state", p.Status)
 		}
 		return
 	}
@@ -210,17 +211,17 @@ func (m *Manager) takeOver(d *Download, a answer, now time.Time) {
 		if m.stallTimeout > 0 && !w.stalled && !p.Status.Ended() && m.server.alive-w.quietSince >= m.stallTimeout {
 			w.stalled = true
 			d.announce()
-			m.log.Warn("download makes no progress", "op", "poll", "download", d.id, "state", p.Status)
+			m.logLater(slog.LevelWarn, "download makes no progress", "op", "poll", "download", d.id, "state", p.Status)
 		}
 		return
 	}
 	w.quietSince, w.stalled = m.server.alive, false
 	d.progress, d.changedAt = p, now
-	if a.archive != nil {
+	if p.Status == StatusDone {
 		d.archive = a.archive
 	}
 	if p.Status.Ended() {
-		w.forecast.moves = nil
+		w.forecast.moves = nil // ten thousand of them would be a waste
 	}
 	if p.Status != old.Status {
 		d.settled = d.settled || p.Status.Ended() && !d.cancelled && p.Status != StatusDone
@@ -242,7 +243,7 @@ func (m *Manager) gone(d *Download) {
 
 // transition logs, journals and announces a new status. Manager.mu is held.
 func (m *Manager) transition(d *Download, old Status) {
-	m.log.Info("download changed", "op", "poll", "download", d.id, "from", old, "state", d.progress.Status)
+	m.logLater(slog.LevelInfo, "download changed", "op", "poll", "download", d.id, "from", old, "state", d.progress.Status)
 	m.save(d)
 	d.announce()
 }
@@ -270,6 +271,8 @@ func (m *Manager) schedule(d *Download) {
 	switch {
 	case w.wanted > w.ended && w.troubled() && m.server.refused == nil:
 		wait = freshSpacing
+	case d.progress.Status == StatusDone:
+		wait = jitter(recheckEvery)
 	case w.fails > 0:
 		wait = jitter(min(time.Second<<min(w.fails-1, 6), slowest))
 		if waited {
@@ -280,8 +283,6 @@ func (m *Manager) schedule(d *Download) {
 		}
 	case w.fault != nil, w.stalled, m.server.refused != nil:
 		wait = jitter(pollSlow)
-	case d.progress.Status == StatusDone:
-		wait = jitter(recheckEvery)
 	case waited, time.Since(w.looked) < lookedFor:
 		wait = w.forecast.next(true)
 	default:

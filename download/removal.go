@@ -3,6 +3,7 @@ package download
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -73,17 +74,17 @@ func (m *Manager) advance(r *removal) {
 	case errors.Is(err, ErrNotFound):
 		done = true
 	case isAny(err, ErrForbidden, ErrInvalid):
-		m.log.Warn("the server refuses to remove a download; given up", "op", "remove", "download", r.id, "err", err)
+		m.logLater(slog.LevelWarn, "the server refuses to remove a download; given up", "op", "remove", "download", r.id, "err", err)
 		done = true
 	case err != nil:
 		r.fails++
-		m.log.Debug("removal will be tried again", "op", "remove", "download", r.id, "err", err)
+		m.logLater(slog.LevelDebug, "removal will be tried again", "op", "remove", "download", r.id, "err", err)
 		m.work.set(&r.task, now.Add(jitter(min(time.Second<<min(r.fails-1, 9), removalSlowest))), false)
 	default:
 		r.fails = 0
 		done = m.stepped(r, ended, now)
 	}
-	m.mu.Unlock()
+	m.unlock()
 	if done {
 		m.finish(r, del)
 	}

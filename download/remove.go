@@ -47,7 +47,7 @@ func (m *Manager) Discard(d *Download) error {
 	})
 
 	m.mu.Lock()
-	defer m.mu.Unlock()
+	defer m.unlock()
 	if err != nil {
 		if !d.removed {
 			d.progress.Status, d.cancelled, d.dropped, d.settled = old, false, false, false
