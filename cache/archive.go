@@ -147,12 +147,22 @@ func (a *archive) open(create bool) (*os.File, error) {
 	f, err := a.c.disk.open(a.name)
 	if create && errors.Is(err, os.ErrNotExist) && !a.dropped.Load() {
 		f, err = a.c.disk.create(a.name, a.info.Size)
+		if err == nil && a.dropped.Load() {
+			// Dropped in between: discard may have looked for the file too early.
+			_ = a.c.disk.remove(a.name)
+		}
 	}
 	if err != nil {
 		return nil, err
 	}
 	a.file.Store(f)
 	return f, nil
+}
+
+// goneWith reports whether err only says that the data file went with a Drop. Who
+// has not opened it by then reads from the server.
+func (a *archive) goneWith(err error) bool {
+	return a.dropped.Load() && errors.Is(err, os.ErrNotExist)
 }
 
 // log returns the logger with the archive's id.

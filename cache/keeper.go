@@ -217,6 +217,9 @@ func (c *Cache) changesOf(a *archive) (*change, error) {
 		if err == nil {
 			err = syncData(f)
 		}
+		if a.goneWith(err) {
+			return nil, nil
+		}
 		if err != nil {
 			return nil, fmt.Errorf("sync %s: %w", a.info.ID, err)
 		}

@@ -203,8 +203,10 @@ func (a *archive) damaged(b int, err error) {
 	a.pending[b] = true
 	a.wakeAll(b)
 	a.mu.Unlock()
-	a.log().Warn("damaged block in the cache, fetching it again",
-		"op", "read", "off", blockOffset(b), "len", a.len(b), "err", err)
+	if !a.goneWith(err) {
+		a.log().Warn("damaged block in the cache, fetching it again",
+			"op", "read", "off", blockOffset(b), "len", a.len(b), "err", err)
+	}
 	a.c.unreserve(a, int64(a.len(b)))
 	a.c.note(a, 1)
 }

@@ -414,6 +414,8 @@ func (a *archive) write(e *entry) bool {
 		}
 	}
 	a.c.unreserve(a, int64(e.full))
-	a.c.diskFailed(err)
+	if !a.goneWith(err) {
+		a.c.diskFailed(err)
+	}
 	return false
 }
