@@ -29,9 +29,8 @@ type archiveNode struct {
 	// told is the size that was last told to the kernel.
 	told int64
 	// again are the threads whose OPEN was answered with ESTALE, see refresh.
-	again  map[int]bool
-	opens  opens
-	failed failedRead
+	again map[int]bool
+	opens opens
 }
 
 var (

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -19,6 +20,9 @@ type archiveHandle struct {
 	node    *archiveNode
 	archive download.Archive
 	size    int64
+
+	mu     sync.Mutex
+	failed failedRead // guarded by mu
 }
 
 var (
@@ -48,7 +52,7 @@ func (h *archiveHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.
 			return fuse.ReadResultData(dest), 0
 		}
 	}
-	if errno := h.node.justFailed(off); errno != 0 {
+	if errno := h.justFailed(off); errno != 0 {
 		return nil, errno
 	}
 	work, stop := h.node.fs.interruptible(ctx)
@@ -57,7 +61,7 @@ func (h *archiveHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.
 	got, err := h.archive.ReadAt(work, dest, off)
 	if err != nil && !errors.Is(err, io.EOF) {
 		errno := h.node.fs.errno("read", h.node.item.ID(), err)
-		h.node.fail(off, n, began, errno)
+		h.fail(off, n, began, errno)
 		return nil, errno
 	}
 	if int64(got) < n {
@@ -68,17 +72,17 @@ func (h *archiveHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.
 }
 
 // justFailed returns what a read at off has failed with a moment ago.
-func (n *archiveNode) justFailed(off int64) syscall.Errno {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.failed.covers(off, time.Now())
+func (h *archiveHandle) justFailed(off int64) syscall.Errno {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.failed.covers(off, time.Now())
 }
 
 // fail notes that a read failed.
-func (n *archiveNode) fail(off, length int64, began time.Time, errno syscall.Errno) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.failed = n.failed.add(off, off+length, began, time.Now(), errno)
+func (h *archiveHandle) fail(off, length int64, began time.Time, errno syscall.Errno) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.failed = h.failed.add(off, off+length, began, time.Now(), errno)
 }
 
 // Lseek knows no holes. go-fuse's default would ask Getattr.
@@ -110,7 +114,7 @@ func (h *archiveHandle) Release(context.Context) syscall.Errno {
 // passthroughHandle is an archive that the kernel reads from the local file
 // itself.
 type passthroughHandle struct {
-	archiveHandle
+	*archiveHandle
 	file *os.File
 }
 
@@ -130,7 +134,7 @@ type opens struct {
 
 // add returns a handle on archive, which it is open from now on.
 func (o *opens) add(n *archiveNode, archive download.Archive, size int64) fusefs.FileHandle {
-	h := archiveHandle{node: n, archive: archive, size: size}
+	h := &archiveHandle{node: n, archive: archive, size: size}
 	file, whole := archive.File(0, size)
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -141,7 +145,7 @@ func (o *opens) add(n *archiveNode, archive download.Archive, size int64) fusefs
 	if o.whole != nil {
 		return &passthroughHandle{h, o.whole}
 	}
-	return &h
+	return h
 }
 
 func (o *opens) remove(n *archiveNode) {
