@@ -118,7 +118,7 @@ func (d *demo) unpack(ctx context.Context, id string) error {
 // cancel removes a running download and sees the server forget it.
 func (d *demo) cancel(ctx context.Context, id string) error {
 	d.say("\n# Removing its directory cancels it, on the server too:")
-	if out, err := d.run(ctx, "grep status "+id+"/status"); err != nil {
+	if out, err := d.run(ctx, "sleep 1; grep status "+id+"/status"); err != nil {
 		return err
 	} else if strings.Contains(out, string(download.StatusDone)) {
 		return errors.New("the download was over before it could be cancelled")
