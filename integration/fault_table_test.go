@@ -123,7 +123,6 @@ var faultTable = []faultRow{
 	{"answer cut, always", faultAlways(faults.Truncate(5)), 0, faultCells{create: seesUncertain, poll: seesUnreachable, mount: seesUnreachable}},
 	{"bytes too many in an answer", faultAlways(faults.Overlong(1000)), 0, faultCells{always: seesStrange, content: seesFine}},
 	{"answer without end", faultAlways(faults.Endless()), 0, faultCells{always: seesStrange, content: seesFine}},
-	{"second answer unasked", faultAlways(faults.Smuggle()), 0, faultCells{always: seesFine}},
 	{"redirect to itself, once", faultOnce(faults.RedirectLoop(302)), 0, faultCells{create: seesStrange, mount: seesStrange, always: seesFine, removes: true}},
 	{"redirect in a circle", faultAlways(faults.RedirectLoop(307)), 0, faultCells{always: seesStrange}},
 	{"redirect to another host", faultElsewhere(302), 0, faultCells{always: seesStrange}},
@@ -139,7 +138,7 @@ var faultTable = []faultRow{
 
 	// Answers that are late or lost. What comes late is not asked for twice.
 	{"each answer after 1 s", faultAlways(faults.Delay(time.Second)), 0, faultCells{always: seesFine, removes: true}},
-	{"one answer after 2.2 s", faultOnce(faults.DelayAnswer(2200 * time.Millisecond)), 0, faultCells{always: seesFine}},
+	{"one answer late", faultOnce(faults.DelayAnswer(retryBudget * 3 / 4)), 0, faultCells{always: seesFine}},
 	{"one answer never", faultOnce(faults.Silence()), 0, faultCells{create: seesUncertain, always: seesFine}},
 	{"no answer ever", faultAlways(faults.Silence()), 0, faultCells{create: seesUncertain, always: seesUnreachable, removes: true}},
 	{"connection closed, once", faultOnce(faults.DropBefore()), 0, faultCells{create: seesUncertain, always: seesFine}},
@@ -225,11 +224,14 @@ func TestFaultTable(t *testing.T) {
 	quick := harness.StartServer(t, harness.Samples(t), "--archive-rate", "4M")
 	slow := harness.StartServer(t, quick.Dir, "--archive-rate", "50K")
 	cells := make(map[string]func(*testing.T))
-	for _, w := range faultTable {
-		for _, m := range faultMoments {
+	for i, w := range faultTable {
+		for j, m := range faultMoments {
 			want := m.want(w.faultCells)
 			if want == nil {
 				continue
+			}
+			if harness.Race && (i+j)%4 != 0 {
+				continue // the race detector looks at a part of them
 			}
 			server := quick
 			if m.name == "cancel" {
@@ -238,7 +240,7 @@ func TestFaultTable(t *testing.T) {
 			cells[m.name+"/"+w.fault] = func(t *testing.T) { m.meet(t, newFaultRig(t, server), w, want) }
 		}
 	}
-	sideBySide(t, 24, cells)
+	sideBySide(t, 20, cells)
 }
 
 // begin starts the row's fault. It ends when its time is over, with the test, or

@@ -193,3 +193,20 @@ func TestHostileResolve(t *testing.T) {
 		assert.Empty(t, r.mount.List(t))
 	}
 }
+
+// An answer that comes unasked, before the next question or right after it, is
+// never taken for the archive.
+func TestHostileAnswersUnasked(t *testing.T) {
+	t.Parallel()
+	r := newFaultRig(t, harness.StartServer(t, harness.Samples(t))).mounted(t)
+	r.http.Inject(faults.Rule{On: faults.Content, Fault: faults.Smuggle()})
+	for range 10 {
+		id := r.done(t)
+		if got := r.read(t, id).Wait(); got.Code == 0 {
+			r.rightBytes(t, id, got)
+		}
+	}
+	r.http.Clear()
+	id := r.done(t)
+	r.rightBytes(t, id, r.read(t, id).Wait())
+}
