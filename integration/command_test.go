@@ -266,3 +266,57 @@ func TestDemo(t *testing.T) {
 		assert.Empty(t, left)
 	})
 }
+
+// cache lists, verifies and clears what mounts keep, but not under a running one.
+func TestCacheCommand(t *testing.T) {
+	asUsers(t, func(t *testing.T, u harness.User) {
+		t.Parallel()
+		s := harness.StartServer(t, harness.Samples(t))
+		m := harness.StartMount(t, s, harness.MountOptions{User: u})
+		id := m.Create(t, s.NodeID(t, photos))
+		size := m.Sh(t, "wc -c < "+id+"/archive.zip").Out(t)
+		m.AwaitStatus(t, harness.Timeout, id, "cachedBytes", size)
+		cache := func(what string) harness.Result {
+			return harness.Cmd{User: u, Name: harness.Binary(), Args: []string{"cache", what, "--cache-dir", m.CacheDir}}.Run(t)
+		}
+		r := cache("clear")
+		assert.Equal(t, 6, r.Code, "%s", r)
+		assert.Contains(t, r.Stderr, "used by another downloadfs")
+		assert.Equal(t, size, m.Status(t, id, "cachedBytes"))
+		m.Unmount(t)
+
+		assert.Regexp(t, `(?m)^127\.0\.0\.1-\d+-admin-[0-9a-f]{8}: 1 archives, `+size+` bytes$`, cache("list").Out(t))
+		assert.Contains(t, cache("list").Out(t), id+"  photos.zip  "+size+" of "+size+" bytes")
+		assert.Contains(t, cache("verify").Out(t), "0 blocks damaged")
+
+		files, err := filepath.Glob(filepath.Join(m.CacheDir, "*", "archives", "*"))
+		require.NoError(t, err)
+		require.Len(t, files, 1)
+		f, err := os.OpenFile(files[0], os.O_RDWR, 0)
+		require.NoError(t, err)
+		_, err = f.WriteAt([]byte("no zip at all"), 100)
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+		r = cache("verify")
+		assert.Equal(t, 1, r.Code, "%s", r)
+		assert.Contains(t, r.Stdout, id+" is damaged at 0")
+		assert.Contains(t, cache("verify").Out(t), "0 blocks damaged", "the damaged block is dropped")
+
+		assert.Contains(t, cache("clear").Out(t), "1 archives dropped")
+		assert.Contains(t, cache("list").Out(t), "0 archives, 0 bytes")
+	})
+}
+
+// The password may be in a file instead of the environment.
+func TestPasswordFileMount(t *testing.T) {
+	asUsers(t, func(t *testing.T, u harness.User) {
+		t.Parallel()
+		s := harness.StartServer(t, harness.Samples(t))
+		file := filepath.Join(harness.Dir(t, u), "password")
+		write := harness.Cmd{User: u, Name: "sh", Args: []string{"-c", `umask 077; cat > "$1"`, "sh", file}}
+		write.Stdin = strings.NewReader(harness.AdminPassword + "\n")
+		write.Run(t).OK(t)
+		m := harness.StartMount(t, s, harness.MountOptions{User: u, Password: "not this one", Flags: []string{"--password-file", file}})
+		assert.NotEmpty(t, m.Create(t, s.NodeID(t, photos)))
+	})
+}
