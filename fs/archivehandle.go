@@ -32,10 +32,6 @@ var (
 	_ fusefs.FileFsyncer  = (*archiveHandle)(nil)
 )
 
-// maxSplice is the longest reply that is spliced: it has to fit, with its
-// header, into a pipe of the size that an ordinary user may have.
-const maxSplice = 1<<20 - 2*4096
-
 // Read answers from the local file where the bytes are there, without copying
 // them, and else fetches them.
 func (h *archiveHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {

@@ -167,6 +167,10 @@ func (s *Server) tune() {
 	}
 }
 
+// maxSplice is the longest reply that is spliced: it has to fit, with its header
+// and a page to spare, into a pipe.
+var maxSplice = int64(splice.MaxPipeSize() - 2*os.Getpagesize())
+
 // closePipes closes the pipes that replies were spliced through, which go-fuse
 // keeps for the next ones.
 func closePipes() { splice.ClearSplicePool() }
