@@ -59,6 +59,8 @@ func TestRefusals(t *testing.T) {
 		{`os.mkdir(D+'/d1/x')`, "EPERM"},
 		{`os.mkdir(D+'/New Folder')`, "EPERM"},
 		{`os.mkdir(D+'/.Trash-1000')`, "EPERM"},
+		{`os.mkdir(D+'/Thumbs.db')`, "EPERM"},
+		{`os.mkdir(D+'/autorun.inf')`, "EPERM"},
 		{`os.mkdir(D+'/d1')`, "EEXIST"},
 		{`os.chmod(D+'/d1/status',0o777)`, "EPERM"},
 		{`os.chmod(D+'/d1',0o777)`, "EPERM"},
@@ -113,6 +115,9 @@ func TestRefusals(t *testing.T) {
 	m := newTestMount(t)
 	m.domain.add("d1", nil)
 	m.domain.add("d2", nil)
+	m.domain.script(func(f *fakeDomain) {
+		f.adopt = func(id download.ID) error { return fmt.Errorf("the server was asked for %s", id) }
+	})
 	var statements []string
 	for _, test := range tests {
 		statements = append(statements, test[0])

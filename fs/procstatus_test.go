@@ -105,8 +105,8 @@ func FuzzProc(f *testing.F) {
 	f.Add(procStatusText)
 	f.Add("1 (\n) ) S")
 	f.Fuzz(func(t *testing.T, text string) {
-		if p, ok := parseProcStatus(text); ok {
-			p.disturbed()
+		if p, ok := parseProcStatus(text); ok && p.disturbed() && p.pending == 0 {
+			t.Error("disturbed by nothing")
 		}
 		if n := exitSignal(text); n < 0 || n > 127 {
 			t.Errorf("signal %d", n)
