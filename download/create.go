@@ -3,12 +3,8 @@ package download
 import (
 	"context"
 	"fmt"
-	"sync"
-	"sync/atomic"
 	"time"
 )
-
-const maxResolves = 8 // paths of one list resolved at once
 
 // Create resolves the list's paths, asks the server for the download and
 // journals it before it returns. When ctx ends first, Create returns ctx.Err()
@@ -81,7 +77,7 @@ func (m *Manager) create(l List) (*Download, error) {
 	})
 	m.note(err, began)
 	if err != nil {
-		return nil, fmt.Errorf("create download: %w", err)
+		return nil, err // the service's errors begin with verb and subject
 	}
 
 	// From here to the journal's commit a crash leaves a download on the server
@@ -118,76 +114,14 @@ func beforeDone(p Progress) Progress {
 	return p
 }
 
-// resolve returns the list's nodes: paths resolved, a bounded number at once,
-// and what then turns out to be the same node dropped.
-func (m *Manager) resolve(l List) ([]NodeID, error) {
-	nodes := make([]NodeID, len(l.Entries))
-	var paths []int
-	for i, e := range l.Entries {
-		if nodes[i] = e.Node; e.Node == "" {
-			paths = append(paths, i)
-		}
-	}
-	if err := m.resolvePaths(l, paths, nodes); err != nil {
-		return nil, err
-	}
-	seen := make(map[string]bool, len(nodes))
-	kept := nodes[:0]
-	for _, n := range nodes {
-		if bare := bareID(string(n)); !seen[bare] {
-			seen[bare] = true
-			kept = append(kept, n)
-		}
-	}
-	return kept, nil
-}
-
-func (m *Manager) resolvePaths(l List, paths []int, nodes []NodeID) error {
-	ctx, cancel := context.WithCancelCause(m.ctx)
-	defer cancel(nil)
-	var next atomic.Int64
-	var workers sync.WaitGroup
-	for range min(maxResolves, len(paths)) {
-		workers.Go(func() {
-			for ctx.Err() == nil {
-				i := int(next.Add(1)) - 1
-				if i >= len(paths) {
-					return
-				}
-				path := l.Entries[paths[i]].Path
-				n, err := m.resolveOne(ctx, path)
-				if err != nil {
-					cancel(fmt.Errorf("resolve %q: %w", path, err)) // the first one counts
-					return
-				}
-				nodes[paths[i]] = n
-			}
-		})
-	}
-	workers.Wait()
-	if err := context.Cause(ctx); err != nil {
-		if m.ctx.Err() != nil {
-			return because(ErrClosed, "the file system is being unmounted")
-		}
-		return err
-	}
-	return nil
-}
-
-func (m *Manager) resolveOne(ctx context.Context, path string) (NodeID, error) {
-	var n NodeID
-	began := time.Now()
-	err := m.call("resolve", "", func() (err error) {
-		n, err = m.service.Resolve(ctx, path)
-		return err
-	})
-	if ctx.Err() == nil {
-		m.note(err, began)
-	}
-	if err == nil && !validNodeID(n) {
-		err = fmt.Errorf("node id %.64q: %w", string(n), ErrProtocol)
-	}
-	return n, err
+// takeBack undoes a Create that could not be journaled.
+func (m *Manager) takeBack(id ID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.reserved, id)
+	r := m.newRemoval(id, 0, true, true)
+	m.removals[id] = r
+	m.work.set(&r.task, time.Now(), true)
 }
 
 // note tells the server's state of a request that is not a poll. Only answers
@@ -203,58 +137,4 @@ func (m *Manager) note(err error, began time.Time) {
 		m.announceAll()
 	}
 	m.work.setHold(time.Time{})
-}
-
-// Adopt takes over a download that was made elsewhere. ErrNotFound when the
-// server does not know it, ErrInvalid when it is another kind of node,
-// ErrExists when it is here already. When ctx ends first the work goes on.
-func (m *Manager) Adopt(ctx context.Context, id ID) (*Download, error) {
-	if _, err := ParseID(string(id)); err != nil {
-		return nil, fmt.Errorf("adopt: %w", err)
-	}
-	return m.own(ctx, func() (*Download, error) { return m.adopt(id) })
-}
-
-func (m *Manager) adopt(id ID) (d *Download, err error) {
-	if err := m.reserve(id); err != nil {
-		return nil, fmt.Errorf("adopt: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			m.unreserve(id)
-		}
-	}()
-	var p Progress
-	began := time.Now()
-	err = m.call("adopt", id, func() (err error) {
-		p, err = m.service.Get(m.ctx, id)
-		return err
-	})
-	m.note(err, began)
-	if err == nil {
-		err = checkAnswer(p, id)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("adopt %s: %w", id, err)
-	}
-	d = m.newDownload(id, nil)
-	d.createdAt = time.Now()
-	d.changedAt = d.createdAt
-	d.progress = beforeDone(p)
-	d.settled = d.progress.Status.Ended()
-	if err := m.enlist(d); err != nil {
-		return nil, fmt.Errorf("adopt %s: %w", id, err)
-	}
-	m.log.Info("download adopted", "op", "adopt", "download", id, "state", d.progress.Status)
-	return d, nil
-}
-
-// takeBack undoes a Create that could not be journaled.
-func (m *Manager) takeBack(id ID) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.reserved, id)
-	r := m.newRemoval(id, 0, true, true)
-	m.removals[id] = r
-	m.work.set(&r.task, time.Now(), true)
 }

@@ -2,6 +2,7 @@ package download_test
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -215,4 +216,39 @@ func TestServerThatHangs(t *testing.T) {
 		require.NoError(t, w.Remove(d))
 		assert.Zero(t, time.Since(began))
 	})
+}
+
+// A log that blocks holds up what is to be logged, and nothing else.
+func TestBlockedLog(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		h := &blocking{free: make(chan struct{})}
+		w.config.Logger = slog.New(h)
+		w.reopen()
+		d := w.create(downloadtest.Plan{Zipping: time.Second})
+		h.blocked.Store(true)
+		done := wait(d)
+		later(2 * time.Second)
+		assert.Len(t, w.Downloads(), 1)
+		assert.Equal(t, download.StatusInProgress, d.Snapshot().Status)
+		assert.True(t, waiting(done))
+		h.blocked.Store(false)
+		close(h.free)
+		require.NoError(t, <-done)
+	})
+}
+
+// blocking is a log whose pipe is full.
+type blocking struct {
+	blocked atomic.Bool
+	free    chan struct{}
+}
+
+func (b *blocking) Enabled(context.Context, slog.Level) bool { return true }
+func (b *blocking) WithAttrs([]slog.Attr) slog.Handler       { return b }
+func (b *blocking) WithGroup(string) slog.Handler            { return b }
+func (b *blocking) Handle(context.Context, slog.Record) error {
+	if b.blocked.Load() {
+		<-b.free
+	}
+	return nil
 }

@@ -53,7 +53,7 @@ func (w *watch) failure() error {
 		sentinel = ErrProtocol
 	}
 	return because(sentinel, "the server has not told the download's state since %s: %v",
-		w.failingSince.Format(time.TimeOnly), w.lastErr)
+		w.failingSince.Format(time.DateTime), w.lastErr)
 }
 
 // troubled reports whether the download is polled slowly.
@@ -121,16 +121,24 @@ func (m *Manager) ask(ctx context.Context, id ID, describe bool) (answer, error)
 			return err
 		})
 	}
-	if errors.Is(err, ErrNotFound) {
-		// A server that is starting up, or a proxy, answers 404 to everything.
-		if unsure := m.call("check", id, func() error { return m.service.Check(ctx) }); unsure != nil {
-			err = fmt.Errorf("%w: %v", ErrUnavailable, unsure)
-			if errors.Is(unsure, ErrUnauthorized) {
-				err = unsure
-			}
-		}
+	return a, m.confirm(ctx, id, err)
+}
+
+// confirm returns err, unless it is ErrNotFound and the server does not even
+// know itself: while one starts up, what is in front of it answers 404 to
+// everything.
+func (m *Manager) confirm(ctx context.Context, id ID, err error) error {
+	if !errors.Is(err, ErrNotFound) {
+		return err
 	}
-	return a, err
+	unsure := m.call("check", id, func() error { return m.service.Check(ctx) })
+	switch {
+	case unsure == nil:
+		return err
+	case errors.Is(unsure, ErrUnauthorized):
+		return unsure
+	}
+	return fmt.Errorf("%w: %v", ErrUnavailable, unsure)
 }
 
 // checkAnswer is checkProgress for what comes from the server, which does not

@@ -99,3 +99,15 @@ func copyFile(t *testing.T, from, to string) {
 	require.NoError(t, err)
 	require.NoError(t, out.Close())
 }
+
+func TestOpenNeedsAJournal(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		_, err := download.Open(w.config)
+		require.ErrorIs(t, err, download.ErrLocked)
+		other := w.config
+		other.JournalPath = w.config.JournalPath + ".empty"
+		require.NoError(t, os.WriteFile(other.JournalPath, nil, 0o600))
+		_, err = download.Open(other)
+		require.ErrorIs(t, err, download.ErrDamaged)
+	})
+}

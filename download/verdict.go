@@ -69,7 +69,7 @@ func (d *Download) verdict(now time.Time) (ready bool, err error) {
 		return false, d.watch.fault
 	case m.server.unreachable(now, m.unreachableTimeout):
 		return false, because(ErrUnavailable, "the server has not answered since %s: %v",
-			m.server.failingSince.Format(time.TimeOnly), m.server.lastErr)
+			m.server.failingSince.Format(time.DateTime), m.server.lastErr)
 	case d.watch.failing(now, m.unreachableTimeout):
 		return false, d.watch.failure()
 	case d.watch.stalled:

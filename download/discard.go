@@ -1,0 +1,69 @@
+package download
+
+import (
+	"fmt"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// Discard is what unlinking archive.zip does. A running download is cancelled:
+// it is CANCELLED at once, its waiters get ErrCancelled, and the server is told
+// in the background, after a restart too. It stays CANCELLED even if the server
+// was faster and ends DONE; the counters that the server reaches are taken over.
+// Of an ended one the local copy is dropped and not fetched again in the
+// background. An error means that nothing has changed.
+func (m *Manager) Discard(d *Download) error {
+	m.mu.Lock()
+	if d.removed {
+		m.mu.Unlock()
+		return fmt.Errorf("discard %s: %w", d.id, ErrNotFound)
+	}
+	if d.progress.Status.Ended() {
+		d.dropped = true
+		m.save(d)
+		m.mu.Unlock()
+		if err := m.archives.Drop(d.id); err != nil {
+			return fmt.Errorf("discard %s: %w", d.id, err)
+		}
+		return nil
+	}
+	old := d.progress.Status
+	d.progress.Status, d.cancelled, d.dropped = StatusCancelled, true, true
+	m.mu.Unlock()
+
+	err := m.journal.update(func(tx *bolt.Tx) error {
+		m.mu.Lock()
+		rec, gone := d.record(), d.removed
+		m.mu.Unlock()
+		if gone {
+			return nil
+		}
+		if err := put(tx, bucketRemovals, d.serial, removalRecord{V: recordVersion, ID: d.id, Cancel: true}); err != nil {
+			return err
+		}
+		return put(tx, bucketDownloads, d.serial, rec)
+	})
+
+	m.mu.Lock()
+	defer m.unlock()
+	if err != nil {
+		if !d.removed {
+			d.progress.Status, d.cancelled, d.dropped, d.settled = old, false, false, false
+			m.schedule(d)
+		}
+		return fmt.Errorf("discard %s: %w", d.id, err)
+	}
+	if d.removed {
+		return nil
+	}
+	d.changedAt = time.Now()
+	m.transition(d, old)
+	d.watch.forecast.start(d.changedAt, 0)
+	m.schedule(d)
+	r := m.newRemoval(d.id, d.serial, true, false)
+	r.of = d
+	m.removals[d.id] = r
+	m.work.set(&r.task, time.Now(), true)
+	return nil
+}

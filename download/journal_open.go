@@ -1,0 +1,164 @@
+package download
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"syscall"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+// openJournal opens the journal at path, or makes one where there is none.
+// ErrLocked when another process has it, ErrDamaged when it cannot be read.
+func openJournal(path string, log *slog.Logger) (*journal, error) {
+	if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
+		if err := createJournal(path); err != nil {
+			return nil, fmt.Errorf("create journal %s: %w", path, err)
+		}
+	}
+	j := &journal{path: path, log: log}
+	if err := contain(j.openFile); err != nil {
+		return nil, j.explain(err)
+	}
+	j.changes = make(chan change)
+	j.stop = make(chan struct{})
+	j.stopped = make(chan struct{})
+	go j.write()
+	return j, nil
+}
+
+// createJournal makes an empty journal appear at path in one step, so that a
+// file that exists was complete once: what is short or empty has been damaged.
+func createJournal(path string) error {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, filepath.Base(path)+".*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	if err := f.Close(); err != nil {
+		return err
+	}
+	db, err := bolt.Open(f.Name(), 0o600, nil)
+	if err != nil {
+		return err
+	}
+	err = db.Update(func(tx *bolt.Tx) error {
+		for _, name := range [][]byte{bucketDownloads, bucketNodes, bucketRemovals, bucketDamaged} {
+			if _, err := tx.CreateBucket(name); err != nil {
+				return err
+			}
+		}
+		meta, err := tx.CreateBucket(bucketMeta)
+		if err != nil {
+			return err
+		}
+		return meta.Put(keyVersion, binary.BigEndian.AppendUint64(nil, journalVersion))
+	})
+	if err = errors.Join(err, db.Close()); err != nil {
+		return err
+	}
+	// A link does not replace what another process made in the meantime.
+	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, os.ErrExist) {
+		if err := os.Rename(f.Name(), path); err != nil { // no hard links here
+			return err
+		}
+	}
+	return syncDir(dir)
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func (j *journal) openFile() error {
+	info, err := os.Stat(j.path)
+	if err != nil {
+		return err
+	}
+	if info.Size() == 0 {
+		return errors.New("the file is empty") // bbolt would start afresh
+	}
+	j.db, err = bolt.Open(j.path, 0o600, &bolt.Options{
+		Timeout: lockTimeout,
+		OpenFile: func(path string, flag int, mode os.FileMode) (*os.File, error) {
+			f, err := os.OpenFile(path, flag&^os.O_CREATE, mode)
+			j.file = f
+			return f, err
+		},
+	})
+	if err != nil {
+		return err
+	}
+	if err := j.file.Chmod(0o600); err != nil {
+		return err
+	}
+	// Nobody else can make it grow any more.
+	if info, err = j.file.Stat(); err != nil {
+		return err
+	}
+	return j.db.View(func(tx *bolt.Tx) error {
+		if tx.Size() > info.Size() {
+			return fmt.Errorf("the file has %d of %d bytes", info.Size(), tx.Size())
+		}
+		for _, name := range [][]byte{bucketMeta, bucketDownloads, bucketNodes, bucketRemovals, bucketDamaged} {
+			if tx.Bucket(name) == nil {
+				return fmt.Errorf("bucket %s is missing", name)
+			}
+		}
+		version := tx.Bucket(bucketMeta).Get(keyVersion)
+		if len(version) != 8 {
+			return errors.New("the version is missing")
+		}
+		if v := binary.BigEndian.Uint64(version); v != journalVersion {
+			return fmt.Errorf("made by another version of downloadfs (format %d, this one knows %d)", v, journalVersion)
+		}
+		return nil
+	})
+}
+
+// explain says which file err is about and what to do, and lets go of the file.
+func (j *journal) explain(err error) error {
+	_ = j.abandon()
+	var pathErr *os.PathError
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return fmt.Errorf("journal %s: %w", j.path, ErrLocked)
+	case errors.As(err, &pathErr):
+		return fmt.Errorf("open journal: %w", err)
+	}
+	return fmt.Errorf("journal %s: %w: %w; move it away to start with an empty list "+
+		"(downloads listed in it can be adopted by id)", j.path, ErrDamaged, err)
+}
+
+// contain runs f and returns a panic in it as an error. bbolt maps its file:
+// a file that is shorter than its pages say, or whose disk fails, is a fault in
+// the middle of an ordinary access.
+func contain(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return f()
+}
+
+// abandon lets go of the file without bbolt's help. Its map of the file stays,
+// and would keep the lock.
+func (j *journal) abandon() error {
+	if j.file == nil {
+		return nil
+	}
+	return errors.Join(syscall.Flock(int(j.file.Fd()), syscall.LOCK_UN), j.file.Close())
+}

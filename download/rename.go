@@ -1,0 +1,65 @@
+package download
+
+import (
+	"fmt"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// Rename gives the download's directory another name. ErrExists when it is
+// taken, ErrInvalid when it cannot be a name. An error means that nothing has
+// changed.
+func (m *Manager) Rename(d *Download, name string) error {
+	if err := checkName(name, d.id); err != nil {
+		return fmt.Errorf("rename %s: %w", d.id, err)
+	}
+	m.mu.Lock()
+	if d.removed {
+		m.mu.Unlock()
+		return fmt.Errorf("rename %s: %w", d.id, ErrNotFound)
+	}
+	old := d.name()
+	if err := m.take(d, name); err != nil {
+		m.mu.Unlock()
+		return fmt.Errorf("rename %s: %w", d.id, err)
+	}
+	m.mu.Unlock()
+	err := m.journal.update(func(tx *bolt.Tx) error {
+		m.mu.Lock()
+		rec, gone := d.record(), d.removed
+		m.mu.Unlock()
+		if gone {
+			return nil
+		}
+		return put(tx, bucketDownloads, d.serial, rec)
+	})
+	if err == nil {
+		m.log.Info("download renamed", "op", "rename", "download", d.id, "name", name)
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !d.removed && d.name() == name && m.take(d, old) != nil {
+		m.save(d) // somebody took the old name; keep the new one
+		return nil
+	}
+	return fmt.Errorf("rename %s: %w", d.id, err)
+}
+
+// take gives d a name that is free. m.mu is held.
+func (m *Manager) take(d *Download, name string) error {
+	other := m.byAlias[name]
+	if other == nil {
+		other = m.byID[ID(name)]
+	}
+	if other != nil && other != d || m.reserved[ID(name)] {
+		return fmt.Errorf("name %s: %w", quoteEntry(name), ErrExists)
+	}
+	delete(m.byAlias, d.alias)
+	if d.alias = name; name == string(d.id) {
+		d.alias = ""
+	} else {
+		m.byAlias[name] = d
+	}
+	return nil
+}

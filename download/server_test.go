@@ -1,0 +1,211 @@
+package download_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"downloadfs/download"
+	"downloadfs/download/downloadtest"
+)
+
+func TestUnreachable(t *testing.T) {
+	for _, kind := range []struct {
+		name string
+		err  error
+		slow time.Duration
+	}{
+		{"refused", fmt.Errorf("get: connection refused: %w", download.ErrUnavailable), 0},
+		{"no answer", fmt.Errorf("get: %w", context.DeadlineExceeded), time.Hour},
+		{"slow 503", download.ErrUnavailable, 20 * time.Second},
+		{"something else", errors.New("odd"), 0},
+	} {
+		t.Run(kind.name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				f := w.faults()
+				f.slow = kind.slow
+				d := w.create(downloadtest.Plan{Zipping: 24 * time.Hour})
+				later(time.Minute)
+				f.set(kind.err)
+				began := time.Now()
+				err := d.Wait(t.Context())
+				require.ErrorIs(t, err, download.ErrUnavailable)
+				assert.InDelta(t, 150, time.Since(began).Seconds(), 40, "2 minutes and what a request takes")
+				assert.ErrorIs(t, d.Snapshot().Err, download.ErrUnavailable)
+				assert.Equal(t, download.StatusInProgress, d.Snapshot().Status)
+
+				// New waiters do not wait those minutes again.
+				began = time.Now()
+				require.ErrorIs(t, d.Wait(t.Context()), download.ErrUnavailable)
+				assert.LessOrEqual(t, time.Since(began), 6*time.Second)
+
+				// It goes on slowly, and recovers by itself.
+				before := w.service.Count("Get")
+				later(time.Hour)
+				assert.LessOrEqual(t, w.service.Count("Get")-before, 70)
+				assert.GreaterOrEqual(t, w.service.Count("Get")-before, 25)
+				f.set(nil)
+				later(2*time.Minute + f.slow)
+				assert.NoError(t, d.Snapshot().Err)
+			})
+		})
+	}
+}
+
+// A waiter that comes when the server is back gets it at once, though it was
+// away for long.
+func TestUnreachableWaiterFindsItBack(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		f := w.faults()
+		d := w.create(downloadtest.Plan{Zipping: 10 * time.Minute})
+		f.set(download.ErrUnavailable)
+		later(time.Hour)
+		f.set(nil)
+		began := time.Now()
+		require.NoError(t, d.Wait(t.Context()))
+		assert.Less(t, time.Since(began), 3*time.Second)
+	})
+}
+
+// A short outage is not noticed by waiters at all.
+func TestShortOutage(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		f := w.faults()
+		d := w.create(downloadtest.Plan{Zipping: time.Minute})
+		done := wait(d)
+		later(20 * time.Second)
+		f.set(download.ErrUnavailable)
+		later(90 * time.Second)
+		assert.True(t, waiting(done))
+		f.set(nil)
+		require.NoError(t, <-done)
+	})
+}
+
+// An outage is probed, not hammered, whatever the number of downloads; all
+// waiters hear of it.
+func TestOutageWithManyDownloads(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		f := w.faults()
+		f.slow = time.Second
+		var done []<-chan error
+		for range 200 {
+			done = append(done, wait(w.create(downloadtest.Plan{Zipping: 24 * time.Hour})))
+		}
+		later(time.Minute)
+		f.set(download.ErrUnavailable)
+		before := w.service.Count("Get")
+		later(100 * time.Second)
+		assert.Less(t, w.service.Count("Get")-before, 40)
+		later(time.Minute)
+		for _, d := range done {
+			require.False(t, waiting(d))
+			require.ErrorIs(t, <-d, download.ErrUnavailable)
+		}
+	})
+}
+
+// One download that the server cannot tell of does not make it unreachable for
+// the others.
+func TestOneDownloadFails(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		bad := w.create(downloadtest.Plan{Zipping: time.Hour})
+		good := w.create(downloadtest.Plan{Zipping: 5 * time.Minute})
+		w.service.Intercept(func(_ context.Context, op string, id download.ID) error {
+			if id == bad.ID() {
+				return download.ErrUnavailable
+			}
+			return nil
+		})
+		badDone, goodDone := wait(bad), wait(good)
+		began := time.Now()
+		require.ErrorIs(t, <-badDone, download.ErrUnavailable)
+		assert.InDelta(t, 120, time.Since(began).Seconds(), 12)
+		require.NoError(t, <-goodDone)
+	})
+}
+
+// A refused login is not tried again and again: accounts get locked.
+func TestUnauthorized(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		f := w.faults()
+		var all []*download.Download
+		for range 100 {
+			all = append(all, w.create(downloadtest.Plan{Zipping: 24 * time.Hour}))
+		}
+		done := wait(all[0])
+		later(time.Minute)
+		f.set(fmt.Errorf("get: %w", download.ErrUnauthorized))
+		before := len(w.service.Calls(""))
+		require.ErrorIs(t, <-done, download.ErrUnauthorized)
+		later(10 * time.Minute)
+		for range 100 {
+			for _, d := range all[:10] {
+				began := time.Now()
+				require.ErrorIs(t, d.Wait(t.Context()), download.ErrUnauthorized)
+				require.Zero(t, time.Since(began), "nobody waits for what is known")
+			}
+		}
+		later(50 * time.Minute)
+		assert.LessOrEqual(t, len(w.service.Calls(""))-before, 20, "in an hour, 8 of them when it began")
+		assert.ErrorIs(t, all[50].Snapshot().Err, download.ErrUnauthorized)
+
+		// When it is accepted again, everything goes on.
+		f.set(nil)
+		later(11 * time.Minute)
+		for _, d := range all {
+			require.NoError(t, d.Snapshot().Err)
+		}
+	})
+}
+
+// A request of the user's that succeeds shows that the login works again.
+func TestUnauthorizedEndsWithASuccess(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		f := w.faults()
+		d := w.create(downloadtest.Plan{Zipping: time.Minute})
+		f.set(download.ErrUnauthorized)
+		require.ErrorIs(t, d.Wait(t.Context()), download.ErrUnauthorized)
+		f.set(nil)
+		w.create(downloadtest.Plan{})
+		require.NoError(t, d.Wait(t.Context()))
+	})
+}
+
+func TestForbidden(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		f := w.faults()
+		d := w.create(downloadtest.Plan{Zipping: 2 * time.Hour})
+		f.set(download.ErrForbidden)
+		require.ErrorIs(t, d.Wait(t.Context()), download.ErrForbidden)
+		before := w.service.Count("Get")
+		later(time.Hour)
+		assert.InDelta(t, 60, w.service.Count("Get")-before, 10)
+		assert.ErrorIs(t, d.Snapshot().Err, download.ErrForbidden)
+		f.set(nil)
+		done := wait(d)
+		later(time.Second)
+		assert.True(t, waiting(done), "the fresh answer counts")
+		require.NoError(t, <-done)
+	})
+}
+
+// While a server starts up, the container in front of it answers 404 to
+// everything: that is no proof that a download is gone.
+func TestNotFoundIsConfirmed(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		f := w.faults()
+		d := w.create(downloadtest.Plan{Zipping: 5 * time.Minute})
+		f.set(download.ErrNotFound)
+		done := wait(d)
+		later(time.Minute)
+		assert.True(t, waiting(done))
+		f.set(nil)
+		require.NoError(t, <-done)
+	})
+}

@@ -1,0 +1,92 @@
+package download
+
+import (
+	"context"
+	"time"
+)
+
+// freshWithin is how long a new waiter waits for an answer about a download that
+// is in trouble before it is told of the trouble as it was known before.
+const freshWithin = 5 * time.Second
+
+// Wait blocks until the archive can be opened and returns nil, or until it
+// cannot: ErrCancelled, ErrTooLarge, ErrExpired, ErrStalled, ErrUnauthorized,
+// ErrForbidden, ErrUnavailable, ErrProtocol, ErrClosed, or ctx.Err(). While
+// somebody waits the download is polled more often.
+//
+// A download that is stalled or cannot be reached is asked for once more before
+// a new waiter is told so.
+func (d *Download) Wait(ctx context.Context) error {
+	m := d.m
+	m.mu.Lock()
+	if ready, _ := d.verdict(time.Now()); ready {
+		m.mu.Unlock()
+		return nil
+	}
+	fresh := d.arrive()
+	m.mu.Unlock()
+	defer func() {
+		m.mu.Lock()
+		d.leave()
+		m.mu.Unlock()
+	}()
+
+	late := time.NewTimer(freshWithin)
+	defer late.Stop()
+	for {
+		m.mu.Lock()
+		ready, err := d.verdict(time.Now())
+		if err != nil && d.mayRecover() && fresh > d.watch.ended {
+			err = nil // ask once more first
+		}
+		changed := d.watchChange()
+		m.mu.Unlock()
+		switch {
+		case ready || d.rescued(err):
+			return nil
+		case err != nil:
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
+		case <-m.closed:
+		case <-late.C:
+			fresh = 0
+		}
+	}
+}
+
+// arrive counts a waiter in and returns the number of the poll that is fresh to
+// it. Manager.mu is held.
+func (d *Download) arrive() (fresh uint64) {
+	d.waiters++
+	d.m.waited[d] = struct{}{}
+	fresh = d.watch.begun + 1
+	d.m.bringForward(d)
+	return fresh
+}
+
+func (d *Download) leave() {
+	if d.waiters--; d.waiters == 0 {
+		delete(d.m.waited, d)
+	}
+}
+
+// watchChange returns a channel that is closed at the next change. Manager.mu
+// is held.
+func (d *Download) watchChange() <-chan struct{} {
+	if d.changed == nil {
+		d.changed = make(chan struct{})
+	}
+	return d.changed
+}
+
+// announce wakes all that watch. Manager.mu is held.
+func (d *Download) announce() {
+	if d.changed != nil {
+		close(d.changed)
+		d.changed = nil
+	}
+}
