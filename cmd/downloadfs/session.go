@@ -24,6 +24,8 @@ const (
 	lockTimeout = 2 * time.Second
 	// busyRetry is how often a busy mount is tried again.
 	busyRetry = 250 * time.Millisecond
+	// unmountTries is how often unmounting may fail for another reason.
+	unmountTries = 20
 )
 
 // sessionConfig is what a mount is made from.
@@ -219,7 +221,8 @@ func (s *session) end(signals <-chan os.Signal) error {
 }
 
 // unmount releases everybody who waits and unmounts; while the mount is busy it
-// says by whom and tries again, until a signal asks to detach it.
+// says by whom and tries again, until a signal asks to detach it. When it cannot
+// be unmounted for another reason, it gives up after a few seconds.
 func (s *session) unmount(signals <-chan os.Signal) error {
 	if err := notify("STOPPING=1"); err != nil {
 		s.log.Warn("cannot tell the service manager", "op", "unmount", "err", err)
@@ -229,12 +232,17 @@ func (s *session) unmount(signals <-chan os.Signal) error {
 	}
 	retry := time.NewTicker(busyRetry)
 	defer retry.Stop()
-	told := ""
+	told, failed := "", 0
 	for {
 		err := s.server.Unmount()
 		if err == nil {
 			<-s.ended
 			return nil
+		}
+		if !errors.Is(err, fs.ErrBusy) {
+			if failed++; failed >= unmountTries {
+				return errors.Join(err, s.server.UnmountLazy())
+			}
 		}
 		if text := s.busyText(err); text != told {
 			told = text
