@@ -12,7 +12,7 @@ import (
 // this program again, as an ordinary Go program that reads a mount.
 func TestMain(m *testing.M) {
 	switch {
-	case os.Getenv(envGoReader) != "":
+	case os.Getenv(envGoReader) != "", os.Getenv(envPOSIX) != "":
 		os.Exit(m.Run())
 	case os.Getenv(envGoZip) != "":
 		os.Exit(goZip(os.Getenv(envGoZip)))
