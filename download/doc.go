@@ -9,4 +9,10 @@
 //
 // The Manager owns all work. A caller's context bounds how long that caller
 // waits and nothing else: an interrupted wait loses no download.
+//
+// Its parts: a [ListParser] reads what to download; the journal remembers
+// downloads, and what the server must still be told, across mounts; one scheduler
+// runs the polls of all downloads and the removals, as often as a server should
+// be asked; a forecast per download says when the next poll is worth it; the
+// server's state tells an outage or a refused login from a download that stalls.
 package download

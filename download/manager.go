@@ -134,16 +134,16 @@ func (m *Manager) restore(content journalContent) {
 		case d.settled:
 		case d.progress.Status == StatusDone:
 			// Has it expired meanwhile? The running ones are more urgent.
-			m.work.set(&d.watch.task, now.Add(time.Second), false)
+			m.work.set(&d.watch.task, now.Add(time.Second), rare)
 		default:
-			m.work.set(&d.watch.task, now, false)
+			m.work.set(&d.watch.task, now, routine)
 		}
 	}
 	for _, s := range content.removals {
 		r := m.newRemoval(s.record.ID, s.serial, s.record.Cancel, s.record.Delete)
 		r.of = m.byID[r.id]
 		m.removals[r.id] = r
-		m.work.set(&r.task, now, false)
+		m.work.set(&r.task, now, routine)
 	}
 }
 

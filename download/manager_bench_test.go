@@ -95,7 +95,7 @@ func BenchmarkScheduler(b *testing.B) {
 	s := newScheduler(loose)
 	now := time.Now()
 	for i := range many {
-		s.set(&task{}, now.Add(time.Duration(i)*time.Millisecond), i%2 == 0)
+		s.set(&task{}, now.Add(time.Duration(i)*time.Millisecond), urgency(i%3))
 	}
 	b.ReportAllocs()
 	for b.Loop() {
@@ -104,7 +104,7 @@ func BenchmarkScheduler(b *testing.B) {
 		if t == nil {
 			continue
 		}
-		s.set(t, now.Add(10*time.Second), t.urgent)
+		s.set(t, now.Add(10*time.Second), t.urgency)
 		s.finished(t)
 	}
 }

@@ -19,7 +19,11 @@ const (
 	maxRequest   = time.Minute
 )
 
-var pollLimits = schedulerLimits{inFlight: 8, rate: 50, reserve: 1000, idleRate: 40, idleBurst: 8}
+// pollLimits let 500 waited for be asked for every two seconds, and ten thousand
+// make no more than 60 requests a second.
+var pollLimits = schedulerLimits{
+	inFlight: 8, rate: 250, crowd: 1000, leastRate: 50, reserve: 300, idleRate: 40, idleBurst: 8,
+}
 
 // watch is the poller's view of one download. Manager.mu guards it.
 type watch struct {
@@ -296,7 +300,14 @@ func (m *Manager) schedule(d *Download) {
 	default:
 		wait = jitter(w.forecast.next(false))
 	}
-	m.work.set(&w.task, time.Now().Add(wait), waited)
+	u := routine
+	switch {
+	case waited:
+		u = urgent
+	case d.progress.Status == StatusDone:
+		u = rare
+	}
+	m.work.set(&w.task, time.Now().Add(wait), u)
 }
 
 // bringForward sees to it that a new waiter of d gets an answer soon. Manager.mu
@@ -333,6 +344,6 @@ func (d *Download) Look() {
 	}
 	w.looked = time.Now()
 	if d.waiters == 0 {
-		m.work.set(&w.task, w.forecast.last.Add(w.forecast.next(true)), false)
+		m.work.set(&w.task, w.forecast.last.Add(w.forecast.next(true)), routine)
 	}
 }

@@ -80,7 +80,7 @@ func (m *Manager) advance(r *removal) {
 	case err != nil:
 		r.fails++
 		m.logLater(slog.LevelDebug, "removal will be tried again", "op", "remove", "download", r.id, "err", err)
-		m.work.set(&r.task, now.Add(jitter(min(time.Second<<min(r.fails-1, 9), removalSlowest))), false)
+		m.work.set(&r.task, now.Add(jitter(min(time.Second<<min(r.fails-1, 9), removalSlowest))), routine)
 	default:
 		r.fails = 0
 		done = m.stepped(r, ended, now)
@@ -119,7 +119,7 @@ func (m *Manager) stepped(r *removal, ended bool, now time.Time) bool {
 	case r.cancel:
 		r.cancel = false
 		if d := m.byID[r.id]; d != nil && !r.del {
-			m.work.set(&d.watch.task, now.Add(pollSoonest), false) // for the final counters
+			m.work.set(&d.watch.task, now.Add(pollSoonest), routine) // for the final counters
 		}
 		if !r.del {
 			return true
@@ -136,7 +136,7 @@ func (m *Manager) stepped(r *removal, ended bool, now time.Time) bool {
 	default:
 		return true
 	}
-	m.work.set(&r.task, next, true)
+	m.work.set(&r.task, next, urgent)
 	return false
 }
 
@@ -165,7 +165,7 @@ func (m *Manager) finish(r *removal, del bool) {
 	if !more() {
 		delete(m.removals, r.id)
 	} else if r.del {
-		m.work.set(&r.task, time.Now(), true)
+		m.work.set(&r.task, time.Now(), urgent)
 	} // else Remove is about to go on with it
 }
 
@@ -174,6 +174,6 @@ func (m *Manager) finish(r *removal, del bool) {
 func (m *Manager) unpark(d *Download) {
 	if r := m.removals[d.id]; r != nil && r.of == d && r.parked && d.handles == 0 {
 		r.parked = false
-		m.work.set(&r.task, time.Now(), true)
+		m.work.set(&r.task, time.Now(), urgent)
 	}
 }

@@ -9,31 +9,44 @@ import (
 
 // scheduler runs tasks when they are due: those that somebody waits for first,
 // a bounded number at once, and in all not more often per second than a server
-// should be asked. It needs no goroutine per task, so that ten thousand
-// downloads cost a heap. A task's run does its I/O and then sets its next time.
+// should be asked. A crowd of which each can have a run every few seconds gets
+// them; a larger one, that cannot be served in time anyway, is slowed down to what
+// no server minds. It needs no goroutine per task, so that ten thousand downloads
+// cost a heap. A task's run does its I/O and then sets its next time.
 //
 // Its lock is below Manager.mu and nothing is called with it held.
 type scheduler struct {
 	limits schedulerLimits
 	wake   chan struct{} // capacity 1: something changed
 
-	mu         sync.Mutex // guards all below, and the tasks' fields
-	queues     [2]taskHeap
+	mu         sync.Mutex  // guards all below, and the tasks' fields
+	queues     [3]taskHeap // by urgency
 	running    int
 	sinceOther int    // urgent runs since one that was not
 	budget     bucket // what all tasks take from
-	idle       bucket // what tasks nobody waits for take from as well
+	idle       bucket // what tasks that are not urgent take from as well
 	holding    bool
 	hold       time.Time // while holding: no run before, and one at a time
 }
 
 type schedulerLimits struct {
 	inFlight  int
-	rate      float64 // runs a second in the long run
+	rate      float64 // runs a second in the long run for up to crowd tasks
+	crowd     float64 // from there on rate falls with their number
+	leastRate float64 // but not below this
 	reserve   float64 // runs saved up while it is quiet, for a rush of waiters
-	idleRate  float64 // the part of rate that tasks nobody waits for may take
+	idleRate  float64 // the part of them that tasks that are not urgent may take
 	idleBurst float64
 }
+
+// urgency is which tasks go first.
+type urgency uint8
+
+const (
+	urgent  urgency = iota // somebody waits for it
+	routine                // nobody does
+	rare                   // nobody does, and it is no part of the crowd
+)
 
 // task is one thing that is done again and again. The zero value with run set
 // is a task that is not scheduled.
@@ -41,7 +54,7 @@ type task struct {
 	run func()
 
 	due     time.Time
-	urgent  bool
+	urgency urgency
 	pos     int // 1 + index in its queue; 0 when in none
 	running bool
 	pending bool // set while running: goes into the queue when run returns
@@ -59,10 +72,10 @@ func newScheduler(limits schedulerLimits) *scheduler {
 
 // set schedules t for due, replacing when it was scheduled for before. While t
 // runs it is taken to be the time of the next run.
-func (s *scheduler) set(t *task, due time.Time, urgent bool) {
+func (s *scheduler) set(t *task, due time.Time, u urgency) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.put(t, due, urgent)
+	s.put(t, due, u)
 }
 
 // advance schedules t for due unless it is scheduled for an earlier time, and
@@ -73,17 +86,17 @@ func (s *scheduler) advance(t *task, due time.Time) {
 	if (t.pos > 0 || t.pending) && t.due.Before(due) {
 		due = t.due
 	}
-	s.put(t, due, true)
+	s.put(t, due, urgent)
 }
 
-func (s *scheduler) put(t *task, due time.Time, urgent bool) {
+func (s *scheduler) put(t *task, due time.Time, u urgency) {
 	s.take(t)
-	t.due, t.urgent = due, urgent
+	t.due, t.urgency = due, u
 	if t.running {
 		t.pending = true
 		return
 	}
-	heap.Push(&s.queues[queueOf(t)], t)
+	heap.Push(&s.queues[t.urgency], t)
 	s.signal()
 }
 
@@ -97,15 +110,8 @@ func (s *scheduler) remove(t *task) {
 
 func (s *scheduler) take(t *task) {
 	if t.pos > 0 {
-		heap.Remove(&s.queues[queueOf(t)], t.pos-1)
+		heap.Remove(&s.queues[t.urgency], t.pos-1)
 	}
-}
-
-func queueOf(t *task) int {
-	if t.urgent {
-		return 0
-	}
-	return 1
 }
 
 // setHold lets nothing run before at, and one task at a time from then on; a
@@ -183,19 +189,15 @@ func (s *scheduler) next(now time.Time) (*task, time.Duration) {
 	if s.holding && now.Before(s.hold) {
 		return nil, s.hold.Sub(now)
 	}
+	s.budget.setRate(now, s.rate())
 	wait := time.Duration(-1)
-	// Every fifth run is left to the others, or a crowd of waiters would starve them.
-	order := [2]int{0, 1}
-	if s.sinceOther >= 4 {
-		order = [2]int{1, 0}
-	}
-	for _, q := range order {
+	for _, q := range s.order() {
 		if len(s.queues[q]) == 0 {
 			continue
 		}
 		t := s.queues[q][0]
 		ready := max(t.due.Sub(now), s.budget.wait(now))
-		if q == 1 {
+		if q != urgent {
 			ready = max(ready, s.idle.wait(now))
 		}
 		if ready > 0 {
@@ -209,13 +211,34 @@ func (s *scheduler) next(now time.Time) (*task, time.Duration) {
 		s.running++
 		s.budget.take(now)
 		s.sinceOther++
-		if q == 1 {
+		if q != urgent {
 			s.idle.take(now)
 			s.sinceOther = 0
 		}
 		return t, 0
 	}
 	return nil, wait
+}
+
+// rate returns how many runs a second there may be with as many tasks as there
+// are.
+func (s *scheduler) rate() float64 {
+	crowd := float64(len(s.queues[urgent]) + len(s.queues[routine]) + s.running)
+	l := s.limits
+	return max(l.rate*min(1, l.crowd/max(crowd, 1)), l.leastRate)
+}
+
+// order returns in which order the queues are looked at. Every fifth run is left
+// to those that are not urgent, or a crowd of waiters would starve them.
+func (s *scheduler) order() [3]urgency {
+	first, second := routine, rare
+	if r, o := s.queues[rare], s.queues[routine]; len(r) > 0 && len(o) > 0 && r[0].due.Before(o[0].due) {
+		first, second = rare, routine
+	}
+	if s.sinceOther >= 4 {
+		return [3]urgency{first, second, urgent}
+	}
+	return [3]urgency{urgent, first, second}
 }
 
 func (s *scheduler) finished(t *task) {
@@ -225,7 +248,7 @@ func (s *scheduler) finished(t *task) {
 	s.running--
 	if t.pending {
 		t.pending = false
-		heap.Push(&s.queues[queueOf(t)], t)
+		heap.Push(&s.queues[t.urgency], t)
 	}
 	s.signal()
 }
@@ -241,6 +264,11 @@ type bucket struct {
 func (b *bucket) fill(now time.Time) {
 	b.level = min(b.size, b.level+b.rate*now.Sub(b.at).Seconds())
 	b.at = now
+}
+
+func (b *bucket) setRate(now time.Time, rate float64) {
+	b.fill(now)
+	b.rate = rate
 }
 
 // wait returns how long there is no token.
