@@ -9,7 +9,7 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 CORE        := ./cache ./client ./cmd/... ./download ./fs ./repository
 FUZZTIME    ?= 10s
 
-.PHONY: build demo test lint fuzz clean setup-demo setup-test
+.PHONY: build demo test bench lint fuzz clean setup-demo setup-test
 .DEFAULT_GOAL := build
 
 build: ## bin/downloadfs
@@ -18,10 +18,12 @@ build: ## bin/downloadfs
 demo: setup-demo build ## the main job, step by step
 	bin/downloadfs demo
 
-test: setup-test ## every test: plain, with the race detector, on one processor
-	$(GO) test -count=1 -timeout 10m ./...
+test: setup-test ## every test, with the race detector and then on one processor
 	$(GO) test -count=1 -timeout 15m -race ./...
 	GOMAXPROCS=1 $(GO) test -count=1 -timeout 10m $(CORE)
+
+bench: setup-test ## the table of README, measured on this machine; takes about half an hour
+	cd integration/bench && $(GO) test -count=1 -timeout 90m -table $(BENCHFLAGS)
 
 lint: ## gofmt, go vet for Linux and macOS, staticcheck, govulncheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not gofmt'ed: $$unformatted"; exit 1; }
