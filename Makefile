@@ -5,8 +5,6 @@ GO          ?= go
 VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
-# Packages whose tests need no mount; they also run on one processor.
-CORE        := ./cache ./client ./cmd/... ./download ./fs ./repository
 FUZZTIME    ?= 10s
 
 .PHONY: build demo test bench lint fuzz clean setup-demo setup-test
@@ -18,9 +16,11 @@ build: ## bin/downloadfs
 demo: setup-demo build ## the main job, step by step
 	bin/downloadfs demo
 
+# Most integration tests wait most of the time, so more of them run at once than
+# there are processors.
 test: setup-test ## every test, with the race detector and then on one processor
-	$(GO) test -count=1 -timeout 15m -race ./...
-	GOMAXPROCS=1 $(GO) test -count=1 -timeout 10m $(CORE)
+	$(GO) test -count=1 -timeout 15m -parallel 6 -race ./...
+	GOMAXPROCS=1 $(GO) test -count=1 -timeout 15m -parallel 6 -p 2 ./...
 
 bench: setup-test ## the table of README, measured on this machine; takes about half an hour
 	cd integration/bench && $(GO) test -count=1 -timeout 90m -table $(BENCHFLAGS)
