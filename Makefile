@@ -6,8 +6,9 @@ VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME    ?= 10s
+SOAKTIME    ?= 10m
 
-.PHONY: build demo test bench lint fuzz clean setup-demo setup-test
+.PHONY: build demo test bench soak lint fuzz clean setup-demo setup-test
 .DEFAULT_GOAL := build
 
 build: ## bin/downloadfs
@@ -24,6 +25,9 @@ test: setup-test ## every test, with the race detector and then on one processor
 
 bench: setup-test ## the table of README, measured on this machine; takes about half an hour
 	cd integration/bench && $(GO) test -count=1 -timeout 90m -table $(BENCHFLAGS)
+
+soak: setup-test ## everything at once, with all kinds of trouble, for $(SOAKTIME)
+	DOWNLOADFS_SOAK=$(SOAKTIME) $(GO) test -count=1 -timeout 0 -v -run '^TestSoak$$' ./integration
 
 lint: ## gofmt, go vet for Linux and macOS, staticcheck, govulncheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not gofmt'ed: $$unformatted"; exit 1; }
