@@ -8,6 +8,9 @@ import (
 	"downloadfs/integration/harness"
 )
 
+// envPOSIX makes the test binary a tester of the directory it names.
+const envPOSIX = "DOWNLOADFS_TEST_POSIX"
+
 // TestMain builds the binary under test and runs the tests. Some of them start
 // this program again, as an ordinary Go program that reads a mount.
 func TestMain(m *testing.M) {

@@ -19,9 +19,6 @@ var posixApplies = map[string]string{
 	"Tmpfile":            "does not support O_TMPFILE", // an answer that it allows for
 }
 
-// envPOSIX is the directory that TestPOSIXChild tests.
-const envPOSIX = "DOWNLOADFS_TEST_POSIX"
-
 // TestPOSIX runs the suite in the downloads directory. Most of its tests begin
 // with making a file, a directory, a link or a symbolic link. For those the one
 // thing to be right is that they are refused: at once, with EPERM, EINVAL or
