@@ -79,6 +79,9 @@ func uses(dir, path string) []string {
 			}
 		}
 	}
+	for _, rel := range waitingFor(dir, path) {
+		add("waiting for " + printable(rel))
+	}
 	slices.Sort(how)
 	return how
 }

@@ -1,0 +1,61 @@
+package integration
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"downloadfs/integration/harness"
+)
+
+// TestUnmountNamesHolders: unmount says which processes keep the mount busy, and
+// how, and harms none of them.
+func TestUnmountNamesHolders(t *testing.T) {
+	asUsers(t, func(t *testing.T, u harness.User) {
+		t.Parallel()
+		server := slow(t)
+		m := harness.StartMount(t, server, harness.MountOptions{User: u})
+		done := submit(t, m, "Sites/press/documentLibrary/report.txt")
+		pending := submit(t, m, "Sites/press/documentLibrary/photos")
+		hold := func(script string) *harness.Process {
+			p := harness.Cmd{User: u, Name: "sh", Args: []string{"-c", script, "sh", m.Downloads}}.Start(t)
+			harness.Eventually(t, harness.Timeout, func() bool { return p.Output() != "" || !p.Running() }, "holds nothing")
+			return p
+		}
+		inside := hold(`cd "$1/` + done + `" && echo in && exec sleep 60`)
+		reading := hold(`exec 3< "$1/` + done + `/archive.zip" && echo open && exec sleep 60`)
+		writing := hold(`exec 3> "$1/new" && echo open && exec sleep 60`)
+		mapping := hold(`exec python3 -c '
+import mmap, sys, time
+with open(sys.argv[1] + "/` + done + `/archive.zip", "rb") as f:
+    m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)
+print(len(m), flush=True)
+time.sleep(60)' "$1"`)
+		waiting := harness.Cmd{User: u, Name: "cat", Args: []string{filepath.Join(m.Downloads, pending, "archive.zip")}}.Start(t)
+		waiting.Blocked(t)
+
+		unmount := harness.Cmd{User: u, Name: harness.Binary(), Args: []string{"unmount", m.Path}}
+		r := unmount.Run(t)
+		assert.Equal(t, 1, r.Code, "%s", r)
+		for p, how := range map[*harness.Process]string{
+			inside:  "sleep (pid %d: working directory)",
+			reading: "sleep (pid %d: downloads/" + done + "/archive.zip open)",
+			writing: "sleep (pid %d: downloads/new open)",
+			mapping: "python3 (pid %d: downloads/" + done + "/archive.zip mapped, downloads/" + done + "/archive.zip open)",
+			waiting: "cat (pid %d: waiting for downloads/" + pending + "/archive.zip)",
+		} {
+			assert.Contains(t, r.Stderr, fmt.Sprintf(how, p.Pid()))
+			assert.True(t, p.Running())
+		}
+		assert.Equal(t, archiveMD5(t, server, done), m.Sh(t, "md5sum < "+done+"/archive.zip").Out(t)[:32])
+
+		for _, p := range []*harness.Process{inside, reading, writing, mapping} {
+			p.Signal(t, 9)
+			p.Wait()
+		}
+		waiting.Wait().OK(t)
+		unmount.Run(t).OK(t)
+	})
+}
