@@ -12,6 +12,7 @@ type item interface {
 	Serial() uint64
 	NodeIDs() []download.NodeID
 	Snapshot() download.Snapshot
+	Look()
 	Wait(ctx context.Context) error
 }
 

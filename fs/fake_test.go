@@ -45,6 +45,7 @@ type fakeItem struct {
 	snapshot download.Snapshot // guarded by domain.mu
 	changed  chan struct{}     // closed when snapshot changes
 	waiters  int
+	looks    int
 	file     *os.File // the archive's bytes
 	local    bool     // File offers them
 	onRead   func(ctx context.Context, off int64) error
@@ -207,6 +208,12 @@ func (d *fakeItem) Snapshot() download.Snapshot {
 	d.domain.mu.Lock()
 	defer d.domain.mu.Unlock()
 	return d.snapshot
+}
+
+func (d *fakeItem) Look() {
+	d.domain.mu.Lock()
+	defer d.domain.mu.Unlock()
+	d.looks++
 }
 
 // set changes the state and tells the waiters.

@@ -51,11 +51,13 @@ func (n *statusNode) attributes() attributes {
 }
 
 // Open fixes the text. It is read directly and not through the page cache,
-// which is the inode's and would mix the texts of two handles.
+// which is the inode's and would mix the texts of two handles. It does not wait
+// for the server, but whoever looks again finds it up to date.
 func (n *statusNode) Open(_ context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
 	if writing(flags) {
 		return nil, 0, syscall.EACCES
 	}
+	n.item.Look()
 	return textHandle{n.render(n.item.Snapshot())}, fuse.FOPEN_DIRECT_IO, 0
 }
 

@@ -100,3 +100,19 @@ func FuzzStatus(f *testing.F) {
 		require.Equal(t, j["error"], y["error"])
 	})
 }
+
+// Opening a status says that somebody looks, so that the next one is up to date;
+// listing the directory does not.
+func TestStatusIsLookedAt(t *testing.T) {
+	d := newFakeDomain()
+	it := d.add("d1", nil)
+	for _, k := range []kind{kindStatus, kindStatusJSON} {
+		it.looks = 0
+		n := newStatusNode(newFilesystem(Config{}, d), it, k)
+		n.attributes()
+		assert.Zero(t, it.looks)
+		_, _, errno := n.Open(t.Context(), 0)
+		assert.Zero(t, errno)
+		assert.Equal(t, 1, it.looks)
+	}
+}
