@@ -280,7 +280,9 @@ var crashFocuses = map[string]func(c *crashModel, p *crashPlan){
 		key := c.create(p, small)
 		for range 20 {
 			p.do("read", key)
-			p.do("drop", key)
+			for range 4 {
+				p.do("drop", key)
+			}
 		}
 	},
 	"remove running": func(c *crashModel, p *crashPlan) {

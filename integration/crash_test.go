@@ -55,8 +55,8 @@ func crashLoop(t *testing.T, u harness.User, kills int, seed uint64) {
 	m := harness.StartMount(t, server, harness.MountOptions{User: u, LogLevel: "info"})
 	c := newCrashModel(t, server, m, seed)
 	focuses := slices.Sorted(maps.Keys(crashFocuses))
-	focuses = append(focuses, "start")
 	c.random.Shuffle(len(focuses), func(i, j int) { focuses[i], focuses[j] = focuses[j], focuses[i] })
+	focuses = append(focuses, "start")
 
 	var remounts []time.Duration
 	hit := map[string]int{}
@@ -64,7 +64,7 @@ func crashLoop(t *testing.T, u harness.User, kills int, seed uint64) {
 	for i := range kills {
 		focus := focuses[i%len(focuses)]
 		if focus == "start" {
-			c.killAtStart(t, hit)
+			c.killAtStart(t, 2*remounts[len(remounts)-1], hit)
 		} else {
 			windows[focus] = c.killDuring(t, focus, windows[focus], hit)
 		}
@@ -128,13 +128,13 @@ func (c *crashModel) killDuring(t *testing.T, focus string, window time.Duration
 	return next
 }
 
-// killAtStart unmounts and kills a process that is mounting again.
-func (c *crashModel) killAtStart(t *testing.T, hit map[string]int) {
+// killAtStart kills the mount and then processes that are mounting again, which
+// takes about window.
+func (c *crashModel) killAtStart(t *testing.T, window time.Duration, hit map[string]int) {
 	t.Helper()
 	m := c.mount
 	m.Kill9(t)
-	window := 300 * time.Millisecond
-	for range 3 {
+	for range 5 {
 		p := harness.Cmd{User: m.User, Name: harness.Binary(),
 			Env:  []string{"ALFRESCO_USERNAME=" + harness.AdminName, "ALFRESCO_PASSWORD=" + harness.AdminPassword},
 			Args: []string{"mount", "--state-dir", m.StateDir, "--cache-dir", m.CacheDir, c.server.URL, m.Path},

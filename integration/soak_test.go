@@ -239,7 +239,7 @@ func (k *soak) settleSoak(t *testing.T, p *crashPlan, answers []crashAnswer, nam
 			k.happened(t, p, op, a.Result)
 		default:
 			require.NotEqual(t, "none", name, "%s failed without trouble: %s %s", op.Op, a.Errno, a.Result)
-			may := []string{"ENOTCONN", "ECONNABORTED", "EIO", "ETIMEDOUT", "EHOSTUNREACH", "EACCES"}
+			may := []string{"ENOTCONN", "ECONNABORTED", "EIO", "ETIMEDOUT", "EHOSTUNREACH", "EACCES", "EPROTO"}
 			if troubles[name].remounts {
 				may = append(may, "ENOENT") // nothing is mounted
 			}
