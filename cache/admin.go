@@ -16,7 +16,7 @@ type Info struct {
 	download.ArchiveInfo
 	// Cached is how many of the archive's bytes are on disk.
 	Cached int64
-	// UsedAt is when a reader last opened it; zero if only fetched so far.
+	// UsedAt is when a reader last opened it, or when it was first fetched.
 	UsedAt time.Time
 }
 
@@ -109,7 +109,7 @@ func (a *archive) recheck(b int) error {
 	}
 	err := a.verify(b)
 	if err != nil {
-		a.damaged(b, err)
+		a.damaged(b, false, err)
 	}
 	return err
 }

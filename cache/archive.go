@@ -43,7 +43,7 @@ type archive struct {
 	// Guarded by c.mu.
 	refs    int       // handles, streams and background work; see Cache.acquire
 	charged int64     // bytes reserved for it
-	used    time.Time // when a handle was opened last
+	used    time.Time // when a handle was opened last, or it was first fetched
 
 	// mu guards what follows. It may be held while taking the pool's and the
 	// lanes' locks, and no I/O happens under it.
@@ -144,6 +144,9 @@ func (a *archive) open(create bool) (*os.File, error) {
 	if f := a.file.Load(); f != nil {
 		return f, nil
 	}
+	if a.c.shut.Load() {
+		return nil, download.ErrClosed
+	}
 	f, err := a.c.disk.open(a.name)
 	if create && errors.Is(err, os.ErrNotExist) && !a.dropped.Load() {
 		f, err = a.c.disk.create(a.name, a.info.Size)
@@ -163,6 +166,15 @@ func (a *archive) open(create bool) (*os.File, error) {
 // has not opened it by then reads from the server.
 func (a *archive) goneWith(err error) bool {
 	return a.dropped.Load() && errors.Is(err, os.ErrNotExist)
+}
+
+// shut closes the data file for good, because the cache is closed.
+func (a *archive) shut() {
+	a.openMu.Lock()
+	defer a.openMu.Unlock()
+	if f := a.file.Swap(nil); f != nil {
+		f.Close()
+	}
 }
 
 // log returns the logger with the archive's id.

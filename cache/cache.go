@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,6 +44,7 @@ type Cache struct {
 	indexSize  atomic.Int64
 	diskPaused atomic.Int64 // until when nothing is written, UnixNano
 	checking   atomic.Bool
+	shut       atomic.Bool // no data file is opened any more
 
 	keeper keeper
 }
@@ -113,16 +116,12 @@ func (c *Cache) Close() error {
 		return nil
 	}
 	err := errors.Join(c.flush(), c.keeper.close())
+	c.shut.Store(true)
 	c.mu.Lock()
-	var files []*os.File
-	for a := range c.active {
-		if f := a.file.Swap(nil); f != nil {
-			files = append(files, f)
-		}
-	}
+	open := slices.Collect(maps.Keys(c.active))
 	c.mu.Unlock()
-	for _, f := range files {
-		f.Close()
+	for _, a := range open {
+		a.shut()
 	}
 	c.pool.drain()
 	if err := errors.Join(err, c.disk.close()); err != nil {
@@ -178,7 +177,7 @@ func (c *Cache) get(info download.ArchiveInfo, use bool) (*archive, error) {
 		c.archives[info.ID] = a
 	}
 	c.acquire(a)
-	if use {
+	if use || a.used.IsZero() {
 		a.used = time.Now()
 	}
 	kept := a.charged > 0

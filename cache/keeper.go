@@ -137,7 +137,7 @@ func (a *archive) tidy(now time.Time) bool {
 	again := len(a.streams) > 0
 	for s := range a.streams {
 		switch {
-		case s.background:
+		case s.background.Load():
 		case !s.paused.IsZero() && now.Sub(s.paused) >= streamLinger:
 			s.cancel()
 		case a.handles > 0 || len(a.waiters) > 0:
@@ -203,7 +203,7 @@ func (c *Cache) changesOf(a *archive) (*change, error) {
 	ch := &change{name: a.name, meta: meta{info: a.info}}
 	claims := false
 	for b := range a.pending {
-		bc := blockChange{block: b, sum: a.sums[b], claim: a.is(b) == blockGood}
+		bc := blockChange{block: b, sum: a.sums[b], claim: a.is(b) != blockAbsent}
 		claims = claims || bc.claim
 		ch.blocks = append(ch.blocks, bc)
 	}

@@ -87,7 +87,7 @@ func (l *lanes) pause() {
 
 // note counts n bytes that stream s received.
 func (l *lanes) note(n int, s *stream) {
-	if s.background {
+	if s.background.Load() {
 		return
 	}
 	l.mu.Lock()

@@ -217,7 +217,7 @@ func (a *archive) backgroundStream(ctx context.Context) *stream {
 	for b := range a.n {
 		if a.missing(b) && !a.claimed(b) {
 			s := a.newStream(ctx, b, a.stop(b))
-			s.background = true
+			s.background.Store(true)
 			return s
 		}
 	}

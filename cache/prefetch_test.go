@@ -88,6 +88,26 @@ func TestReaderFollowsPrefetch(t *testing.T) {
 	})
 }
 
+// TestReaderOfPrefetchedArchiveIsFast: a reader that follows a background fetch
+// gets as many streams as any other.
+func TestReaderOfPrefetchedArchiveIsFast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const rate, size = 20e6, 512 << 20
+		src := &fakeSource{pace: limitPerStream(rate)}
+		c := openCache(t, t.TempDir(), src)
+		c.Prefetch(info("both", size))
+		time.Sleep(100 * time.Millisecond)
+		took := drain(t, c, "both", size)
+		speed := float64(size) / took.Seconds() / rate
+		t.Logf("%.2f times one connection, %d requests", speed, src.count())
+		require.Greater(t, speed, 3.5)
+		require.NoError(t, c.Close())
+		total, twice := src.bytes("both")
+		require.EqualValues(t, size, total)
+		require.Zero(t, twice)
+	})
+}
+
 // TestPrefetchEnds: Drop and Close end a background fetch.
 func TestPrefetchEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

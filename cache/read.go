@@ -29,9 +29,15 @@ func (a *archive) readAt(ctx context.Context, p []byte, off int64) (int, error) 
 func (a *archive) readBlock(ctx context.Context, p []byte, b, from int) error {
 	for {
 		if a.is(b) == blockGood {
-			if a.readFile(p, b, from) {
+			err := a.readFile(p, b, from)
+			if err == nil {
 				return nil
 			}
+			if a.c.shut.Load() {
+				return download.ErrClosed
+			}
+			a.distrust()
+			a.damaged(b, false, err)
 			continue
 		}
 		if err := ctx.Err(); err != nil {
@@ -120,18 +126,26 @@ func (a *archive) endWait(b int, w *waiter) (*entry, error) {
 	return nil, w.err
 }
 
-// readFile fills p from the data file and reports whether it could. If not, the
-// block no longer counts as good.
-func (a *archive) readFile(p []byte, b, from int) bool {
+// readFile fills p from the data file.
+func (a *archive) readFile(p []byte, b, from int) error {
 	f, err := a.open(false)
-	if err == nil {
-		_, err = f.ReadAt(p, blockOffset(b)+int64(from))
-		if err == nil {
-			return true
+	if err != nil {
+		return err
+	}
+	_, err = f.ReadAt(p, blockOffset(b)+int64(from))
+	return err
+}
+
+// distrust has all blocks checked again before they are used: a file in which one
+// good block cannot be read may have lost others, which read as zeros.
+func (a *archive) distrust() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for b := range a.state {
+		if a.is(b) == blockGood {
+			a.set(b, blockClaimed)
 		}
 	}
-	a.damaged(b, err)
-	return false
 }
 
 // claimCheck makes the caller the one who checks block b, if it has to be checked
@@ -166,7 +180,7 @@ func (a *archive) check(b int) error {
 			a.log().Debug("damaged block still takes room", "op", "punch", "off", blockOffset(b), "err", err)
 		}
 	}
-	a.damaged(b, err)
+	a.damaged(b, true, err)
 	return err
 }
 
@@ -192,12 +206,13 @@ func (a *archive) verify(b int) error {
 	return nil
 }
 
-// damaged takes back that block b is on disk, so that it is fetched again.
-func (a *archive) damaged(b int, err error) {
+// damaged takes back that block b is on disk, so that it is fetched again. checked
+// says that the caller has claimed its check.
+func (a *archive) damaged(b int, checked bool, err error) {
 	a.mu.Lock()
-	if a.is(b) == blockAbsent {
+	if s := a.is(b); s == blockAbsent || s == blockChecked && !checked {
 		a.mu.Unlock()
-		return
+		return // known already, or about to be
 	}
 	a.set(b, blockAbsent)
 	a.pending[b] = true

@@ -22,7 +22,7 @@ const maxName = 1024
 // meta is what the index knows of one data file besides its blocks.
 type meta struct {
 	info download.ArchiveInfo
-	used time.Time // when a reader last opened it
+	used time.Time // when a reader last opened it, or it was first fetched
 }
 
 // append appends the encoded record to dst.

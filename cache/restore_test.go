@@ -157,6 +157,7 @@ func TestDamageWithinRun(t *testing.T) {
 	a := info("shrinking", 6*BlockSize)
 	h := openArchive(t, c, a)
 	readAll(t, h, a, 0, a.Size)
+	require.Eventually(t, func() bool { return c.Complete(a.ID) }, 5*time.Second, time.Millisecond)
 	files, err := filepath.Glob(filepath.Join(dir, filesName, "*"))
 	require.NoError(t, err)
 	require.Len(t, files, 1)

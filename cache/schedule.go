@@ -223,34 +223,53 @@ func (a *archive) split(first, limit int, run int64, lanes int) bool {
 // wanted reports whether stream s shall fetch its next block now; resuming asks
 // it of a stream that has stopped because it was far enough ahead.
 func (a *archive) wanted(s *stream, resuming bool) bool {
+	if a.serves(s, resuming) {
+		if s.background.CompareAndSwap(true, false) {
+			a.count(1)
+		}
+		return true
+	}
+	return s.background.Load() && !a.c.busy()
+}
+
+// serves reports whether the next block of s is one that a reader waits for, or
+// that is to be read ahead for one.
+func (a *archive) serves(s *stream, resuming bool) bool {
+	if a.urgent(s) {
+		return true
+	}
+	if a.handles == 0 {
+		return false
+	}
+	if s.must {
+		return true
+	}
+	for _, cur := range a.cursors {
+		if !cur.sequential() {
+			continue
+		}
+		first := cur.block()
+		_, reach := a.reach(cur, a.lanes(cur))
+		if resuming {
+			reach = (reach + 1) / 2
+		}
+		if s.next >= first && s.next < first+reach {
+			return true
+		}
+	}
+	return false
+}
+
+// urgent reports whether a reader waits for the next block of s, or for one that
+// s will soon be at.
+func (a *archive) urgent(s *stream) bool {
 	for b := s.next; b < min(s.end, s.next+nearSeek+1); b++ {
 		if len(a.waiters[b]) > 0 {
 			return true
 		}
 	}
-	if a.handles > 0 {
-		if s.must {
-			return true
-		}
-		for _, cur := range a.cursors {
-			if !cur.sequential() {
-				continue
-			}
-			first := cur.block()
-			_, reach := a.reach(cur, a.lanes(cur))
-			if resuming {
-				reach = (reach + 1) / 2
-			}
-			if s.next >= first && s.next < first+reach {
-				return true
-			}
-		}
-	}
-	return s.background && !a.c.busy()
+	return false
 }
-
-// urgent reports whether a reader waits for the next block of s.
-func (a *archive) urgent(s *stream) bool { return len(a.waiters[s.next]) > 0 }
 
 // poke makes the streams that have stopped look whether they are wanted again.
 func (a *archive) poke() {

@@ -7,6 +7,8 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
+	"os"
+	"sync/atomic"
 	"time"
 
 	"downloadfs/download"
@@ -32,8 +34,9 @@ type stream struct {
 	a      *archive
 	ctx    context.Context
 	cancel context.CancelFunc
-	// background streams fetch all they are given and give way to readers.
-	background bool
+	// background streams fetch all they are given and give way to readers. One that
+	// comes to serve a reader becomes an ordinary one.
+	background atomic.Bool
 
 	// Guarded by a.mu.
 	next   int  // the block to be fetched next
@@ -135,7 +138,7 @@ func (s *stream) finish(e *entry, err error) {
 		buf = a.discard(e)
 	}
 	delete(a.streams, s)
-	if !s.background {
+	if !s.background.Load() {
 		a.count(-1)
 	}
 	for b, ws := range a.waiters {
@@ -144,7 +147,7 @@ func (s *stream) finish(e *entry, err error) {
 		}
 		for _, w := range ws {
 			// A background stream fails nobody: its waiters open their own.
-			if err != nil && !s.background {
+			if err != nil && !s.background.Load() {
 				w.err = err
 			}
 			w.wake()
@@ -174,7 +177,7 @@ func (s *stream) claim() *entry {
 	resuming := false
 	for {
 		a.mu.Lock()
-		if s.next >= s.end || s.ctx.Err() != nil || s.background && a.noRoom {
+		if s.next >= s.end || s.ctx.Err() != nil || s.background.Load() && a.noRoom {
 			a.mu.Unlock()
 			return nil
 		}
@@ -216,10 +219,10 @@ func (s *stream) claim() *entry {
 				buf = nil
 			}
 			resuming = true
-			if s.background && time.Since(s.paused) > streamLinger {
+			if s.background.Load() && time.Since(s.paused) > streamLinger {
 				s.closeBody()
 			}
-			if !s.background {
+			if !s.background.Load() {
 				a.c.lanes.pause()
 			}
 			s.rest()
@@ -231,7 +234,7 @@ func (s *stream) claim() *entry {
 // itself, since nobody pokes it when the readers have gone.
 func (s *stream) rest() {
 	var tick <-chan time.Time
-	if s.background {
+	if s.background.Load() {
 		t := time.NewTimer(yieldFor / 4)
 		defer t.Stop()
 		tick = t.C
@@ -253,6 +256,9 @@ func (s *stream) fill(e *entry) (uint32, error) {
 	for filled := 0; filled < e.full; {
 		if s.body == nil {
 			if err := s.open(e, filled); err != nil {
+				if final(err) {
+					return 0, err
+				}
 				if err = s.retry(err, &attempt); err != nil {
 					return 0, err
 				}
@@ -311,13 +317,14 @@ func (s *stream) closeBody() {
 }
 
 // retry waits before the stream is opened again, or returns err when it makes no
-// sense to. Any byte that came resets the attempts.
+// sense to. Any byte that came resets the attempts. Why a stream broke off says
+// little about the next one.
 func (s *stream) retry(err error, attempt *int) error {
-	if s.ctx.Err() != nil || final(err) {
+	if s.ctx.Err() != nil || errors.Is(err, download.ErrChanged) {
 		return err
 	}
 	*attempt++
-	if *attempt > streamAttempts || (s.background && *attempt > 1) {
+	if *attempt > streamAttempts || (s.background.Load() && *attempt > 1) {
 		return err
 	}
 	s.a.log().Debug("stream broke, going on from there", "op", "stream", "err", err)
@@ -334,7 +341,8 @@ func (s *stream) retry(err error, attempt *int) error {
 	}
 }
 
-// final reports whether the source would only say the same again.
+// final reports whether the source, asked for a stream once more, would only say
+// the same again.
 func final(err error) bool {
 	for _, f := range []error{
 		download.ErrNotFound, download.ErrExpired, download.ErrChanged, download.ErrForbidden, download.ErrUnauthorized,
@@ -397,6 +405,23 @@ func (s *stream) store(e *entry, sum uint32) {
 	}
 }
 
+// writeChunk is how much is written at once. A kernel with large folios takes
+// the page cache's memory in pieces of the size of the write, and pieces of 1 MiB
+// are dear where free memory has been given back to a hypervisor: measured, 1.1 s
+// of processor time per GiB against 0.2 s.
+const writeChunk = 256 << 10
+
+func writeAt(f *os.File, p []byte, off int64) error {
+	for len(p) > 0 {
+		n := min(len(p), writeChunk)
+		if _, err := f.WriteAt(p[:n], off); err != nil {
+			return err
+		}
+		p, off = p[n:], off+int64(n)
+	}
+	return nil
+}
+
 // write writes e to the data file and reports whether it could.
 func (a *archive) write(e *entry) bool {
 	if !a.c.reserve(a, int64(e.full)) {
@@ -404,8 +429,7 @@ func (a *archive) write(e *entry) bool {
 	}
 	f, err := a.open(true)
 	if err == nil {
-		_, err = f.WriteAt(e.buf[:e.full], blockOffset(e.b))
-		if err == nil {
+		if err = writeAt(f, e.buf[:e.full], blockOffset(e.b)); err == nil {
 			return true
 		}
 		// What was written of it shall not take room that is not accounted for.

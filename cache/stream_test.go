@@ -20,7 +20,7 @@ import (
 // TestBrokenStreamsGoOnAtTheByte: however often the connection breaks, no byte
 // is delivered twice.
 func TestBrokenStreamsGoOnAtTheByte(t *testing.T) {
-	for _, end := range []error{errBroken, io.EOF} {
+	for _, end := range []error{errBroken, io.EOF, fmt.Errorf("nothing came: %w", download.ErrUnavailable)} {
 		r := random(t)
 		var mu sync.Mutex
 		src := &fakeSource{cut: func(q request) (int64, error) {
