@@ -171,7 +171,7 @@ func startDriver(t testing.TB, m *harness.Mount) *crashProcess {
 	r, w := io.Pipe()
 	t.Cleanup(func() { w.Close() })
 	return &crashProcess{harness.Cmd{
-		User: m.User, Stdin: r, Timeout: time.Minute,
+		User: m.User, Stdin: r, Timeout: 4 * time.Minute,
 		Name: "python3", Args: []string{"-c", crashDriver, m.Downloads},
 	}.Start(t), w}
 }
@@ -192,7 +192,7 @@ func (p *crashProcess) order(t testing.TB, names map[int]string, ops []crashOp, 
 func (p *crashProcess) answers(t testing.TB) []crashAnswer {
 	t.Helper()
 	r := p.Wait()
-	require.Zero(t, r.Code, "the driver failed: %s", r.Stderr)
+	require.Zero(t, r.Code, "the driver failed, after telling %s: %s", r.Stdout, r.Stderr)
 	var answers []crashAnswer
 	lines := bufio.NewScanner(strings.NewReader(r.Stdout))
 	lines.Buffer(nil, 1<<24)

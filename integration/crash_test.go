@@ -73,6 +73,7 @@ func crashLoop(t *testing.T, u harness.User, kills int, seed uint64) {
 		m.Remount(t)
 		remounts = append(remounts, time.Since(begun))
 		c.verify(t)
+		c.threadsAreFree(t)
 		if t.Failed() {
 			t.Fatalf("after kill %d, in %s", i+1, focus)
 		}

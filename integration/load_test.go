@@ -207,7 +207,7 @@ func released(t testing.TB, p *harness.Process, since time.Time, errno string) {
 // writers at once disturb nobody who looks around, and cost nothing when they
 // are gone.
 func TestLoad(t *testing.T) {
-	total := envNumber(t, envLoad, 800)
+	total := envNumber(t, envLoad, 500)
 	running := min(total/4, 1000) // so many stay pending
 	dir := harness.Dir(t, harness.User{})
 	files := map[string]string{"quick.txt": "done at once\n"}

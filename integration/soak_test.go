@@ -217,11 +217,12 @@ func (k *soak) round(t *testing.T, name string) {
 	}
 	k.checkTools(t, tools, !trouble.remounts)
 	if trouble.restarts {
-		for _, d := range k.items {
+		for _, d := range slices.Concat(slices.Collect(maps.Values(k.items)), k.ending) {
 			d.doubtful = d.doubtful || !d.ended
 		}
 	}
 	k.verify(t)
+	k.threadsAreFree(t)
 	require.NotContains(t, k.mount.Log.Text(), "damaged")
 }
 
