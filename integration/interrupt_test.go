@@ -76,9 +76,10 @@ print(fd, errno.errorcode[ctypes.get_errno()])
 // handles them; and after them it can still be killed.
 func TestHarmlessSignalsDoNotInterrupt(t *testing.T) {
 	t.Parallel()
-	server := slow(t)
+	server, endless := slow(t), neverDone(t)
 	m := harness.StartMount(t, server, harness.MountOptions{})
-	id := submit(t, m, "Sites/press/documentLibrary/photos")
+	waiting := harness.StartMount(t, endless, harness.MountOptions{})
+	id, never := submit(t, m, "Sites/press/documentLibrary/photos"), submit(t, waiting, "scans")
 	reader := `exec python3 -c '
 import hashlib, os, signal, sys
 for s in (signal.SIGURG, signal.SIGWINCH, signal.SIGCHLD, signal.SIGPROF):
@@ -88,8 +89,8 @@ fd = os.open(sys.argv[1], os.O_RDONLY)
 print(hashlib.md5(os.read(fd, 1 << 24)).hexdigest())
 ' `
 	p := m.Cmd(reader + id + "/archive.zip").Start(t)
+	doomed := waiting.Cmd(reader + never + "/archive.zip").Start(t)
 	p.Blocked(t)
-	doomed := m.Cmd(reader + id + "/archive.zip").Start(t)
 	doomed.Blocked(t)
 	for range 5 {
 		for _, sig := range []syscall.Signal{syscall.SIGURG, syscall.SIGWINCH, syscall.SIGCHLD, syscall.SIGPROF} {

@@ -18,7 +18,7 @@ import (
 )
 
 // Timeout is how long a tool may take that does not have to wait for much.
-const Timeout = 20 * time.Second
+const Timeout = time.Minute
 
 // Cmd is a tool to run as a child process. Dir is where it starts; to start in
 // a mount, use sh -c "cd …": the test process must not enter one.
