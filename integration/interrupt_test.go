@@ -63,12 +63,14 @@ import ctypes, errno, signal, sys
 signal.signal(signal.SIGUSR1, lambda *_: None)
 signal.siginterrupt(signal.SIGUSR1, True)
 libc = ctypes.CDLL(None, use_errno=True)
+print("ready", flush=True)
 fd = libc.open(sys.argv[1].encode(), 0)
 print(fd, errno.errorcode[ctypes.get_errno()])
 ' ` + id + "/archive.zip").Start(t)
+	harness.Eventually(t, harness.Timeout, func() bool { return p.Output() != "" }, "not ready")
 	p.Blocked(t)
 	p.Signal(t, syscall.SIGUSR1)
-	assert.Equal(t, "-1 EINTR", endsWithin(t, p).Out(t))
+	assert.Equal(t, "ready\n-1 EINTR", endsWithin(t, p).Out(t))
 }
 
 // TestHarmlessSignalsDoNotInterrupt: a resized terminal, an ended child, a
@@ -85,13 +87,17 @@ import hashlib, os, signal, sys
 for s in (signal.SIGURG, signal.SIGWINCH, signal.SIGCHLD, signal.SIGPROF):
     signal.signal(s, lambda *_: None)
     signal.siginterrupt(s, True)
+print("ready", flush=True)
 fd = os.open(sys.argv[1], os.O_RDONLY)
 print(hashlib.md5(os.read(fd, 1 << 24)).hexdigest())
 ' `
 	p := m.Cmd(reader + id + "/archive.zip").Start(t)
 	doomed := waiting.Cmd(reader + never + "/archive.zip").Start(t)
-	p.Blocked(t)
-	doomed.Blocked(t)
+	for _, r := range []*harness.Process{p, doomed} {
+		// Before it is ready it blocks as well, for a moment, and handles no signal.
+		harness.Eventually(t, harness.Timeout, func() bool { return r.Output() != "" }, "not ready")
+		r.Blocked(t)
+	}
 	for range 5 {
 		for _, sig := range []syscall.Signal{syscall.SIGURG, syscall.SIGWINCH, syscall.SIGCHLD, syscall.SIGPROF} {
 			p.Signal(t, sig)
@@ -103,7 +109,7 @@ print(hashlib.md5(os.read(fd, 1 << 24)).hexdigest())
 	doomed.Signal(t, syscall.SIGKILL)
 	assert.Equal(t, syscall.SIGKILL, endsWithin(t, doomed).Signal)
 	sum := p.Wait().Out(t)
-	assert.Equal(t, archiveMD5(t, server, id), sum)
+	assert.Equal(t, "ready\n"+archiveMD5(t, server, id), sum)
 }
 
 // envGoReader makes the test binary a Go program that reads a file.

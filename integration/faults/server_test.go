@@ -65,7 +65,7 @@ var kinds = map[Kind]struct{ method, path string }{
 // ask sends one request on a connection of its own and gives up after two seconds.
 func ask(t testing.TB, base string, kind Kind, rng string) answer {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, kinds[kind].method, base+kinds[kind].path, strings.NewReader("{}"))
 	require.NoError(t, err)
