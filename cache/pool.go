@@ -10,7 +10,7 @@ import (
 const (
 	// poolBlocks is how many block buffers there are at most, for all readers of
 	// all archives together: the cache's memory.
-	poolBlocks = 32
+	poolBlocks = 24
 	// poolSpare is how many unused buffers are kept ready.
 	poolSpare = 8
 	// poolLook is how often one who waits for a buffer looks for one.

@@ -36,9 +36,9 @@ func (l *logBuffer) String() string {
 
 func (l *logBuffer) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
-// filled returns a directory in which an earlier run has left a whole archive,
+// earlierRun returns a directory in which an earlier run has left a whole archive,
 // and the path of its data file.
-func filled(t *testing.T, src *fakeSource, a download.ArchiveInfo) (dir, file string) {
+func earlierRun(t *testing.T, src *fakeSource, a download.ArchiveInfo) (dir, file string) {
 	t.Helper()
 	dir = t.TempDir()
 	c := openCache(t, dir, src)
@@ -111,7 +111,7 @@ func TestDamageBetweenRuns(t *testing.T) {
 	for name, damage := range damages {
 		t.Run(name, func(t *testing.T) {
 			a := info("damaged", 7*BlockSize+55)
-			dir, file := filled(t, &fakeSource{}, a)
+			dir, file := earlierRun(t, &fakeSource{}, a)
 			damage.do(t, file)
 			src := &fakeSource{}
 			var logged logBuffer
@@ -169,7 +169,7 @@ func TestDamageWithinRun(t *testing.T) {
 // TestChangedIdentity: an id that names other bytes now does not show the old ones.
 func TestChangedIdentity(t *testing.T) {
 	a := info("reborn", 3*BlockSize)
-	dir, _ := filled(t, &fakeSource{}, a)
+	dir, _ := earlierRun(t, &fakeSource{}, a)
 	for _, b := range []download.ArchiveInfo{
 		{ID: a.ID, Size: a.Size + 1, ModifiedAt: a.ModifiedAt},
 		{ID: a.ID, Size: a.Size + 1, ModifiedAt: a.ModifiedAt.Add(time.Second)},
@@ -190,7 +190,7 @@ func TestChangedIdentity(t *testing.T) {
 // the same time.
 func TestSameIdentity(t *testing.T) {
 	a := info("same", 3*BlockSize)
-	dir, _ := filled(t, &fakeSource{}, a)
+	dir, _ := earlierRun(t, &fakeSource{}, a)
 	src := &fakeSource{}
 	c := openCache(t, dir, src)
 	coarse, unknown := a, a
@@ -206,7 +206,7 @@ func TestSameIdentity(t *testing.T) {
 // TestStrayFilesAreRemoved: what the index does not know is no use.
 func TestStrayFilesAreRemoved(t *testing.T) {
 	a := info("known", BlockSize)
-	dir, file := filled(t, &fakeSource{}, a)
+	dir, file := earlierRun(t, &fakeSource{}, a)
 	stray := filepath.Join(dir, filesName, newFileName("unknown"))
 	require.NoError(t, os.WriteFile(stray, make([]byte, 100), 0o600))
 	odd := filepath.Join(dir, filesName, "odd")

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +27,9 @@ const (
 	// a single byte, and streamBackoff the first wait in between.
 	streamAttempts = 5
 	streamBackoff  = 100 * time.Millisecond
+	// storeAhead is how many filled blocks of a stream wait to be written while it
+	// goes on receiving.
+	storeAhead = 1
 )
 
 // stream fetches consecutive blocks of an archive. It is the only one to fetch
@@ -92,6 +96,19 @@ func (s *stream) run() {
 	defer a.c.release(a)
 	defer s.cancel()
 	var e *entry
+	var storing sync.WaitGroup
+	full := make(chan filled, storeAhead)
+	var storeErr error
+	storing.Go(func() {
+		for f := range full {
+			if storeErr == nil {
+				storeErr = s.protect(func() error { s.store(f.e, f.sum); return nil })
+			}
+			if storeErr != nil {
+				s.cancel()
+			}
+		}
+	})
 	err := s.protect(func() error {
 		defer s.closeBody()
 		for {
@@ -102,10 +119,21 @@ func (s *stream) run() {
 			if err != nil {
 				return err
 			}
-			s.store(e, sum)
+			full <- filled{e, sum}
 		}
 	})
+	close(full)
+	storing.Wait()
+	if storeErr != nil {
+		a.log().Error("blocks cannot be stored", "op", "store", "err", storeErr)
+	}
 	s.finish(e, err)
+}
+
+// filled is a block that is to be stored, and its sum.
+type filled struct {
+	e   *entry
+	sum uint32
 }
 
 // protect turns a panic of f, which runs the source's code, into an error.

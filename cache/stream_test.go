@@ -292,8 +292,8 @@ func TestManyReadersLittleMemory(t *testing.T) {
 		c := openCache(t, t.TempDir(), src, func(cfg *Config) { cfg.Size = 1 })
 		g, ctx := errgroup.WithContext(t.Context())
 		var needed, fetched int64
-		for i := range 3 * poolBlocks {
-			a := info(fmt.Sprintf("many-%d", i), 5*BlockSize+int64(i))
+		for i := range 2 * poolBlocks {
+			a := info(fmt.Sprintf("many-%d", i), 3*BlockSize+int64(i))
 			h := openArchive(t, c, a)
 			r := rand.New(rand.NewPCG(uint64(i), 3))
 			needed += a.Size + a.Size/2
@@ -310,7 +310,7 @@ func TestManyReadersLittleMemory(t *testing.T) {
 		require.LessOrEqual(t, c.pool.lent, poolBlocks)
 		c.pool.mu.Unlock()
 		require.NoError(t, c.Close())
-		for i := range 3 * poolBlocks {
+		for i := range 2 * poolBlocks {
 			n, _ := src.bytes(download.ID(fmt.Sprintf("many-%d", i)))
 			fetched += n
 		}
