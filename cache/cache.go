@@ -25,6 +25,7 @@ type Cache struct {
 	unusable error // why disk is nil
 	pool     pool
 	lanes    lanes
+	skips    skipCost
 
 	ctx    context.Context
 	cancel context.CancelFunc

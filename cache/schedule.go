@@ -42,12 +42,18 @@ func (a *archive) want(b int) {
 	a.c.missed()
 	for s := range a.streams {
 		if s.next <= b && b < s.end {
-			if b-s.next <= nearSeek {
+			if b-s.next <= a.near() {
 				s.poke()
 				return
 			}
 			s.end = b
 			break
+		}
+	}
+	dear := a.c.skips.dear()
+	if dear && !a.inMemory() {
+		for b > 0 && a.missing(b-1) && !a.claimed(b-1) {
+			b-- // it comes by anyway
 		}
 	}
 	var run int64
@@ -56,7 +62,7 @@ func (a *archive) want(b int) {
 			run = max(run, cur.run)
 		}
 	}
-	if b == 0 && run < sequentialRun && a.n > smallArchive && a.toDisk() && !a.noRoom {
+	if b == 0 && run < sequentialRun && a.n > smallArchive && !a.inMemory() && !dear {
 		if t := a.tail(); a.missing(t) && !a.claimed(t) {
 			defer a.start(t, a.stop(t), true)
 		}
@@ -104,7 +110,7 @@ func (a *archive) stop(b int) int {
 func (a *archive) rangeEnd(b int, run int64, lanes int) int {
 	stop := a.stop(b)
 	switch {
-	case b >= a.tail(), b == 0 && a.n <= smallArchive:
+	case b >= a.tail(), b == 0 && a.n <= smallArchive, a.c.skips.dear():
 		return stop
 	case run < sequentialRun && stop < a.n && stop >= a.tail() && stop-b <= nearTail:
 		return stop
@@ -161,7 +167,7 @@ func (a *archive) reach(cur *cursor, lanes int) (start, goOn int) {
 
 // lanes returns how many streams may run ahead of cur.
 func (a *archive) lanes(cur *cursor) int {
-	if cur.run < parallelRun {
+	if cur.run < parallelRun || a.c.skips.dear() {
 		return 1
 	}
 	return a.c.lanes.allowed()
@@ -263,12 +269,21 @@ func (a *archive) serves(s *stream, resuming bool) bool {
 // urgent reports whether a reader waits for the next block of s, or for one that
 // s will soon be at.
 func (a *archive) urgent(s *stream) bool {
-	for b := s.next; b < min(s.end, s.next+nearSeek+1); b++ {
-		if len(a.waiters[b]) > 0 {
+	end := min(s.end, s.next+a.near()+1)
+	for b := range a.waiters {
+		if s.next <= b && b < end {
 			return true
 		}
 	}
 	return false
+}
+
+// near returns how many blocks a stream is read through for a reader ahead of it.
+func (a *archive) near() int {
+	if a.c.skips.dear() {
+		return a.n
+	}
+	return nearSeek
 }
 
 // poke makes the streams that have stopped look whether they are wanted again.

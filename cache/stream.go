@@ -281,6 +281,12 @@ func (s *stream) fill(e *entry) (uint32, error) {
 	a := s.a
 	var sum uint32
 	attempt := 0
+	began, whole := time.Now(), s.body != nil
+	defer func() {
+		if whole && e.full == BlockSize && e.filled.Load() == BlockSize {
+			a.c.skips.received(e.full, time.Since(began))
+		}
+	}()
 	for filled := 0; filled < e.full; {
 		if s.body == nil {
 			if err := s.open(e, filled); err != nil {
@@ -309,6 +315,7 @@ func (s *stream) fill(e *entry) (uint32, error) {
 			if filled == e.full {
 				break
 			}
+			whole = false
 			if err == io.EOF {
 				err = io.ErrUnexpectedEOF
 			}
@@ -328,7 +335,9 @@ func (s *stream) open(e *entry, filled int) error {
 	a.mu.Unlock()
 	off, end := blockOffset(e.b)+int64(filled), blockOffset(last)+int64(a.len(last))
 	a.log().Debug("stream", "op", "stream", "off", off, "len", end-off)
+	sample := a.c.skips.opening(off)
 	body, err := a.c.source.Stream(s.ctx, a.info, off, end)
+	a.c.skips.opened(sample, err)
 	if err != nil {
 		return err
 	}

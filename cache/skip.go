@@ -1,0 +1,101 @@
+package cache
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// skipCost learns whether the source pays for a stream's offset. A server over
+// object storage reads an archive from its beginning to get to a range, and one
+// that cannot skip at all makes the client do so. Where that is the case, a long
+// way read through costs less than another stream, and what lies on the way is
+// worth keeping. All archives come from one server, so it is learnt once.
+type skipCost struct {
+	mu    sync.Mutex
+	base  time.Duration // the quickest opening of a stream
+	rate  float64       // bytes/s of a stream, the latest blocks' mean
+	opens []*skipSample // the latest skipKept
+}
+
+// skipSample is one opening of a stream.
+type skipSample struct {
+	off   int64
+	began time.Time
+	took  time.Duration // 0 while it goes on
+}
+
+const (
+	// skipNoise is the least time that reading up to an offset must take for the
+	// opening of a stream there to say anything.
+	skipNoise = 500 * time.Millisecond
+	// skipDear is the share of that time from which on an opening counts as paying
+	// for its offset, and skipSure how many of the latest openings have to.
+	skipDear = 0.3
+	skipSure = 2
+	// skipKept is how many openings are looked at.
+	skipKept = 4
+)
+
+// opening notes that a stream at off is being opened.
+func (k *skipCost) opening(off int64) *skipSample {
+	s := &skipSample{off: off, began: time.Now()}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.opens = append(k.opens, s); len(k.opens) > skipKept {
+		k.opens = slices.Delete(k.opens, 0, 1)
+	}
+	return s
+}
+
+// opened notes that the first byte is there, or that it will not come.
+func (k *skipCost) opened(s *skipSample, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err != nil {
+		k.opens = slices.DeleteFunc(k.opens, func(o *skipSample) bool { return o == s })
+		return
+	}
+	s.took = max(1, time.Since(s.began))
+	if k.base == 0 || s.took < k.base {
+		k.base = s.took
+	}
+}
+
+// received notes that a block of n bytes came in one go and took so long.
+func (k *skipCost) received(n int, took time.Duration) {
+	if took <= 0 {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	rate := float64(n) / took.Seconds()
+	if k.rate > 0 {
+		rate = k.rate + (rate-k.rate)/8
+	}
+	k.rate = rate
+}
+
+// dear reports whether the source pays for offsets.
+func (k *skipCost) dear() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.rate == 0 {
+		return false
+	}
+	sure := 0
+	for _, s := range k.opens {
+		read := float64(s.off) / k.rate
+		took := s.took
+		if took == 0 {
+			took = time.Since(s.began)
+		}
+		if read >= skipNoise.Seconds() && (took-k.base).Seconds() >= skipDear*read {
+			sure++
+			if read >= 8*skipNoise.Seconds() {
+				sure++ // so long that once is enough
+			}
+		}
+	}
+	return sure >= skipSure
+}
