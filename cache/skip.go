@@ -15,7 +15,7 @@ type skipCost struct {
 	mu    sync.Mutex
 	base  time.Duration // the quickest opening of a stream
 	rate  float64       // bytes/s of a stream, the latest blocks' mean
-	opens []*skipSample // the latest skipKept
+	opens []*skipSample // the latest, in order
 }
 
 // skipSample is one opening of a stream.
@@ -27,14 +27,18 @@ type skipSample struct {
 
 const (
 	// skipNoise is the least time that reading up to an offset must take for the
-	// opening of a stream there to say anything.
-	skipNoise = 500 * time.Millisecond
+	// opening of a stream there to say anything; from skipLong on it says all.
+	skipNoise = 150 * time.Millisecond
+	skipLong  = 8 * skipNoise
 	// skipDear is the share of that time from which on an opening counts as paying
-	// for its offset, and skipSure how many of the latest openings have to.
+	// for its offset. Of the latest skipLook that say anything, skipSure have to.
 	skipDear = 0.3
-	skipSure = 2
-	// skipKept is how many openings are looked at.
-	skipKept = 4
+	skipLook = 4
+	skipSure = 3
+	// skipKept is how many openings are kept, and skipLife for how long: what made
+	// them slow may have been something else, and pass.
+	skipKept = 16
+	skipLife = 10 * time.Minute
 )
 
 // opening notes that a stream at off is being opened.
@@ -83,18 +87,25 @@ func (k *skipCost) dear() bool {
 	if k.rate == 0 {
 		return false
 	}
-	sure := 0
-	for _, s := range k.opens {
-		read := float64(s.off) / k.rate
+	sure, looked := 0, 0
+	for _, s := range slices.Backward(k.opens) {
+		read := time.Duration(float64(s.off) / k.rate * float64(time.Second))
+		if read < skipNoise || time.Since(s.began) > skipLife || looked == skipLook {
+			continue
+		}
 		took := s.took
 		if took == 0 {
 			took = time.Since(s.began)
 		}
-		if read >= skipNoise.Seconds() && (took-k.base).Seconds() >= skipDear*read {
+		switch {
+		case took-k.base < time.Duration(skipDear*float64(read)):
+		case read >= skipLong:
+			sure += skipSure
+		default:
 			sure++
-			if read >= 8*skipNoise.Seconds() {
-				sure++ // so long that once is enough
-			}
+		}
+		if s.took > 0 {
+			looked++
 		}
 	}
 	return sure >= skipSure
