@@ -50,6 +50,14 @@ func userAllowOther() bool {
 // direct makes root mount by itself, without fusermount3.
 func direct(o *fuse.MountOptions) { o.DirectMountStrict = os.Geteuid() == 0 }
 
+// awaitMount has nothing to wait for: the file system is attached and the kernel
+// has been answered before the server exists. go-fuse's WaitMount opens a file in
+// the mount besides, for programs that use their own mount, which this one never
+// does. A kill -9 in that moment would make a process that nobody can end: its
+// exit closes the file, and waits for the FLUSH that it can no longer answer
+// while it still holds /dev/fuse.
+func (s *Server) awaitMount() error { return nil }
+
 // explain says what to do about an error of the kernel's or fusermount3's.
 func explain(err error) error {
 	if errors.Is(err, unix.EPERM) {

@@ -10,6 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// awaitMount waits until the mount is attached.
+func (s *Server) awaitMount() error { return s.fuse.WaitMount() }
+
 func available(Config) error { return nil }
 
 func direct(*fuse.MountOptions) {}

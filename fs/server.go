@@ -54,7 +54,7 @@ func mount(cfg Config, d domain) (*Server, error) {
 		s.fuse.Serve()
 		closePipes()
 	}()
-	if err := s.fuse.WaitMount(); err != nil {
+	if err := s.awaitMount(); err != nil {
 		_ = s.UnmountLazy()
 		return nil, fmt.Errorf("mount on %s: %w", cfg.Mountpoint, explain(err))
 	}
