@@ -45,8 +45,8 @@ type archive struct {
 	charged int64     // bytes reserved for it
 	used    time.Time // when a handle was opened last, or it was first fetched
 
-	// mu guards what follows. It may be held while taking the pool's and the
-	// lanes' locks, and no I/O happens under it.
+	// mu guards what follows. The cache's, the pool's, the lanes' and the other
+	// locks come after it, and no I/O happens under it.
 	mu      sync.Mutex
 	sums    []uint32       // CRC32C of the blocks that are not absent
 	mem     map[int]*entry // blocks in memory

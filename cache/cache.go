@@ -30,8 +30,8 @@ type Cache struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	// mu guards what follows and the archives' fields that say so. It is never
-	// held together with an archive's mu, nor across I/O.
+	// mu guards what follows and the archives' fields that say so. It comes after
+	// an archive's mu, and is not held across I/O.
 	mu       sync.Mutex
 	closed   bool
 	wg       sync.WaitGroup // Add only under mu and while not closed
@@ -251,10 +251,13 @@ func (c *Cache) release(a *archive) {
 	c.mu.Lock()
 	a.refs--
 	var f *os.File
-	last := a.refs == 0
+	last, empty := a.refs == 0, false
 	if last {
 		delete(c.active, a)
 		f = a.file.Swap(nil)
+		if empty = c.archives[a.info.ID] == a && a.onDisk.Load() == 0 && a.info.Size > 0; empty {
+			c.unlink(a) // nothing is known of it that would be worth remembering
+		}
 		if a.dropped.Load() {
 			// Its file is gone for good with this last descriptor.
 			c.used -= a.charged
@@ -267,6 +270,11 @@ func (c *Cache) release(a *archive) {
 	}
 	if last {
 		a.dropMemory()
+	}
+	if empty {
+		if err := c.discard(a); err != nil {
+			a.log().Warn("empty data file stays", "op", "close", "err", err)
+		}
 	}
 }
 

@@ -18,11 +18,10 @@ import (
 
 // The names in the cache's directory.
 const (
-	lockName    = "lock"
-	indexName   = "index.db"
-	damagedName = "index.db.damaged"
-	tagName     = "CACHEDIR.TAG"
-	filesName   = "archives"
+	lockName  = "lock"
+	indexName = "index.db"
+	tagName   = "CACHEDIR.TAG"
+	filesName = "archives"
 )
 
 // tag is the content of CACHEDIR.TAG; its first line is fixed by the Cache
@@ -123,6 +122,18 @@ func (d *disk) create(name string, size int64) (*os.File, error) {
 // open opens an existing data file.
 func (d *disk) open(name string) (*os.File, error) {
 	return os.OpenFile(d.path(name), os.O_RDWR, 0)
+}
+
+// sync returns when all that was written to a data file is on the disk. It takes
+// a descriptor of its own, so that it neither needs the archive to be open nor
+// keeps it from being evicted meanwhile.
+func (d *disk) sync(name string) error {
+	f, err := d.open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return syncData(f)
 }
 
 // free returns how many bytes an ordinary user can still write to the disk.

@@ -154,26 +154,24 @@ func (a *archive) tidy(now time.Time) bool {
 
 // flush syncs what has been written and lets the index claim it.
 func (c *Cache) flush() error {
-	if c.keeper.idx == nil {
-		return nil
-	}
 	c.keeper.mu.Lock()
 	removed, changed := c.keeper.removed, c.keeper.changed
 	c.keeper.removed, c.keeper.blocks = nil, 0
 	c.keeper.changed = make(map[*archive]struct{})
 	c.keeper.mu.Unlock()
+	if c.keeper.idx == nil {
+		return nil // it has failed; what it does not know is fetched again
+	}
 
 	var changes []change
 	var errs []error
 	for a := range changed {
-		c.retain(a)
 		ch, err := c.changesOf(a)
 		if err != nil {
 			errs = append(errs, err)
 		} else if ch != nil {
 			changes = append(changes, *ch)
 		}
-		c.release(a)
 	}
 	for _, name := range removed {
 		changes = append(changes, change{name: name, remove: true})
@@ -213,10 +211,7 @@ func (c *Cache) changesOf(a *archive) (*change, error) {
 	ch.meta.used = a.used
 	c.mu.Unlock()
 	if claims {
-		f, err := a.open(false)
-		if err == nil {
-			err = syncData(f)
-		}
+		err := c.disk.sync(a.name)
 		if a.goneWith(err) {
 			return nil, nil
 		}

@@ -49,7 +49,7 @@ func (c *Cache) Prefetch(info download.ArchiveInfo) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := &c.prefetch
-	is := func(f *prefetch) bool { return f.info.ID == info.ID }
+	is := func(f *prefetch) bool { return f.info.ID == info.ID && f.ctx.Err() == nil }
 	if c.closed || slices.ContainsFunc(p.queue, is) || slices.ContainsFunc(p.running, is) {
 		return
 	}

@@ -125,6 +125,9 @@ func TestPrefetchEnds(t *testing.T) {
 		require.Equal(t, 1, src.openBodies())
 		require.Zero(t, c.Cached("ended-0"))
 		require.NotZero(t, c.Cached("ended-3"))
+		c.Prefetch(info("ended-0", 100*BlockSize)) // wanted again after all
+		time.Sleep(3 * time.Second)
+		require.NotZero(t, c.Cached("ended-0"))
 		require.NoError(t, c.Close())
 		require.Zero(t, src.openBodies())
 	})

@@ -48,8 +48,8 @@ func (c *Cache) restore() error {
 	return nil
 }
 
-// openIndex opens the index and reads it. An index that cannot be used is set
-// aside, with a warning, and an empty one takes its place.
+// openIndex opens the index and reads it. An index that cannot be used gives way
+// to an empty one, with a warning: all it knew can be fetched again.
 func (c *Cache) openIndex() (map[string]*record, error) {
 	idx, records, err := loadIndex(c.disk.index(), c)
 	if err == nil {
@@ -60,7 +60,7 @@ func (c *Cache) openIndex() (map[string]*record, error) {
 		return nil, err // it cannot even be made
 	}
 	c.log.Warn("cache index damaged, starting with an empty cache", "op", "open", "dir", c.cfg.Dir, "err", err)
-	if err := os.Rename(c.disk.index(), c.disk.path("../"+damagedName)); err != nil {
+	if err := os.RemoveAll(c.disk.index()); err != nil {
 		return nil, err
 	}
 	idx, records, err = loadIndex(c.disk.index(), c)
@@ -172,7 +172,7 @@ func allocated(fi fs.FileInfo) int64 {
 // the run before.
 func (c *Cache) shrink() {
 	for c.used+c.indexSize.Load()+overhead > c.cfg.Size {
-		old := c.oldest()
+		old, _ := c.oldest()
 		if old == nil {
 			return
 		}

@@ -69,9 +69,10 @@ func (c *Cache) reserve(a *archive, n int64) bool {
 			c.mu.Unlock()
 			return true
 		}
-		var victim *archive
-		if c.fits(a.info.Size) {
-			victim = c.oldest()
+		victim, evictable := c.oldest()
+		if !c.fits(a.info.Size) || free+evictable-need < c.cfg.MinFree ||
+			c.used-evictable+need+c.indexSize.Load()+overhead > c.cfg.Size {
+			victim = nil // evicting would not help
 		}
 		if victim != nil {
 			c.unlink(victim)
@@ -95,15 +96,19 @@ func (c *Cache) unreserve(a *archive, n int64) {
 }
 
 // oldest returns the least recently used archive that nobody uses and that takes
-// room, nil if there is none; c.mu is held.
-func (c *Cache) oldest() *archive {
-	var old *archive
+// room, nil if there is none, and how much room all such archives take; c.mu is
+// held.
+func (c *Cache) oldest() (old *archive, room int64) {
 	for _, a := range c.archives {
-		if a.refs == 0 && a.charged > 0 && (old == nil || a.used.Before(old.used)) {
+		if a.refs > 0 || a.charged == 0 {
+			continue
+		}
+		room += a.charged
+		if old == nil || a.used.Before(old.used) {
 			old = a
 		}
 	}
-	return old
+	return old, room
 }
 
 // evict removes an unlinked archive to make room.

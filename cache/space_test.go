@@ -106,6 +106,49 @@ func TestMinFree(t *testing.T) {
 	require.Zero(t, c.Cached(a.ID))
 }
 
+// TestNoPointlessEviction: archives are not given up where that would not make
+// enough room.
+func TestNoPointlessEviction(t *testing.T) {
+	dir := t.TempDir()
+	src := &fakeSource{}
+	c := openCache(t, dir, src)
+	old := info("old", 3*BlockSize)
+	h := openArchive(t, c, old)
+	readAll(t, h, old, 0, old.Size)
+	require.NoError(t, h.Close())
+	require.NoError(t, c.Close())
+
+	var st unix.Statfs_t
+	require.NoError(t, unix.Statfs(dir, &st))
+	c = openCache(t, dir, src, func(cfg *Config) { cfg.MinFree = int64(st.Bavail)*int64(st.Bsize) + 1<<40 })
+	a := info("young", 3*BlockSize)
+	h = openArchive(t, c, a)
+	readAll(t, h, a, 0, a.Size)
+	require.True(t, c.Complete(old.ID))
+	require.Zero(t, c.Cached(a.ID))
+}
+
+// TestNothingIsRememberedOfNothing: archives of which nothing is kept leave no
+// trace when they are closed.
+func TestNothingIsRememberedOfNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		c := openCache(t, dir, &fakeSource{}, func(cfg *Config) { cfg.Size = 1 })
+		for i := range 20 {
+			a := info(fmt.Sprintf("fleeting-%d", i), BlockSize)
+			h := openArchive(t, c, a)
+			readAll(t, h, a, 0, a.Size)
+			require.NoError(t, h.Close())
+		}
+		time.Sleep(5 * time.Second)
+		require.Empty(t, c.archives)
+		require.Empty(t, c.active)
+		files, err := os.ReadDir(filepath.Join(dir, filesName))
+		require.NoError(t, err)
+		require.Empty(t, files)
+	})
+}
+
 // mountTmpfs mounts a small file system and returns its directory.
 func mountTmpfs(t *testing.T, options string) string {
 	t.Helper()
