@@ -40,6 +40,8 @@ type Cache struct {
 	used     int64                 // bytes reserved
 	prefetch prefetcher
 
+	evicting sync.Mutex // held by the one who makes room; comes before mu
+
 	waiting    atomic.Int64 // readers that wait for the network
 	lastMiss   atomic.Int64 // when a reader last missed a block, UnixNano
 	indexSize  atomic.Int64

@@ -51,38 +51,55 @@ func (c *Cache) reserve(a *archive, n int64) bool {
 	if c.disk == nil || time.Now().UnixNano() < c.diskPaused.Load() {
 		return false
 	}
-	n = roundUp(n)
+	if got, _ := c.tryReserve(a, n); got {
+		return true
+	}
+	// One at a time makes room: what is being removed by another counts as taken
+	// until it is gone, and no longer as something that can be removed.
+	c.evicting.Lock()
+	defer c.evicting.Unlock()
 	for {
-		free, err := c.disk.free()
-		if err != nil {
-			c.diskFailed(err)
-			return false
+		got, victim := c.tryReserve(a, n)
+		if victim == nil {
+			return got
 		}
 		c.mu.Lock()
-		need := n
-		if a.charged == 0 {
-			need += fileOverhead
-		}
-		if c.used+need+c.indexSize.Load()+overhead <= c.cfg.Size && free-need >= c.cfg.MinFree {
-			c.used += need
-			a.charged += need
-			c.mu.Unlock()
-			return true
-		}
-		victim, evictable := c.oldest()
-		if !c.fits(a.info.Size) || free+evictable-need < c.cfg.MinFree ||
-			c.used-evictable+need+c.indexSize.Load()+overhead > c.cfg.Size {
-			victim = nil // evicting would not help
-		}
-		if victim != nil {
+		idle := victim.refs == 0 && c.archives[victim.info.ID] == victim
+		if idle {
 			c.unlink(victim)
 		}
 		c.mu.Unlock()
-		if victim == nil {
-			return false
+		if idle {
+			c.evict(victim)
 		}
-		c.evict(victim)
 	}
+}
+
+// tryReserve sets room aside if there is any. If not, it returns what would have
+// to be evicted next, nil if evicting would not help.
+func (c *Cache) tryReserve(a *archive, n int64) (got bool, victim *archive) {
+	free, err := c.disk.free()
+	if err != nil {
+		c.diskFailed(err)
+		return false, nil
+	}
+	n = roundUp(n)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if a.charged == 0 {
+		n += fileOverhead
+	}
+	taken := c.used + n + c.indexSize.Load() + overhead
+	if taken <= c.cfg.Size && free-n >= c.cfg.MinFree {
+		c.used += n
+		a.charged += n
+		return true, nil
+	}
+	victim, room := c.oldest()
+	if !c.fits(a.info.Size) || taken-room > c.cfg.Size || free+room-n < c.cfg.MinFree {
+		return false, nil
+	}
+	return false, victim
 }
 
 // unreserve gives room back that reserve set aside.
