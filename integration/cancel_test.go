@@ -11,9 +11,11 @@ import (
 	"downloadfs/integration/harness"
 )
 
-// reportErrno reads an archive and prints the name of the errno it got.
+// reportErrno opens an archive, once it has said ready, and prints the name of
+// the errno it got.
 const reportErrno = `exec python3 -c '
 import errno, os, sys
+print("ready", flush=True)
 try:
     os.open(sys.argv[1], os.O_RDONLY)
 except OSError as e:
@@ -44,13 +46,14 @@ func TestCancel(t *testing.T) {
 			var readers []*harness.Process
 			for range 3 {
 				p := m.Cmd(reportErrno + id + "/archive.zip").Start(t)
+				harness.Eventually(t, harness.Timeout, func() bool { return p.Output() != "" }, "not ready")
 				p.Blocked(t)
 				readers = append(readers, p)
 			}
 			m.Sh(t, "id="+id+"; "+tc.script).OK(t)
 			released := time.Now()
 			for _, p := range readers {
-				assert.Equal(t, "ECANCELED", p.Wait().Out(t))
+				assert.Equal(t, "ready\nECANCELED", p.Wait().Out(t))
 			}
 			assert.Less(t, time.Since(released), 2*time.Second)
 

@@ -21,15 +21,15 @@ func TestNetworkToxics(t *testing.T) {
 		atMost  time.Duration
 		fails   bool
 	}{
-		{"latency", Latency(150*time.Millisecond, 0), 150 * time.Millisecond, time.Second, false},
-		{"latency upstream", Latency(150*time.Millisecond, 0).Upstream(), 150 * time.Millisecond, time.Second, false},
-		{"bandwidth", Bandwidth(200), 250 * time.Millisecond, 1500 * time.Millisecond, false}, // 65 kB
-		{"slicer", Slicer(1000, 2*time.Millisecond), 100 * time.Millisecond, 1500 * time.Millisecond, false},
-		{"slow close", SlowClose(50 * time.Millisecond), 0, time.Second, false},
-		{"limit data", LimitData(30_000), 0, time.Second, true},
-		{"reset peer", ResetPeer(), 0, time.Second, true},
-		{"black hole", Blackhole(0), 1900 * time.Millisecond, 2500 * time.Millisecond, true},
-		{"black hole with an end", Blackhole(300 * time.Millisecond), 250 * time.Millisecond, 1500 * time.Millisecond, true},
+		{"latency", Latency(150*time.Millisecond, 0), 150 * time.Millisecond, 3 * time.Second, false},
+		{"latency upstream", Latency(150*time.Millisecond, 0).Upstream(), 150 * time.Millisecond, 3 * time.Second, false},
+		{"bandwidth", Bandwidth(200), 250 * time.Millisecond, 3 * time.Second, false}, // 65 kB
+		{"slicer", Slicer(1000, 2*time.Millisecond), 100 * time.Millisecond, 3 * time.Second, false},
+		{"slow close", SlowClose(50 * time.Millisecond), 0, 3 * time.Second, false},
+		{"limit data", LimitData(30_000), 0, 3 * time.Second, true},
+		{"reset peer", ResetPeer(), 0, 3 * time.Second, true},
+		{"black hole", Blackhole(0), askTimeout - 100*time.Millisecond, askTimeout + 5*time.Second, true},
+		{"black hole with an end", Blackhole(300 * time.Millisecond), 250 * time.Millisecond, 3 * time.Second, true},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -62,10 +62,13 @@ var kinds = map[Kind]struct{ method, path string }{
 	Other:   {"GET", "/elsewhere"},
 }
 
+// askTimeout is how long a request of the tests may take.
+const askTimeout = 4 * time.Second
+
 // ask sends one request on a connection of its own and gives up after two seconds.
 func ask(t testing.TB, base string, kind Kind, rng string) answer {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), askTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, kinds[kind].method, base+kinds[kind].path, strings.NewReader("{}"))
 	require.NoError(t, err)

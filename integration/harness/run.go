@@ -192,15 +192,21 @@ func (p *Process) Wait() Result {
 }
 
 // Blocked waits until some process of the group sleeps in the kernel inside a
-// FUSE request, as one does that waits for an archive; it fails when the
-// process ends first.
+// FUSE request, and goes on doing so, as one does that waits for an archive; it
+// fails when the process ends first. A short request, such as a shell's cd, does
+// not count.
 func (p *Process) Blocked(t testing.TB) {
 	t.Helper()
+	const looks = 15 // one each 10 ms, or more
+	seen := 0
 	Eventually(t, Timeout, func() bool {
 		if !p.Running() {
 			require.FailNow(t, "ended instead of blocking", "%s", p.Wait())
 		}
-		return groupInFUSE(p.Pid())
+		if seen++; !groupInFUSE(p.Pid()) {
+			seen = 0
+		}
+		return seen >= looks
 	}, "%s does not block", p.text)
 }
 
