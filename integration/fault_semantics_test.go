@@ -68,5 +68,8 @@ func shown(moment string, s *seen) string {
 	case moment == "mount":
 		return fmt.Sprintf("exit %d", s.code)
 	}
+	if s.or != 0 {
+		return errnoNames[s.errno] + " or " + errnoNames[s.or]
+	}
 	return errnoNames[s.errno]
 }
