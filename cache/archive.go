@@ -195,7 +195,8 @@ type entry struct {
 	// Guarded by a.mu.
 	refs   int  // readers copying from buf
 	kept   bool // filled, and the only copy
-	passed bool // a reader has read to its end
+	read   int  // bytes of it that readers have read
+	passed bool // as many as it has: it is not likely to be read again
 	gone   bool // no longer in a.mem; the last reader frees buf
 
 	// Guarded by the pool's lock.
@@ -249,11 +250,12 @@ func (e *entry) advance(n int) {
 // ref keeps e's buffer until unref; a.mu is held.
 func (a *archive) ref(e *entry) { e.refs++ }
 
-// unref ends ref. passed says that a reader has read e to its end.
-func (a *archive) unref(e *entry, passed bool) {
+// unref ends ref, after n bytes have been read.
+func (a *archive) unref(e *entry, n int) {
 	a.mu.Lock()
 	e.refs--
-	e.passed = e.passed || passed
+	e.read += n
+	e.passed = e.read >= e.full
 	a.served(e.b)
 	var buf []byte
 	switch {

@@ -14,7 +14,7 @@ const (
 	// cursorBehind and cursorAhead are how far a read may be from a cursor and
 	// still belong to it: a kernel's read-ahead arrives in pieces and out of order.
 	cursorBehind = 4 << 20
-	cursorAhead  = 1 << 20
+	cursorAhead  = 4 << 20
 	// maxCursors is how many places per archive are followed.
 	maxCursors = 32
 	// cursorLife is how long a place is remembered after it was read last.
@@ -58,6 +58,7 @@ func (a *archive) touch(off, n int64) {
 		}
 		cur.from, cur.pos = off, end
 	}
+	a.merge(cur)
 	if cur.sequential() && (cur.block() != before || !wasSequential) {
 		a.ahead(cur)
 		a.poke()
@@ -82,6 +83,18 @@ func (a *archive) cursor(off, n int64) *cursor {
 	}
 	a.cursors = slices.Insert(a.cursors, 0, cur)
 	return cur
+}
+
+// merge drops the cursors that cur has caught up with: one reader whose requests
+// came so far apart that they looked like two. a.mu is held.
+func (a *archive) merge(cur *cursor) {
+	a.cursors = slices.DeleteFunc(a.cursors, func(o *cursor) bool {
+		same := o != cur && o.pos <= cur.pos && o.pos > cur.pos-cursorBehind
+		if same {
+			cur.run = max(cur.run, o.run)
+		}
+		return same
+	})
 }
 
 // served notes that readers at block b got what they waited for, which may have

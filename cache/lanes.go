@@ -20,28 +20,36 @@ type lanes struct {
 	// The measurement under way.
 	since  time.Time
 	bytes  int64
-	spoilt bool // a stream stood still or came or went: it says nothing
+	spoilt bool // a stream stood still: it says nothing
 
-	// The experiment under way.
-	trying  bool
-	settled bool    // the new streams are up to speed
-	before  int     // n before it
+	// The experiment under way, if n is not what it was before.
+	before  int     // n before it, 0 if there is none
 	rate    float64 // bytes/s before it
-	next    time.Time
-	pauses  int // failed experiments in a row
+	settled bool    // the streams are as many as they should be, and up to speed
+	proof   int     // measurements in its favour
+
+	last  float64   // the measurement before this one, with the same n; 0 if none
+	next  time.Time // the earliest time of the next experiment with more
+	fails int       // experiments with more that failed, in a row
+	check time.Time // when to try fewer, to see whether all are still needed
+	holds int       // such checks that found them needed, in a row
 }
 
 const (
 	// laneEpoch is how long throughput is measured.
 	laneEpoch = 200 * time.Millisecond
 	// laneGain is by which factor the throughput must rise when the number of
-	// streams is doubled.
-	laneGain = 1.25
+	// streams is doubled, laneProof times in a row: on a busy machine, one
+	// measurement may show anything.
+	laneGain  = 1.25
+	laneProof = 2
 	// laneEnough is the rate of one stream, in bytes/s, above which the processor
 	// rather than the network is the limit.
 	laneEnough = 250e6
-	// laneRetry is the pause after the first failed experiment; it doubles.
+	// laneRetry is the pause after the first failed experiment; it doubles up to
+	// laneRetryMax. laneCheck is the same for the first look whether fewer do.
 	laneRetry    = 5 * time.Second
+	laneCheck    = 20 * time.Second
 	laneRetryMax = 2 * time.Minute
 )
 
@@ -68,7 +76,7 @@ func (l *lanes) allowed() int {
 	return l.n
 }
 
-// changed reports whether the number allowed has risen since the last call.
+// changed reports whether the number allowed has changed since the last call.
 func (l *lanes) changed() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -99,29 +107,63 @@ func (l *lanes) note(n int, s *stream) {
 		return
 	}
 	rate := float64(l.bytes) / took.Seconds()
-	spoilt := l.spoilt || took > 5*laneEpoch || l.running < l.n
+	spoilt := l.spoilt || took > 5*laneEpoch || l.running < l.n || l.n < l.before && l.running > l.n
 	l.since, l.bytes, l.spoilt = now, 0, false
-	if spoilt {
-		return
+	if !spoilt {
+		l.judge(rate, now)
 	}
-	l.judge(rate, now)
 }
 
 // judge draws the conclusion from one valid measurement.
 func (l *lanes) judge(rate float64, now time.Time) {
+	last := l.last
+	l.last = rate
 	switch {
-	case l.trying && !l.settled:
-		l.settled = true
-	case l.trying && rate >= l.rate*laneGain:
-		l.trying, l.pauses = false, 0
-		l.next = now
-	case l.trying:
-		l.n, l.trying = l.before, false
-		l.next = now.Add(min(laneRetry<<min(l.pauses, 10), laneRetryMax))
-		l.pauses++
-	case l.n < l.max && !now.Before(l.next) && rate/float64(l.n) < laneEnough:
-		l.before, l.rate = l.n, rate
-		l.n = min(2*l.n, l.max)
-		l.trying, l.settled, l.news = true, false, true
+	case l.before != 0 && !l.settled:
+		l.settled, l.last = true, 0
+	case l.before != 0:
+		// More streams have to bring more, fewer about as much.
+		enough := rate >= l.rate*laneGain || l.n < l.before && rate >= l.rate/laneGain
+		if !enough {
+			l.refuse(now)
+		} else if l.proof++; l.proof == laneProof {
+			l.accept(now)
+		}
+	case last == 0:
+	case l.n > 1 && !now.Before(l.check):
+		l.try(l.n/2, min(rate, last))
+	case l.n < l.max && !now.Before(l.next) && max(rate, last)/float64(l.n) < laneEnough:
+		l.try(min(2*l.n, l.max), max(rate, last))
 	}
+}
+
+// try begins an experiment with n streams.
+func (l *lanes) try(n int, rate float64) {
+	l.before, l.rate = l.n, rate
+	l.settled, l.proof = false, 0
+	l.n, l.news = n, true
+}
+
+// accept ends an experiment that has shown what it should: the next one may
+// follow at once.
+func (l *lanes) accept(now time.Time) {
+	if l.n > l.before {
+		l.fails, l.holds = 0, 0
+		l.next, l.check = now, now.Add(laneCheck)
+	} else {
+		l.next, l.check = now.Add(laneRetry), now
+	}
+	l.before = 0
+}
+
+// refuse ends an experiment that has not.
+func (l *lanes) refuse(now time.Time) {
+	if l.n > l.before {
+		l.next = now.Add(min(laneRetry<<min(l.fails, 10), laneRetryMax))
+		l.fails++
+	} else {
+		l.check = now.Add(min(laneCheck<<min(l.holds, 10), laneRetryMax))
+		l.holds++
+	}
+	l.n, l.before, l.last, l.news = l.before, 0, 0, true
 }

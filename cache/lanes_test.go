@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -93,6 +94,48 @@ func (l *link) pace(ctx context.Context, _ request, n int) (int, error) {
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
+}
+
+// TestStreamsAreGivenUp: streams that have ceased to raise the throughput go.
+func TestStreamsAreGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		each, together := limitPerStream(20e6), &link{rate: 30e6}
+		var shared atomic.Bool
+		src := &fakeSource{pace: func(ctx context.Context, r request, n int) (int, error) {
+			if shared.Load() {
+				return together.pace(ctx, r, n)
+			}
+			return each(ctx, r, n)
+		}}
+		c := openCache(t, t.TempDir(), src)
+		drain(t, c, "each", 256<<20)
+		require.Equal(t, 4, c.lanes.allowed())
+		shared.Store(true)
+		for range 4 {
+			drain(t, c, "together", 512<<20)
+			require.NoError(t, c.Drop("together"))
+		}
+		require.Equal(t, 1, c.lanes.allowed())
+	})
+}
+
+// TestLanesOnABusyMachine: a rate that goes up and down by itself, as on a machine
+// with other work, rarely passes for the doing of another stream, and not for long.
+func TestLanesOnABusyMachine(t *testing.T) {
+	r := random(t)
+	more := 0
+	now := time.Now()
+	l := lanes{n: 1, max: 4}
+	const epochs = 20_000
+	for range epochs {
+		now = now.Add(laneEpoch)
+		l.judge(400e6*(0.6+0.8*r.Float64()), now)
+		if l.n > 1 {
+			more++
+		}
+	}
+	t.Logf("more than one stream for %.1f%% of the time", 100*float64(more)/epochs)
+	require.Less(t, more, epochs/3)
 }
 
 // TestOneStreamWhereTheLinkIsTheLimit: more streams are tried, found useless and

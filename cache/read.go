@@ -66,7 +66,7 @@ func (a *archive) readBlock(ctx context.Context, p []byte, b, from int) error {
 		}
 		if e != nil {
 			copy(p, e.buf[from:])
-			a.unref(e, from+len(p) == e.full)
+			a.unref(e, len(p))
 			return nil
 		}
 	}

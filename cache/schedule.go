@@ -1,5 +1,7 @@
 package cache
 
+import "time"
+
 // What is asked of the source, and when. All of it runs under a.mu.
 
 const (
@@ -175,7 +177,7 @@ func (a *archive) lanes(cur *cursor) int {
 
 // ahead opens the streams that are to run ahead of cur.
 func (a *archive) ahead(cur *cursor) {
-	if !cur.sequential() || a.handles == 0 {
+	if !cur.sequential() || a.handles == 0 || time.Since(cur.last) > cursorBusy {
 		return
 	}
 	lanes := a.lanes(cur)
@@ -188,7 +190,7 @@ func (a *archive) ahead(cur *cursor) {
 	for s := range a.streams {
 		// The one stream of a reader gets its successor while it ends; of several
 		// there are never more than allowed.
-		if (s.next < s.end || lanes > 1) && s.end >= first && s.next <= limit {
+		if (s.next < s.end || lanes > 1) && s.end >= first-diskWindow && s.next <= limit {
 			active++
 		}
 	}
