@@ -119,7 +119,7 @@ func (a *archive) rangeEnd(b int, run int64, lanes int) int {
 	case run < sequentialRun:
 		return b + 1
 	case lanes > 1:
-		return min(stop, b+a.segment(stop-b, run, lanes))
+		return min(stop, b+a.segment(b, run, lanes))
 	}
 	end := b + max(firstRange, rangeGrowth*int(run/BlockSize))
 	if stop-end <= firstRange {
@@ -128,13 +128,14 @@ func (a *archive) rangeEnd(b int, run int64, lanes int) int {
 	return end
 }
 
-// segment returns how many blocks one of several parallel streams fetches when
-// rest blocks are left: few at first and at the end, where the streams have to
+// segment returns how many blocks from b on one of several parallel streams
+// fetches: few at first and at the end of the archive, where the streams have to
 // finish together.
-func (a *archive) segment(rest int, run int64, lanes int) int {
+func (a *archive) segment(b int, run int64, lanes int) int {
 	if a.inMemory() {
 		return max(1, a.window(run)/lanes)
 	}
+	rest := a.n - b
 	if rest <= lanes*minSegment {
 		return (rest + lanes - 1) / lanes
 	}
@@ -160,7 +161,7 @@ func (a *archive) reach(cur *cursor, lanes int) (start, goOn int) {
 	if lanes == 1 {
 		return w, w
 	}
-	seg := a.segment(a.n-cur.block(), cur.run, lanes)
+	seg := a.segment(cur.block(), cur.run, lanes)
 	if a.inMemory() {
 		return w, w
 	}
@@ -218,11 +219,11 @@ func (a *archive) split(first, limit int, run int64, lanes int) bool {
 		return false
 	}
 	rest := longest.end - longest.next
-	at := longest.next + min(a.segment(rest, run, lanes), rest/2)
+	at := longest.next + min(a.segment(longest.next, run, lanes), rest/2)
 	if at >= limit {
 		return false
 	}
-	end := min(longest.end, at+a.segment(longest.end-at, run, lanes))
+	end := min(longest.end, at+a.segment(at, run, lanes))
 	longest.end = at
 	a.start(at, end, false)
 	return true
