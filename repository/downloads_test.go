@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -217,6 +218,7 @@ func TestManyDownloadsAtOnce(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, map[string]int{statusDone: 10, statusInProgress: 5, statusPending: 485}, count())
 		s.await(ids[499], statusDone)
+		time.Sleep(time.Second) // the other threads are in their last ones
 		require.Equal(t, map[string]int{statusDone: 500}, count())
 	})
 }
