@@ -49,7 +49,7 @@ func (m *Manager) resolvePaths(l List, paths []int, nodes []NodeID) error {
 				path := l.Entries[paths[i]].Path
 				n, err := m.resolveOne(ctx, path)
 				if err != nil {
-					cancel(fmt.Errorf("resolve %q: %w", path, err)) // the first one counts
+					cancel(err) // the first one counts
 					return
 				}
 				nodes[paths[i]] = n
@@ -77,7 +77,7 @@ func (m *Manager) resolveOne(ctx context.Context, path string) (NodeID, error) {
 		m.note(err, began)
 	}
 	if err == nil && !validNodeID(n) {
-		err = fmt.Errorf("node id %.64q: %w", string(n), ErrProtocol)
+		err = fmt.Errorf("resolve %q: node id %.64q: %w", path, string(n), ErrProtocol)
 	}
 	return n, err
 }
