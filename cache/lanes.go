@@ -6,9 +6,10 @@ import (
 )
 
 // lanes decides how many streams run side by side for a reader. It starts with
-// one, adds more while the readers wait for the network, and keeps an addition
-// only if the throughput of all streams together rose by it. All archives come
-// from one server over one link, so what was learnt from one holds for the next.
+// one, tries as many as are allowed while the readers wait for the network, and
+// keeps them only if the throughput of all streams together rose. From time to
+// time it looks whether half of them do as well. All archives come from one
+// server over one link, so what was learnt from one holds for the next.
 type lanes struct {
 	mu      sync.Mutex
 	max     int
@@ -38,9 +39,9 @@ type lanes struct {
 const (
 	// laneEpoch is how long throughput is measured.
 	laneEpoch = 200 * time.Millisecond
-	// laneGain is by which factor the throughput must rise when the number of
-	// streams is doubled, laneProof times in a row: on a busy machine, one
-	// measurement may show anything.
+	// laneGain is by which factor the throughput must rise with more streams,
+	// laneProof times in a row: on a busy machine, one measurement may show
+	// anything.
 	laneGain  = 1.25
 	laneProof = 2
 	// laneEnough is the rate of one stream, in bytes/s, above which the processor
@@ -133,7 +134,7 @@ func (l *lanes) judge(rate float64, now time.Time) {
 	case l.n > 1 && !now.Before(l.check):
 		l.try(l.n/2, min(rate, last))
 	case l.n < l.max && !now.Before(l.next) && max(rate, last)/float64(l.n) < laneEnough:
-		l.try(min(2*l.n, l.max), max(rate, last))
+		l.try(l.max, max(rate, last))
 	}
 }
 
