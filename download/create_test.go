@@ -78,7 +78,8 @@ func TestCreateSaysWhichPathFailed(t *testing.T) {
 		list := download.List{Entries: []download.Entry{{Path: "/there"}, {Path: "/not there"}, {Path: "/nor that"}}}
 		_, err := w.Create(t.Context(), list)
 		require.ErrorIs(t, err, download.ErrNotFound)
-		assert.Contains(t, err.Error(), `"/n`)
+		assert.Contains(t, err.Error(), "resolve /n")
+		assert.Equal(t, 1, strings.Count(err.Error(), "resolve"), "named once: %v", err)
 		assert.Zero(t, w.service.Count("Create"))
 		assert.Empty(t, w.Downloads())
 		id, outcome := w.LastOutcome()

@@ -56,7 +56,8 @@ type ArchiveInfo struct {
 
 // Service is a content server's downloads. All methods block until the server
 // answered, the implementation's retry budget is used up or ctx ends, and are
-// safe for concurrent use. Errors wrap the package's sentinels, or ctx.Err().
+// safe for concurrent use. Errors wrap the package's sentinels, or ctx.Err(), and
+// begin with verb and subject ("resolve /a/b: …"): callers name them no more.
 type Service interface {
 	// Check reports whether the server answers and accepts the credentials.
 	Check(ctx context.Context) error

@@ -393,7 +393,7 @@ func (s *Service) Resolve(ctx context.Context, path string) (download.NodeID, er
 	defer s.mu.Unlock()
 	id, ok := s.paths[path]
 	if !ok || s.nodes[id].forbidden {
-		return "", fmt.Errorf("%w", download.ErrNotFound)
+		return "", fmt.Errorf("resolve %s: %w", path, download.ErrNotFound)
 	}
 	return id, nil
 }
