@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -173,6 +174,25 @@ func TestWrongPassword(t *testing.T) {
 		g.mu.Unlock()
 		require.NoError(t, get(t, c))
 	}
+}
+
+// All that share a refused login share its failure, and each makes a text of it.
+func TestRefusedLoginIsSharedByMany(t *testing.T) {
+	g, c := newGate(t, func(c *Config) { c.Password = "Wr0ngOne" })
+	g.delay = make(chan struct{})
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if err := get(t, c); !errors.Is(err, download.ErrUnauthorized) {
+				t.Error(err)
+			}
+		})
+	}
+	require.Eventually(t, func() bool { n, _ := g.counts(); return n == 1 }, 5*time.Second, time.Millisecond)
+	close(g.delay)
+	wg.Wait()
+	logins, _ := g.counts()
+	require.Equal(t, 1, logins)
 }
 
 func TestHoldGrows(t *testing.T) {

@@ -84,6 +84,8 @@ func (c *Client) repeat(ctx context.Context, op operation, once bool, budget tim
 		if f == nil {
 			return nil
 		}
+		mine := *f // a refused login is shared by all that needed it
+		f = &mine
 		f.detail = c.scrub.cleanTo(maxDetailLen, f.detail)
 		v := judge(once, f)
 		if v == againFew {
