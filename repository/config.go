@@ -49,8 +49,9 @@ type Config struct {
 	// TicketMaxIdle is how long a ticket lives without being used; 0 means one hour.
 	TicketMaxIdle time.Duration
 	// DataDir is where zips, download nodes and deletions are kept across
-	// restarts, with mode 0700. It must not be inside Dir. Empty means a temporary
-	// directory that Close removes.
+	// restarts. It is made with mode 0700 if it is not there; one that is keeps its
+	// mode, and the files in it are for their owner only. Empty means a temporary
+	// directory that Close removes. Neither may be Dir or in it: ErrDataServed.
 	DataDir string
 	// ZipThreads is how many downloads are zipped at once; 0 means 8. The others
 	// stay PENDING.

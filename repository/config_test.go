@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -62,15 +63,16 @@ func TestPasswordIsNotLogged(t *testing.T) {
 func TestConfigRefusals(t *testing.T) {
 	dir := t.TempDir()
 	for name, cfg := range map[string]Config{
-		"no folder":             {},
-		"folder does not exist": {Dir: dir + "/nowhere"},
-		"no user name":          {Dir: dir, Users: []User{{Password: "x"}}},
-		"a ticket's user name":  {Dir: dir, Users: []User{{Name: "ROLE_TICKET", Password: "x"}}},
-		"a colon in the name":   {Dir: dir, Users: []User{{Name: "a:b", Password: "x"}}},
-		"a path as name":        {Dir: dir, Users: []User{{Name: "a/b", Password: "x"}}},
-		"no password":           {Dir: dir, Users: []User{{Name: "a"}}},
-		"data in the folder":    {Dir: dir, DataDir: dir + "/data"},
-		"data is the folder":    {Dir: dir, DataDir: dir},
+		"no folder":                    {},
+		"folder does not exist":        {Dir: dir + "/nowhere"},
+		"no user name":                 {Dir: dir, Users: []User{{Password: "x"}}},
+		"a ticket's user name":         {Dir: dir, Users: []User{{Name: "ROLE_TICKET", Password: "x"}}},
+		"a colon in the name":          {Dir: dir, Users: []User{{Name: "a:b", Password: "x"}}},
+		"a path as name":               {Dir: dir, Users: []User{{Name: "a/b", Password: "x"}}},
+		"no password":                  {Dir: dir, Users: []User{{Name: "a"}}},
+		"data in the folder":           {Dir: dir, DataDir: dir + "/data"},
+		"data is the folder":           {Dir: dir, DataDir: dir},
+		"temporary data in the folder": {Dir: os.TempDir()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := New(cfg)

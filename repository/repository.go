@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,40 +68,6 @@ func New(cfg Config) (_ *Repository, err error) {
 	s.stop = stop
 	s.wg.Go(func() { s.downloads.clean(ctx) })
 	return s, nil
-}
-
-// openData makes the data directory, a temporary one if none is named.
-func (s *Repository) openData() error {
-	if s.cfg.DataDir == "" {
-		dir, err := os.MkdirTemp("", "downloadfs-repository-")
-		if err != nil {
-			return fmt.Errorf("make data directory: %w", err)
-		}
-		s.dataDir, s.tempData = dir, true
-		return nil
-	}
-	if err := os.MkdirAll(s.cfg.DataDir, 0o700); err != nil {
-		return fmt.Errorf("make data directory: %w", err)
-	}
-	data, err := filepath.EvalSymlinks(s.cfg.DataDir)
-	if err == nil {
-		data, err = filepath.Abs(data)
-	}
-	if err != nil {
-		return fmt.Errorf("data directory: %w", err)
-	}
-	served, err := filepath.EvalSymlinks(s.cfg.Dir)
-	if err == nil {
-		served, err = filepath.Abs(served)
-	}
-	if err != nil {
-		return fmt.Errorf("serve folder: %w", err)
-	}
-	if rel, err := filepath.Rel(served, data); err == nil && rel != ".." && !strings.HasPrefix(rel, "../") {
-		return fmt.Errorf("data directory %s is inside the served folder: everybody could read other users' downloads there", s.cfg.DataDir)
-	}
-	s.dataDir = data
-	return nil
 }
 
 func (s *Repository) loadData() error {

@@ -95,6 +95,9 @@ func runServe(cmd *cobra.Command, o serveOptions, dir string) error {
 		SkipFails:      o.skipFails,
 		Logger:         log,
 	})
+	if errors.Is(err, repository.ErrDataServed) {
+		err = exitf(exitUsage, "%w; name another directory with --data-dir or TMPDIR", err)
+	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("cannot serve %s: %w", dir, err), listener.Close())
 	}
