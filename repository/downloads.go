@@ -177,6 +177,6 @@ func (ds *downloads) clean(ctx context.Context) {
 	}
 }
 
-func (ds *downloads) zipPath(d *download) string { return filepath.Join(ds.dir, d.id+".zip") }
+func (ds *downloads) zipPath(d *download) string { return filepath.Join(ds.dir, d.id+zipSuffix) }
 
 func (ds *downloads) openZip(d *download) (*os.File, error) { return os.Open(ds.zipPath(d)) }

@@ -14,6 +14,7 @@ import (
 
 const (
 	recordSuffix = ".json"
+	zipSuffix    = ".zip"
 	partSuffix   = ".part"
 	deletedFile  = "deleted.json"
 )
@@ -62,44 +63,82 @@ func (ds *downloads) save(d *download) {
 	}
 }
 
-// load reads the records of an earlier run. What was finished is; what was not
-// stays in its state for ever, since nobody goes on with it.
+// load reads the records of an earlier run and removes what it left without one:
+// a kill can come between a record's removal and its zip's. What was finished is;
+// what was not stays in its state for ever, since nobody goes on with it. Files
+// that are not ours are left alone.
 func (ds *downloads) load() error {
 	entries, err := os.ReadDir(ds.dir)
 	if err != nil {
 		return fmt.Errorf("read downloads: %w", err)
 	}
+	var zips []string
 	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), partSuffix) {
+		name, unfinished := strings.CutSuffix(e.Name(), partSuffix)
+		ext := filepath.Ext(name)
+		id := strings.TrimSuffix(name, ext)
+		ours := isDownloadID(id) && (ext == recordSuffix || ext == zipSuffix) || name == deletedFile
+		switch {
+		case !ours:
+		case unfinished:
 			if err := os.Remove(filepath.Join(ds.dir, e.Name())); err != nil {
-				return fmt.Errorf("remove unfinished zip: %w", err)
+				return fmt.Errorf("remove unfinished file: %w", err)
 			}
+		case ext == zipSuffix:
+			zips = append(zips, id)
+		case name != deletedFile:
+			if err := ds.loadRecord(id); err != nil {
+				return fmt.Errorf("read download %s: %w", id, err)
+			}
+		}
+	}
+	for _, id := range zips {
+		if _, ok := ds.byID[id]; ok {
 			continue
 		}
-		id, ok := strings.CutSuffix(e.Name(), recordSuffix)
-		if !ok || uuid.Validate(id) != nil {
-			continue
+		if err := os.Remove(filepath.Join(ds.dir, id+zipSuffix)); err != nil {
+			return fmt.Errorf("remove deleted zip: %w", err)
 		}
-		var r record
-		if err := readFileJSON(filepath.Join(ds.dir, e.Name()), &r); err != nil {
-			return fmt.Errorf("read download %s: %w", id, err)
-		}
-		ds.byID[id] = &download{id: id, owner: r.Owner, name: r.Name, paths: r.Paths,
-			created: r.Created, modified: r.Modified, status: r.Status,
-			bytesAdded: r.BytesAdded, totalBytes: r.TotalBytes,
-			filesAdded: r.FilesAdded, totalFiles: r.TotalFiles,
-			size: r.Size, cancelAsked: r.CancelAsked}
 	}
 	return nil
 }
 
-// writeFileJSON replaces the file as a whole.
+func (ds *downloads) loadRecord(id string) error {
+	var r record
+	if err := readFileJSON(filepath.Join(ds.dir, id+recordSuffix), &r); err != nil {
+		return err
+	}
+	ds.byID[id] = &download{id: id, owner: r.Owner, name: r.Name, paths: r.Paths,
+		created: r.Created, modified: r.Modified, status: r.Status,
+		bytesAdded: r.BytesAdded, totalBytes: r.TotalBytes,
+		filesAdded: r.FilesAdded, totalFiles: r.TotalFiles,
+		size: r.Size, cancelAsked: r.CancelAsked}
+	return nil
+}
+
+// isDownloadID reports whether id is one that create may have given.
+func isDownloadID(id string) bool {
+	u, err := uuid.Parse(id)
+	return err == nil && u.String() == id
+}
+
+// writeFileJSON replaces the file as a whole. It is on the disk before it gets
+// its name: after a power failure there is the old file or the new one, and not
+// an empty one.
 func writeFileJSON(path string, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(path+partSuffix, b, 0o600); err != nil {
+	f, err := os.OpenFile(path+partSuffix, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(path+partSuffix, path)

@@ -1,13 +1,16 @@
 package repository
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 )
 
@@ -90,4 +93,41 @@ func TestDamagedRecordIsReported(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(s.dataDir, p.ID+recordSuffix), []byte("{"), 0o600))
 	_, err := New(Config{Dir: s.dir, DataDir: s.dataDir})
 	require.ErrorContains(t, err, p.ID)
+}
+
+// A kill leaves what it interrupted: files without their last name, and zips
+// whose download was deleted. They go; what is not the server's stays.
+func TestLoadRemovesWhatAKillLeft(t *testing.T) {
+	s := newDirect(t, Config{DataDir: t.TempDir()}, files{"a": "aaa"})
+	p := s.await(s.create(nodeID("a")).ID, statusDone)
+	gone, other := uuid.NewString(), strings.ReplaceAll(uuid.NewString(), "-", "")
+	foreign := files{"film.mkv.part": "", "photos.zip": "", other + ".zip": "", gone + ".txt": "", "notes.json": "{"}
+	writeFiles(t, s.dataDir, foreign)
+	writeFiles(t, s.dataDir, files{gone + zipSuffix: "PK", gone + zipSuffix + partSuffix: "P",
+		gone + recordSuffix + partSuffix: "", deletedFile + partSuffix: ""})
+	s = s.restart(Config{})
+	want := append(slices.Collect(maps.Keys(foreign)), p.ID+recordSuffix, p.ID+zipSuffix)
+	require.ElementsMatch(t, want, dirEntries(t, s.dataDir))
+	require.Equal(t, p, s.get(p.ID))
+}
+
+// A record is written when the state changes and when the zip ends; steps in
+// between are not worth a write.
+func TestRecordsAreWrittenForStates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newDirect(t, Config{DataDir: t.TempDir(), ArchiveRate: 1}, files{"f/1": "1", "f/2": "2", "f/3": "3", "f/4": "4"})
+		id := s.create(nodeID("f")).ID
+		record := func() (r record) {
+			require.NoError(t, readFileJSON(filepath.Join(s.dataDir, id+recordSuffix), &r))
+			return r
+		}
+		require.Equal(t, statusPending, record().Status)
+		synctest.Wait() // it is in the first file
+		require.Equal(t, statusInProgress, record().Status)
+		time.Sleep(2500 * time.Millisecond)
+		require.EqualValues(t, 3, s.get(id).BytesAdded)
+		require.EqualValues(t, 1, record().BytesAdded)
+		require.NoError(t, s.Close())
+		require.EqualValues(t, 3, record().BytesAdded)
+	})
 }

@@ -12,6 +12,9 @@ import (
 // catches nothing but a cancel, so the state stays as it is for ever.
 func (ds *downloads) run(d *download) {
 	err := ds.archive(ds.ctx, d)
+	if err != nil {
+		ds.save(d) // with the counters that it ends at
+	}
 	switch {
 	case err == nil:
 	case errors.Is(err, errZipGone), ds.ctx.Err() != nil:
@@ -72,6 +75,9 @@ func (ds *downloads) archive(ctx context.Context, d *download) error {
 	if err == nil {
 		err = x.zip.Close()
 	}
+	if err == nil && ds.keep {
+		err = f.Sync() // a record that says DONE must not outlive the zip
+	}
 	if err == nil {
 		err = f.Close()
 	}
@@ -101,7 +107,8 @@ func (ds *downloads) finish(d *download, part string, done func()) error {
 	return err
 }
 
-// update changes d under the lock and saves it; errZipGone if it was deleted.
+// update changes d under the lock, and saves it when its state is another one: a
+// record of every step would cost more than the zip. errZipGone if it was deleted.
 func (ds *downloads) update(d *download, change func()) error {
 	ds.mu.Lock()
 	if d.gone {
@@ -113,8 +120,8 @@ func (ds *downloads) update(d *download, change func()) error {
 	now := d.progress()
 	d.modified = time.Now()
 	ds.mu.Unlock()
-	ds.save(d)
 	if now.Status != before {
+		ds.save(d)
 		ds.log.Info("download "+now.Status, "op", "zip", "download", d.id, "state", now.Status)
 	}
 	return nil
