@@ -121,7 +121,7 @@ func (m *Manager) takeBack(id ID) {
 	delete(m.reserved, id)
 	r := m.newRemoval(id, 0, true, true)
 	m.removals[id] = r
-	m.work.set(&r.task, time.Now(), urgent)
+	m.work.set(&r.task, time.Now(), chore)
 }
 
 // note tells the server's state of a request that is not a poll. Only answers

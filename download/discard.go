@@ -64,6 +64,6 @@ func (m *Manager) Discard(d *Download) error {
 	r := m.newRemoval(d.id, d.serial, true, false)
 	r.of = d
 	m.removals[d.id] = r
-	m.work.set(&r.task, time.Now(), urgent)
+	m.work.set(&r.task, time.Now(), chore)
 	return nil
 }

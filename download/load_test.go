@@ -149,3 +149,91 @@ func TestRushOfWaiters(t *testing.T) {
 		})
 	}
 }
+
+// removeAll removes all downloads but d, as rm -r does, from some processes at
+// once, and returns when the server has done it.
+func (w *world) removeAll(but *download.Download) (took time.Duration) {
+	w.t.Helper()
+	began := time.Now()
+	var wg sync.WaitGroup
+	work := make(chan *download.Download)
+	for range 100 {
+		wg.Go(func() {
+			for d := range work {
+				assert.NoError(w.t, w.Remove(d))
+			}
+		})
+	}
+	for _, d := range w.Downloads() {
+		if d != but {
+			work <- d
+		}
+	}
+	close(work)
+	wg.Wait()
+	left := 0
+	if but != nil {
+		left = 1
+	}
+	for len(w.service.DownloadIDs()) > left {
+		later(100 * time.Millisecond)
+		require.Less(w.t, time.Since(began), time.Hour)
+	}
+	return time.Since(began)
+}
+
+// Whoever waits does not notice that 10,000 running downloads are being removed.
+func TestWaiterDuringRemovalOfThousands(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.config.Logger = nil
+		w.reopen()
+		w.adoptMany(10_000)
+		later(time.Minute)
+		w.service.SetLatency(20 * time.Millisecond)
+		d := w.create(downloadtest.Plan{Zipping: 40 * time.Second, Bytes: 200 << 20, Step: 10 << 20})
+		began := time.Now()
+		done := make(chan time.Duration, 1)
+		go func() {
+			assert.NoError(t, d.Wait(context.Background()))
+			done <- time.Since(began)
+		}()
+		took := w.removeAll(d)
+		waited := <-done
+		var last time.Time
+		var most time.Duration
+		for _, c := range w.service.Calls("Get") {
+			if c.ID == d.ID() {
+				if !last.IsZero() {
+					most = max(most, c.At.Sub(last))
+				}
+				last = c.At
+			}
+		}
+		t.Logf("removed in %v by %d requests; the longest between two polls of the waiter: %v; told %v after DONE", took,
+			w.service.Count("Cancel")+w.service.Count("Get")+w.service.Count("Delete"), most, waited-40*time.Second)
+		assert.LessOrEqual(t, most, 2200*time.Millisecond)
+		assert.LessOrEqual(t, waited, 40*time.Second+2200*time.Millisecond)
+		assert.Less(t, took, 4*time.Minute)
+	})
+}
+
+// How fast the server deletes says how soon many are removed.
+func TestRemovalOfThousandsDone(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.config.Logger = nil
+		w.reopen()
+		w.adoptMany(10_000)
+		for _, id := range w.service.DownloadIDs() {
+			w.service.Replan(id, downloadtest.Plan{})
+		}
+		later(10 * time.Minute)
+		for _, d := range w.Downloads() {
+			require.Equal(t, download.StatusDone, d.Snapshot().Status)
+		}
+		w.service.SetLatency(20 * time.Millisecond)
+		before := len(w.service.Calls(""))
+		took := w.removeAll(nil)
+		t.Logf("removed in %v by %d requests", took, len(w.service.Calls(""))-before)
+		assert.Less(t, took, 2*time.Minute)
+	})
+}

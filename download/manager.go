@@ -143,7 +143,7 @@ func (m *Manager) restore(content journalContent) {
 		r := m.newRemoval(s.record.ID, s.serial, s.record.Cancel, s.record.Delete)
 		r.of = m.byID[r.id]
 		m.removals[r.id] = r
-		m.work.set(&r.task, now, routine)
+		m.work.set(&r.task, now, chore)
 	}
 }
 

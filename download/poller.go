@@ -20,9 +20,10 @@ const (
 )
 
 // pollLimits let 500 waited for be asked for every two seconds, and ten thousand
-// make no more than 60 requests a second.
+// make no more than 60 requests a second. Removals are bounded by how many run at
+// once: the server itself says how fast it can do them.
 var pollLimits = schedulerLimits{
-	inFlight: 8, rate: 250, crowd: 1000, leastRate: 50, reserve: 300, idleRate: 40, idleBurst: 8,
+	inFlight: 8, chores: 4, rate: 250, crowd: 1000, leastRate: 50, reserve: 300, idleRate: 40, idleBurst: 8,
 }
 
 // watch is the poller's view of one download. Manager.mu guards it.

@@ -33,6 +33,8 @@ const (
 	// cancelGrace is how long a cancelled zip may take to stop before its node is
 	// deleted all the same.
 	cancelGrace    = 30 * time.Second
+	cancelSoonest  = time.Second     // after the cancelling it is asked whether the zip has ended
+	cancelSlowest  = 5 * time.Second // and again
 	removalSlowest = 5 * time.Minute
 )
 
@@ -80,7 +82,7 @@ func (m *Manager) advance(r *removal) {
 	case err != nil:
 		r.fails++
 		m.logLater(slog.LevelDebug, "removal will be tried again", "op", "remove", "download", r.id, "err", err)
-		m.work.set(&r.task, now.Add(jitter(min(time.Second<<min(r.fails-1, 9), removalSlowest))), routine)
+		m.work.set(&r.task, now.Add(jitter(min(time.Second<<min(r.fails-1, 9), removalSlowest))), chore)
 	default:
 		r.fails = 0
 		done = m.stepped(r, ended, now)
@@ -94,6 +96,9 @@ func (m *Manager) advance(r *removal) {
 // step returns the next request of r, or nil when it is to wait. The request
 // says whether the download has ended on the server. m.mu is held.
 func (m *Manager) step(r *removal) func(context.Context) (ended bool, err error) {
+	if time.Since(r.cancelAt) >= cancelGrace {
+		r.cancelAt = time.Time{}
+	}
 	switch {
 	case m.closing:
 		return nil
@@ -125,18 +130,19 @@ func (m *Manager) stepped(r *removal, ended bool, now time.Time) bool {
 			return true
 		}
 		r.cancelAt = now
-		next = now.Add(pollSoonest)
+		next = now.Add(cancelSoonest)
+	case ended && !r.cancelAt.IsZero():
+		r.cancelAt = time.Time{}
 	case !r.cancelAt.IsZero():
 		waited := now.Sub(r.cancelAt)
-		if ended || waited >= cancelGrace {
-			r.cancelAt = time.Time{}
-		} else {
-			next = now.Add(min(max(waited/2, pollSoonest), pollWaited))
+		next = now.Add(min(max(waited, cancelSoonest), cancelSlowest))
+		if last := r.cancelAt.Add(cancelGrace); next.After(last) {
+			next = last
 		}
 	default:
 		return true
 	}
-	m.work.set(&r.task, next, urgent)
+	m.work.set(&r.task, next, chore)
 	return false
 }
 
@@ -165,7 +171,7 @@ func (m *Manager) finish(r *removal, del bool) {
 	if !more() {
 		delete(m.removals, r.id)
 	} else if r.del {
-		m.work.set(&r.task, time.Now(), urgent)
+		m.work.set(&r.task, time.Now(), chore)
 	} // else Remove is about to go on with it
 }
 
@@ -174,6 +180,6 @@ func (m *Manager) finish(r *removal, del bool) {
 func (m *Manager) unpark(d *Download) {
 	if r := m.removals[d.id]; r != nil && r.of == d && r.parked && d.handles == 0 {
 		r.parked = false
-		m.work.set(&r.task, time.Now(), urgent)
+		m.work.set(&r.task, time.Now(), chore)
 	}
 }

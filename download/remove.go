@@ -63,7 +63,7 @@ func (m *Manager) Remove(d *Download) error {
 			r.cancelAt = time.Now() // the cancelling was accepted already
 		}
 		r.del, r.of = true, d
-		m.work.advance(&r.task, time.Now())
+		m.work.set(&r.task, time.Now(), chore)
 	}
 	m.mu.Unlock()
 	m.log.Info("download removed", "op", "remove", "download", d.id)

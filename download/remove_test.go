@@ -98,9 +98,12 @@ func TestRemoveIsRetried(t *testing.T) {
 				f.op = step
 				f.set(download.ErrUnavailable)
 				require.NoError(t, w.Remove(d))
-				later(5 * time.Hour)
+				later(25 * time.Second)
 				_, there := w.service.Has(d.ID())
 				assert.True(t, there)
+				later(5 * time.Hour)
+				_, there = w.service.Has(d.ID())
+				assert.Equal(t, step != "Get", there, "whether the zip has ended is not asked for long")
 				assert.Less(t, len(w.service.Calls("")), 150, "it is not hammered")
 				f.set(nil)
 				later(11 * time.Minute)

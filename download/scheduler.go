@@ -11,7 +11,8 @@ import (
 // a bounded number at once, and in all not more often per second than a server
 // should be asked. A crowd of which each can have a run every few seconds gets
 // them; a larger one, that cannot be served in time anyway, is slowed down to what
-// no server minds. It needs no goroutine per task, so that ten thousand downloads
+// no server minds. Chores are apart from all that: a few at once, as fast as the
+// server does them. It needs no goroutine per task, so that ten thousand downloads
 // cost a heap. A task's run does its I/O and then sets its next time.
 //
 // Its lock is below Manager.mu and nothing is called with it held.
@@ -20,17 +21,19 @@ type scheduler struct {
 	wake   chan struct{} // capacity 1: something changed
 
 	mu         sync.Mutex  // guards all below, and the tasks' fields
-	queues     [3]taskHeap // by urgency
-	running    int
-	sinceOther int    // urgent runs since one that was not
-	budget     bucket // what all tasks take from
-	idle       bucket // what tasks that are not urgent take from as well
+	queues     [4]taskHeap // by urgency
+	running    int         // but for chores
+	chores     int         // running
+	sinceOther int         // urgent runs since one that was not
+	budget     bucket      // what all tasks take from
+	idle       bucket      // what tasks that are not urgent take from as well
 	holding    bool
 	hold       time.Time // while holding: no run before, and one at a time
 }
 
 type schedulerLimits struct {
-	inFlight  int
+	inFlight  int     // at once, but for chores
+	chores    int     // at once, besides
 	rate      float64 // runs a second in the long run for up to crowd tasks
 	crowd     float64 // from there on rate falls with their number
 	leastRate float64 // but not below this
@@ -44,6 +47,7 @@ type urgency uint8
 
 const (
 	urgent  urgency = iota // somebody waits for it
+	chore                  // nobody does, and it ends when it is done
 	routine                // nobody does
 	rare                   // nobody does, and it is no part of the crowd
 )
@@ -57,6 +61,7 @@ type task struct {
 	urgency urgency
 	pos     int // 1 + index in its queue; 0 when in none
 	running bool
+	asChore bool // is how it runs
 	pending bool // set while running: goes into the queue when run returns
 }
 
@@ -179,25 +184,28 @@ func (s *scheduler) loop(ctx context.Context) {
 func (s *scheduler) next(now time.Time) (*task, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	limit := s.limits.inFlight
+	polls, chores := s.limits.inFlight-s.running, s.limits.chores-s.chores
 	if s.holding {
-		limit = 1
-	}
-	if s.running >= limit {
-		return nil, -1
-	}
-	if s.holding && now.Before(s.hold) {
-		return nil, s.hold.Sub(now)
+		if s.running+s.chores > 0 {
+			return nil, -1
+		}
+		if now.Before(s.hold) {
+			return nil, s.hold.Sub(now)
+		}
+		polls, chores = 1, 1
 	}
 	s.budget.setRate(now, s.rate())
 	wait := time.Duration(-1)
 	for _, q := range s.order() {
-		if len(s.queues[q]) == 0 {
+		if len(s.queues[q]) == 0 || q == chore && chores <= 0 || q != chore && polls <= 0 {
 			continue
 		}
 		t := s.queues[q][0]
-		ready := max(t.due.Sub(now), s.budget.wait(now))
-		if q != urgent {
+		ready := t.due.Sub(now)
+		if q != chore {
+			ready = max(ready, s.budget.wait(now))
+		}
+		if q == routine || q == rare {
 			ready = max(ready, s.idle.wait(now))
 		}
 		if ready > 0 {
@@ -207,7 +215,11 @@ func (s *scheduler) next(now time.Time) (*task, time.Duration) {
 			continue
 		}
 		heap.Remove(&s.queues[q], 0)
-		t.running = true
+		t.running, t.asChore = true, q == chore
+		if t.asChore {
+			s.chores++
+			return t, 0
+		}
 		s.running++
 		s.budget.take(now)
 		s.sinceOther++
@@ -230,22 +242,26 @@ func (s *scheduler) rate() float64 {
 
 // order returns in which order the queues are looked at. Every fifth run is left
 // to those that are not urgent, or a crowd of waiters would starve them.
-func (s *scheduler) order() [3]urgency {
+func (s *scheduler) order() [4]urgency {
 	first, second := routine, rare
 	if r, o := s.queues[rare], s.queues[routine]; len(r) > 0 && len(o) > 0 && r[0].due.Before(o[0].due) {
 		first, second = rare, routine
 	}
 	if s.sinceOther >= 4 {
-		return [3]urgency{first, second, urgent}
+		return [4]urgency{first, second, urgent, chore}
 	}
-	return [3]urgency{urgent, first, second}
+	return [4]urgency{urgent, chore, first, second}
 }
 
 func (s *scheduler) finished(t *task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t.running = false
-	s.running--
+	if t.asChore {
+		s.chores--
+	} else {
+		s.running--
+	}
 	if t.pending {
 		t.pending = false
 		heap.Push(&s.queues[t.urgency], t)

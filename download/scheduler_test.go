@@ -13,7 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var loose = schedulerLimits{inFlight: 4, rate: 1e6, crowd: 1e6, reserve: 1e6, idleRate: 1e6, idleBurst: 1e6}
+var loose = schedulerLimits{inFlight: 4, chores: 2, rate: 1e6, crowd: 1e6, reserve: 1e6, idleRate: 1e6, idleBurst: 1e6}
+
+var polls = [3]urgency{urgent, routine, rare}
 
 // runScheduler runs test in a bubble with a scheduler that is stopped afterwards.
 func runScheduler(t *testing.T, limits schedulerLimits, test func(t *testing.T, s *scheduler)) {
@@ -87,11 +89,60 @@ func TestSchedulerBoundsWhatRunsAtOnce(t *testing.T) {
 				mu.Lock()
 				now--
 				mu.Unlock()
-			}}, time.Now(), urgency(i%3))
+			}}, time.Now(), polls[i%3])
 		}
 		later(time.Minute)
 		assert.Equal(t, 50, runs)
 		assert.Equal(t, 4, most)
+	})
+}
+
+// Chores run a few at once, however many there are and however little may be
+// polled, and take nothing from the polls.
+func TestSchedulerChores(t *testing.T) {
+	limits := loose
+	limits.inFlight, limits.rate, limits.crowd, limits.leastRate, limits.reserve = 1, 1, 1, 1, 1
+	runScheduler(t, limits, func(t *testing.T, s *scheduler) {
+		var mu sync.Mutex
+		now, most, runs, polled := 0, 0, 0, 0
+		for range 1000 {
+			s.set(&task{run: func() {
+				mu.Lock()
+				now++
+				runs++
+				most = max(most, now)
+				mu.Unlock()
+				time.Sleep(100 * time.Millisecond)
+				mu.Lock()
+				now--
+				mu.Unlock()
+			}}, time.Now(), chore)
+		}
+		var a task
+		a.run = func() {
+			polled++
+			s.set(&a, time.Now().Add(time.Second), urgent)
+		}
+		s.set(&a, time.Now(), urgent)
+		later(10*time.Second - time.Millisecond)
+		assert.Equal(t, 10, polled)
+		mu.Lock()
+		assert.Equal(t, 200, runs)
+		assert.Equal(t, 2, most)
+		mu.Unlock()
+
+		// A server that does not answer is asked by one of all.
+		s.setHold(time.Now().Add(10 * time.Second))
+		later(time.Second)
+		mu.Lock()
+		runs, most = 0, 0
+		mu.Unlock()
+		later(10 * time.Second)
+		mu.Lock()
+		assert.Equal(t, 1, most)
+		assert.LessOrEqual(t, runs, 20)
+		mu.Unlock()
+		later(time.Minute) // what is left
 	})
 }
 
@@ -131,7 +182,7 @@ func TestSchedulerUrgentFirst(t *testing.T) {
 			}}, time.Now().Add(due), u)
 		}
 		for i := range 20 {
-			add(urgency(1+i%2), time.Duration(i)*time.Second-time.Hour)
+			add(polls[1+i%2], time.Duration(i)*time.Second-time.Hour)
 			add(urgent, 0)
 		}
 		later(time.Hour)
@@ -161,7 +212,7 @@ func rates(runs []time.Time) (most int, mean float64) {
 func TestSchedulerPace(t *testing.T) {
 	for _, test := range []struct {
 		name  string
-		tasks [3]int // by urgency
+		tasks [3]int // urgent, routine, rare
 		most  int    // runs in any second from the second minute on
 		mean  float64
 		waits float64 // the mean of the urgent
@@ -181,21 +232,22 @@ func TestSchedulerPace(t *testing.T) {
 				var mu sync.Mutex
 				var runs, waits []time.Time
 				start := time.Now()
-				for u, every := range []time.Duration{2 * time.Second, 10 * time.Second, 10 * time.Second} {
-					for range test.tasks[u] {
+				for i, every := range []time.Duration{2 * time.Second, 10 * time.Second, 10 * time.Second} {
+					u := polls[i]
+					for range test.tasks[i] {
 						a := new(task)
 						a.run = func() {
 							mu.Lock()
 							if time.Since(start) > time.Minute {
 								runs = append(runs, time.Now())
-								if urgency(u) == urgent {
+								if u == urgent {
 									waits = append(waits, time.Now())
 								}
 							}
 							mu.Unlock()
-							s.set(a, time.Now().Add(every), urgency(u))
+							s.set(a, time.Now().Add(every), u)
 						}
-						s.set(a, start.Add(rand.N(every)), urgency(u))
+						s.set(a, start.Add(rand.N(every)), u)
 					}
 				}
 				later(3 * time.Minute)
