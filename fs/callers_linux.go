@@ -3,6 +3,7 @@ package fs
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,11 +45,17 @@ func (c callers) disturbed(pid int) bool {
 	return !ok || p.disturbed() || c.mount.isGone()
 }
 
+// exiting reports whether the thread is ending and has let go of its
+// descriptors, so that no signal reaches it any more.
+func (c callers) exiting(pid int) bool {
+	p, ok := c.status(pid)
+	return ok && p.fdSize == 0
+}
+
 // killed reports whether the thread is dying of a signal: its descriptors are
 // being closed for it.
 func (c callers) killed(pid int) bool {
-	p, ok := c.status(pid)
-	if !ok || p.fdSize > 0 {
+	if !c.exiting(pid) {
 		return false
 	}
 	text, err := os.ReadFile(filepath.Join(c.proc, strconv.Itoa(pid), "stat"))
@@ -89,18 +96,27 @@ func (c callers) count(pid int) (int, bool) {
 	if err != nil {
 		return 0, os.IsNotExist(err)
 	}
-	n := 0
+	var ids []string // of the mounts that they are in
 	for _, fd := range fds {
 		link, err := os.Readlink(filepath.Join(dir, "fd", fd.Name()))
 		if err != nil || filepath.Base(link) != download.ControlFile {
 			continue
 		}
 		info, _ := os.ReadFile(filepath.Join(dir, "fdinfo", fd.Name()))
-		if ino := fdinfoInode(string(info)); ino == inoControl || ino == 0 {
-			n++
+		if ino := fdinfo(string(info), "ino"); ino == strconv.Itoa(inoControl) || ino == "" {
+			ids = append(ids, fdinfo(string(info), "mnt_id"))
 		}
 	}
-	return n, true
+	if len(ids) == 0 || c.mount.id == "" {
+		return len(ids), true
+	}
+	// Another downloadfs has a control file, too.
+	mountinfo, _ := os.ReadFile(filepath.Join(dir, "mountinfo"))
+	devices := mountDevices(string(mountinfo))
+	return len(slices.DeleteFunc(ids, func(id string) bool {
+		device, ok := devices[id]
+		return ok && device != c.mount.id
+	})), true
 }
 
 // isGone reports whether the mount is no longer attached anywhere that we see.

@@ -11,6 +11,8 @@ func (c callers) name(int) string { return "" }
 
 func (c callers) disturbed(int) bool { return true }
 
+func (c callers) exiting(int) bool { return false }
+
 func (c callers) killed(int) bool { return false }
 
 func (c callers) controlFiles(int) (int, bool) { return 0, false }

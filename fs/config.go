@@ -23,9 +23,7 @@ type Config struct {
 	FsName string
 	// UID and GID own everything in the mount: they who mount it.
 	UID, GID uint32
-	// Debug logs every request and reply, at debug level.
-	Debug bool
-	// Logger may be nil.
+	// Logger may be nil. At debug level each operation is logged.
 	Logger *slog.Logger
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"syscall"
+	"time"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -32,11 +33,12 @@ type controlHandle struct {
 
 	mu     sync.Mutex // guards what follows; not held while the list is submitted
 	list   *download.ListParser
-	length int64 // bytes of the list so far
-	next   int64 // where the next write must start
-	writer int   // the process that wrote last
-	err    error // why the list is refused whatever follows
-	wrote  bool  // a list was written here, so reading tells of it
+	asked  *submission // the latest list that ended, until somebody was told of it
+	length int64       // bytes of the list so far
+	next   int64       // where the next write must start
+	writer int         // the process that wrote last
+	err    error       // why the list is refused whatever follows
+	wrote  bool        // a list was written here, so reading tells of it
 	answer []byte
 	read   int  // how much of answer was read
 	fixed  bool // answer is a fresh reader's
@@ -90,7 +92,11 @@ func (h *controlHandle) Flush(ctx context.Context) syscall.Errno {
 		return 0
 	}
 	h.node.release(h)
-	return h.submit(ctx)
+	patience := forEver
+	if h.node.fs.callers.exiting(pid) {
+		patience = exitPatience
+	}
+	return h.submit(ctx, patience)
 }
 
 // closedBy reports whether, after a close by the process tgid, the opener holds
@@ -129,13 +135,15 @@ func (h *controlHandle) abandonIfKilled(pid, tgid int) {
 	}
 }
 
-// Fsync ends the list, and with it the wait for what the server says.
-func (h *controlHandle) Fsync(ctx context.Context, _ uint32) syscall.Errno { return h.submit(ctx) }
+// Fsync ends the list and waits for what the server says.
+func (h *controlHandle) Fsync(ctx context.Context, _ uint32) syscall.Errno {
+	return h.submit(ctx, fsyncPatience)
+}
 
 // Release ends a list that no FLUSH has ended. Nobody sees its errno any more.
 func (h *controlHandle) Release(ctx context.Context) syscall.Errno {
 	h.node.forget(h)
-	if errno := h.submit(ctx); errno != 0 {
+	if errno := h.submit(ctx, forEver); errno != 0 {
 		h.node.fs.log.Warn("a list was refused after its last writer had gone", "op", "create", "errno", errno.Error())
 	}
 	return 0
@@ -155,42 +163,38 @@ func (h *controlHandle) takeLocked() (*download.ListParser, int64, error) {
 	return list, length, err
 }
 
-// submit ends the list: it asks for the download and keeps the answer for a
-// reader of this handle. A list without entries asks for nothing.
-func (h *controlHandle) submit(ctx context.Context) syscall.Errno {
+// submit ends the list: it asks for the download and waits for what becomes of
+// it, but no longer than patience. A list without entries asks for nothing; then
+// the wait is for the list before, if nobody was told of that one yet.
+func (h *controlHandle) submit(ctx context.Context, patience time.Duration) syscall.Errno {
 	h.mu.Lock()
 	parser, length, err := h.takeLocked()
+	asked := h.asked
 	h.mu.Unlock()
-	if length == 0 && err == nil {
-		return 0
-	}
 	f := h.node.fs
 	var list download.List
 	if err == nil {
 		list, err = parser.Finish()
 	}
-	if err != nil {
+	switch {
+	case length == 0 && err == nil:
+	case err != nil:
 		f.setListErr(err)
 		h.setAnswer("", err)
 		if errors.Is(err, errKilled) {
 			f.log.Warn("a list was given up", "op", "create", "err", err)
 		}
 		return f.errno("create", "", err)
+	case len(list.Entries) > 0:
+		f.setListErr(nil)
+		asked = h.ask(list)
 	}
-	if len(list.Entries) == 0 {
+	if asked == nil {
 		return 0
 	}
-	f.setListErr(nil)
-	work, stop := f.interruptible(ctx)
-	defer stop()
-	d, err := f.domain.Create(work, list)
-	if err != nil {
-		h.setAnswer("", err)
-		return f.errno("create", "", err)
-	}
-	f.touch()
-	h.setAnswer(d.ID(), nil)
-	return 0
+	err = asked.wait(ctx, f, patience)
+	h.told(asked)
+	return f.errno("create", "", err)
 }
 
 func (h *controlHandle) setAnswer(id download.ID, err error) {
@@ -212,7 +216,7 @@ func (h *controlHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.
 	if !wrote {
 		return h.readOutcome(dest, off), 0
 	}
-	if errno := h.submit(ctx); errno != 0 {
+	if errno := h.submit(ctx, forEver); errno != 0 {
 		return nil, errno
 	}
 	h.mu.Lock()

@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"syscall"
+	"time"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -105,18 +106,25 @@ func (n *downloadsNode) list() []dirEntry {
 	return entries
 }
 
-// Mkdir adopts the download that is called name on the server.
+// adoptPatience bounds the wait in MKDIR: meanwhile the kernel keeps everybody
+// waiting who lists the directory or looks a name up in it.
+const adoptPatience = 5 * time.Second
+
+// Mkdir adopts the download that is called name on the server. When the answer is
+// long in coming the caller is let go, and the entry appears with the answer.
 func (n *downloadsNode) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
 	if !n.fs.mine(ctx) {
 		return nil, syscall.EACCES
 	}
 	id, err := download.ParseID(name)
-	if err != nil || probed(name) {
+	if err != nil || !isUUID(name) {
 		// Not the name of any download: this is somebody who wants a directory.
 		return nil, syscall.EPERM
 	}
 	work, stop := n.fs.interruptible(ctx)
 	defer stop()
+	work, cancel := context.WithTimeout(work, adoptPatience)
+	defer cancel()
 	d, err := n.fs.domain.Adopt(work, id)
 	if err != nil {
 		return nil, n.fs.errno("adopt", id, err)

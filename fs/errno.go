@@ -39,7 +39,9 @@ var errnoTable = []struct {
 	{download.ErrProtocol, syscall.EPROTO},
 	{download.ErrChanged, syscall.EIO},
 
-	{errKilled, syscall.EINTR},
+	// Not EINTR, after which the other writers of the list would try for ever.
+	{errKilled, syscall.ECANCELED},
+	{errPanicked, syscall.EIO},
 	{context.Canceled, syscall.EINTR},
 	{context.DeadlineExceeded, syscall.ETIMEDOUT},
 

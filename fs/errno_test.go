@@ -39,7 +39,8 @@ func TestErrno(t *testing.T) {
 		download.ErrProtocol:     syscall.EPROTO,
 		download.ErrChanged:      syscall.EIO,
 
-		errKilled:                syscall.EINTR,
+		errKilled:                syscall.ECANCELED,
+		errPanicked:              syscall.EIO,
 		context.Canceled:         syscall.EINTR,
 		context.DeadlineExceeded: syscall.ETIMEDOUT,
 		syscall.ENOSPC:           syscall.ENOSPC,

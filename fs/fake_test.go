@@ -131,16 +131,31 @@ func (f *fakeDomain) LastOutcome() (download.ID, error) {
 	return f.lastID, f.lastErr
 }
 
-func (f *fakeDomain) Adopt(_ context.Context, id download.ID) (item, error) {
+// Adopt goes on when ctx ends first.
+func (f *fakeDomain) Adopt(ctx context.Context, id download.ID) (item, error) {
 	f.mu.Lock()
 	adopt := f.adopt
 	f.mu.Unlock()
-	if adopt != nil {
-		if err := adopt(id); err != nil {
-			return nil, err
-		}
+	type result struct {
+		d   item
+		err error
 	}
-	return f.add(id, nil), nil
+	done := make(chan result, 1)
+	go func() {
+		if adopt != nil {
+			if err := adopt(id); err != nil {
+				done <- result{err: err}
+				return
+			}
+		}
+		done <- result{d: f.add(id, nil)}
+	}()
+	select {
+	case r := <-done:
+		return r.d, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 func (f *fakeDomain) Rename(d item, name string) error {

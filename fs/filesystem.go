@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"context"
 	"log/slog"
 	"sync"
 	"time"
@@ -18,6 +19,11 @@ type filesystem struct {
 	mounted  time.Time
 	browsers *browsers
 	callers  callers
+
+	// ctx ends when nothing is served any more, and with it the work in progress.
+	ctx  context.Context
+	stop context.CancelFunc
+	work sync.WaitGroup
 
 	mu      sync.Mutex // guards what follows
 	touched time.Time  // when the list of downloads changed last
@@ -40,7 +46,14 @@ func newFilesystem(cfg Config, d domain) *filesystem {
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
 	}
+	f.ctx, f.stop = context.WithCancel(context.Background())
 	return f
+}
+
+// close ends the work in progress and waits for it.
+func (f *filesystem) close() {
+	f.stop()
+	f.work.Wait()
 }
 
 // dirMode and fileMode are what others may do only with --allow-other.

@@ -126,8 +126,11 @@ func (s *Server) UnmountLazy() error {
 	if s.gone() {
 		return nil
 	}
-	s.abort()
+	aborted := s.abort()
 	s.fs.callers.mount.gone.Store(true)
+	if aborted {
+		return nil
+	}
 	if err := detach(s.mountpoint); err != nil {
 		return fmt.Errorf("unmount %s lazily: %w", s.mountpoint, err)
 	}
@@ -144,20 +147,21 @@ func detach(path string) error {
 
 // abort breaks the connection to the kernel: whoever waits in the mount gets an
 // error. Where the control file system is not mounted, an ordinary user's
-// callers get it when this process ends.
-func (s *Server) abort() {
+// callers get it when this process ends. It reports whether the mount is gone
+// by that already.
+func (s *Server) abort() bool {
 	if os.Geteuid() == 0 {
-		// It aborts before it finds that the mount is busy.
-		_ = unix.Unmount(s.mountpoint, unix.MNT_FORCE|unix.UMOUNT_NOFOLLOW)
-		return
+		// It aborts before it finds that the mount is busy, if it is.
+		return unix.Unmount(s.mountpoint, unix.MNT_FORCE|unix.UMOUNT_NOFOLLOW) == nil
 	}
 	_, minor, ok := strings.Cut(s.fs.callers.mount.id, ":")
 	if !ok {
-		return
+		return false
 	}
 	if err := os.WriteFile("/sys/fs/fuse/connections/"+minor+"/abort", []byte("1"), 0); err != nil {
 		s.fs.log.Debug("connection not aborted", "op", "unmount", "err", err)
 	}
+	return false
 }
 
 // tune notes which device the mount is, and lets the kernel read ahead by whole

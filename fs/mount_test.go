@@ -56,7 +56,6 @@ func newTestMount(t *testing.T, options ...func(*Config)) *testMount {
 		FsName:     "http://127.0.0.1:8080",
 		UID:        uint32(os.Geteuid()),
 		GID:        uint32(os.Getegid()),
-		Debug:      os.Getenv("FUSE_DEBUG") != "",
 		Logger:     slog.New(slog.NewTextHandler(m.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, o := range options {

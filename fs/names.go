@@ -1,13 +1,11 @@
 package fs
 
-import "strings"
+import "github.com/google/uuid"
 
-// probed reports whether desktops look for name, or try to make it, in any
-// directory they see. Such a name is never sent to the server.
-func probed(name string) bool {
-	return strings.HasPrefix(name, ".") || strings.EqualFold(name, "autorun.inf") ||
-		strings.EqualFold(name, "desktop.ini") || strings.EqualFold(name, "Thumbs.db")
-}
+// isUUID reports whether name can be the id of a download: the server gives
+// each a UUID. Desktops look for other names, or try to make them, in any
+// directory they see; those are never sent to the server.
+func isUUID(name string) bool { return len(name) == 36 && uuid.Validate(name) == nil }
 
 // maxName is how long a name may be, as statfs tells.
 const maxName = 255

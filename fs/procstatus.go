@@ -68,14 +68,25 @@ func exitSignal(stat string) int {
 	return code & 0x7f
 }
 
-// fdinfoInode returns the inode number in the text of /proc/PID/fdinfo/N, or 0
-// on kernels before 5.14, which do not tell it.
-func fdinfoInode(text string) uint64 {
+// fdinfo returns a value in the text of /proc/PID/fdinfo/N, or "" if it is not
+// told there, as the inode number is not before Linux 5.14.
+func fdinfo(text, key string) string {
 	for line := range strings.Lines(text) {
-		if value, ok := strings.CutPrefix(line, "ino:"); ok {
-			n, _ := strconv.ParseUint(strings.TrimSpace(value), 10, 64)
-			return n
+		if value, ok := strings.CutPrefix(line, key+":"); ok {
+			return strings.TrimSpace(value)
 		}
 	}
-	return 0
+	return ""
+}
+
+// mountDevices returns the device ("0:57") of each mount, by the mount's id, from
+// the text of /proc/PID/mountinfo.
+func mountDevices(mountinfo string) map[string]string {
+	devices := make(map[string]string)
+	for line := range strings.Lines(mountinfo) {
+		if fields := strings.Fields(line); len(fields) > 2 {
+			devices[fields[0]] = fields[2]
+		}
+	}
+	return devices
 }

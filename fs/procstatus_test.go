@@ -94,10 +94,18 @@ func TestExitSignal(t *testing.T) {
 	assert.Len(t, strings.Fields(string(own[strings.LastIndexByte(string(own), ')')+1:])), 50, "exit_code is the last field")
 }
 
-func TestFdinfoInode(t *testing.T) {
-	assert.Equal(t, uint64(4), fdinfoInode("pos:\t0\nflags:\t0100001\nmnt_id:\t29\nino:\t4\n"))
-	assert.Zero(t, fdinfoInode("pos:\t0\nflags:\t0100001\nmnt_id:\t29\n"))
-	assert.Zero(t, fdinfoInode(""))
+func TestFdinfo(t *testing.T) {
+	const text = "pos:\t0\nflags:\t0100001\nmnt_id:\t29\nino:\t4\n"
+	assert.Equal(t, "4", fdinfo(text, "ino"))
+	assert.Equal(t, "29", fdinfo(text, "mnt_id"))
+	assert.Empty(t, fdinfo("pos:\t0\nflags:\t0100001\nmnt_id:\t29\n", "ino"))
+	assert.Empty(t, fdinfo("", "ino"))
+}
+
+func TestMountDevices(t *testing.T) {
+	assert.Equal(t, map[string]string{"29": "0:57", "30": "8:1"},
+		mountDevices("29 1 0:57 / /mnt rw - fuse.downloadfs x rw\n30 1 8:1 / / rw - ext4 /dev/sda rw\n31\n"))
+	assert.Empty(t, mountDevices(""))
 }
 
 // FuzzProc: no text of /proc, whose names processes choose, does harm.
@@ -111,6 +119,7 @@ func FuzzProc(f *testing.F) {
 		if n := exitSignal(text); n < 0 || n > 127 {
 			t.Errorf("signal %d", n)
 		}
-		fdinfoInode(text)
+		fdinfo(text, "ino")
+		mountDevices(text)
 	})
 }

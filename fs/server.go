@@ -45,20 +45,21 @@ func mount(cfg Config, d domain) (*Server, error) {
 		return nil, fmt.Errorf("mount on %s: %w", cfg.Mountpoint, err)
 	}
 	options := s.options(cfg)
-	raw := fusefs.NewNodeFS(s.root, options)
+	raw := trace(fusefs.NewNodeFS(s.root, options), s.fs.log)
 	if s.fuse, err = fuse.NewServer(raw, mountpoint, &options.MountOptions); err != nil {
 		return nil, fmt.Errorf("mount on %s: %w", cfg.Mountpoint, explain(err))
 	}
+	s.tune() // before the first request, which may ask what it finds out
 	go func() {
 		defer close(s.done)
 		s.fuse.Serve()
+		s.fs.close()
 		closePipes()
 	}()
 	if err := s.awaitMount(); err != nil {
 		_ = s.UnmountLazy()
 		return nil, fmt.Errorf("mount on %s: %w", cfg.Mountpoint, explain(err))
 	}
-	s.tune()
 	return s, nil
 }
 
@@ -75,7 +76,6 @@ func (s *Server) options(cfg Config) *fusefs.Options {
 			// somebody looks at them (ls -l). Direct I/O need not forbid mmap.
 			ExtraCapabilities: fuse.CAP_READDIRPLUS_AUTO | fuse.CAP_DIRECT_IO_ALLOW_MMAP,
 			PanicHandler:      s.fs.panicked,
-			Debug:             cfg.Debug,
 			Logger:            slog.NewLogLogger(s.fs.log.Handler(), slog.LevelDebug),
 		},
 		NullPermissions: true,
