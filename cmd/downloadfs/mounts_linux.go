@@ -71,7 +71,9 @@ func unmountPath(path string, lazy bool) error {
 	if err != nil {
 		return fmt.Errorf("%w; install the fuse3 package", err)
 	}
-	out, err := exec.Command(tool, option, "--", path).CombinedOutput()
+	cmd := exec.Command(tool, option, "--", path)
+	cmd.Env = []string{"LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"} // without the password that is in ours
+	out, err := cmd.CombinedOutput()
 	if err == nil {
 		return nil
 	}
