@@ -27,6 +27,7 @@ type removal struct {
 	parked   bool      // until those are closed
 	cancelAt time.Time // when the server accepted the cancelling; zero once it ended
 	fails    int       // in a row
+	refused  time.Time // the first 403 of those that came on end
 }
 
 const (
@@ -36,6 +37,9 @@ const (
 	cancelSoonest  = time.Second     // after the cancelling it is asked whether the zip has ended
 	cancelSlowest  = 5 * time.Second // and again
 	removalSlowest = 5 * time.Minute
+	// A 403 may be a proxy's that has a bad minute, or for good.
+	refusedSlowest = time.Hour
+	refusedLongest = 24 * time.Hour
 )
 
 func (m *Manager) newRemoval(id ID, serial uint64, cancel, del bool) *removal {
@@ -76,21 +80,36 @@ func (m *Manager) advance(r *removal) {
 	switch {
 	case errors.Is(err, ErrNotFound):
 		done = true
-	case isAny(err, ErrForbidden, ErrInvalid):
+	case errors.Is(err, ErrInvalid), errors.Is(err, ErrForbidden) && r.refusedFor(now) >= refusedLongest:
 		m.logLater(slog.LevelWarn, "the server refuses to remove a download; given up", "op", "remove", "download", r.id, "err", err)
 		done = true
 	case err != nil:
 		r.fails++
+		slowest := removalSlowest
+		if errors.Is(err, ErrForbidden) {
+			slowest = refusedSlowest
+		} else {
+			r.refused = time.Time{}
+		}
 		m.logLater(slog.LevelDebug, "removal will be tried again", "op", "remove", "download", r.id, "err", err)
-		m.work.set(&r.task, now.Add(jitter(min(time.Second<<min(r.fails-1, 9), removalSlowest))), chore)
+		m.work.set(&r.task, now.Add(jitter(min(time.Second<<min(r.fails-1, 12), slowest))), chore)
 	default:
-		r.fails = 0
+		r.fails, r.refused = 0, time.Time{}
 		done = m.stepped(r, ended, now)
 	}
 	m.unlock()
 	if done {
 		m.finish(r, del)
 	}
+}
+
+// refusedFor returns for how long the server has said 403 and nothing else; it
+// counts from this mount on. m.mu is held.
+func (r *removal) refusedFor(now time.Time) time.Duration {
+	if r.refused.IsZero() {
+		r.refused = now
+	}
+	return now.Sub(r.refused)
 }
 
 // step returns the next request of r, or nil when it is to wait. The request

@@ -142,7 +142,7 @@ func TestRemoveSurvivesRestart(t *testing.T) {
 
 // What the server refuses for good is given up.
 func TestRemoveIsGivenUp(t *testing.T) {
-	for _, refusal := range []error{download.ErrForbidden, download.ErrInvalid, download.ErrNotFound} {
+	for _, refusal := range []error{download.ErrInvalid, download.ErrNotFound} {
 		t.Run(refusal.Error(), func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
 				d := w.create(downloadtest.Plan{})
@@ -160,6 +160,37 @@ func TestRemoveIsGivenUp(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A 403 may come of a proxy that has a bad minute: it is tried again for a day.
+func TestRemoveIsRetriedWhenForbidden(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		gone, refused := w.create(downloadtest.Plan{Zipping: time.Hour}), w.create(downloadtest.Plan{})
+		require.NoError(t, refused.Wait(t.Context()))
+		f := w.faults()
+		f.set(download.ErrForbidden)
+		require.NoError(t, w.Remove(gone))
+		later(time.Minute)
+		assert.LessOrEqual(t, w.service.Count("Cancel"), 7)
+		f.set(nil)
+		later(2 * time.Minute)
+		assert.Equal(t, []download.ID{refused.ID()}, w.service.DownloadIDs())
+
+		f.set(download.ErrForbidden)
+		require.NoError(t, w.Remove(refused))
+		later(23 * time.Hour)
+		before := w.service.Count("Delete")
+		assert.LessOrEqual(t, before, 40)
+		later(3 * time.Hour)
+		assert.Greater(t, w.service.Count("Delete"), before)
+		before = w.service.Count("Delete")
+		f.set(nil)
+		later(24 * time.Hour)
+		assert.Equal(t, before, w.service.Count("Delete"), "given up after a day")
+		w.reopen()
+		later(time.Hour)
+		assert.Equal(t, before, w.service.Count("Delete"))
+	})
 }
 
 // Nor is a refused login tried for each removal.
