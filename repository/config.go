@@ -65,6 +65,10 @@ type Config struct {
 	// SkipFails emulates a content store whose skip falls short of a range's
 	// start: every range that does not start at 0 is a 206 without a body.
 	SkipFails bool
+	// SkipReads emulates object storage, where a skip costs as much as reading:
+	// before the first byte of a range, all content up to it is read at
+	// ContentRate.
+	SkipReads bool
 	// Refuse, if set, is asked for every file that is to be zipped or read, by
 	// its path in Dir. What it returns other than 0 is the answer's status: 412
 	// for content in cold storage, 409 while a restore runs, 503 overloaded.

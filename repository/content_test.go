@@ -259,3 +259,32 @@ func TestContentEndsWithItsCaller(t *testing.T) {
 	h.Close() // waits for the answers under way
 	require.Less(t, time.Since(begun), 3*time.Second)
 }
+
+// With object storage a skip to a range's start takes as long as reading does;
+// what is sent is the same.
+func TestSkipReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		text := strings.Repeat("0123456789", 100_000)
+		for _, c := range []struct {
+			reads   bool
+			ranges  string
+			seconds float64
+		}{
+			{false, "bytes=900000-", 1},
+			{true, "bytes=900000-", 10},
+			{true, "bytes=900000-900004", 9},
+			{true, "bytes=0-99999", 1},
+			{true, "bytes=500000-500004,400000-400004", 9},
+			{true, "bytes=1000000-1000009", 0}, // nothing to send, nothing to skip for
+		} {
+			s := newDirect(t, Config{ContentRate: 100_000, SkipReads: c.reads}, files{"a": text})
+			begun := time.Now()
+			a := s.do("GET", "/nodes/"+nodeID("a")+"/content", "", "Range", c.ranges)
+			require.Equal(t, 206, a.status)
+			require.InDelta(t, c.seconds, time.Since(begun).Seconds(), 0.1, c.ranges)
+			s.cfg.ContentRate, s.cfg.SkipReads = 0, false
+			same := s.do("GET", "/nodes/"+nodeID("a")+"/content", "", "Range", c.ranges)
+			require.Equal(t, string(same.body), string(a.body), c.ranges)
+		}
+	})
+}

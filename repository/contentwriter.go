@@ -97,27 +97,41 @@ func mergeRanges(ranges []byteRange) []byteRange {
 	return merged
 }
 
-// send streams what there is of rg. The store skips to its start; where the skip
-// falls short, nothing is sent.
+// send streams what there is of rg. The store skips to its start, at once or (with
+// SkipReads) by reading; where the skip falls short, nothing is sent.
 func (c contentWriter) send(rg byteRange) error {
 	n := min(rg.len(), c.size-rg.start)
 	if n <= 0 || rg.start > 0 && c.repository.cfg.SkipFails {
 		return nil
 	}
-	if _, err := c.f.Seek(rg.start, io.SeekStart); err != nil {
+	pace := newPacer(c.repository.cfg.ContentRate, contentChunk)
+	from, through := rg.start, int64(0)
+	if c.repository.cfg.SkipReads {
+		from, through = 0, rg.start
+	}
+	if _, err := c.f.Seek(from, io.SeekStart); err != nil {
 		return err
 	}
-	const chunk = 64 << 10
-	pace := newPacer(c.repository.cfg.ContentRate, chunk)
+	if err := c.paced(pace, through, c.skip); err != nil {
+		return err
+	}
+	return c.paced(pace, n, c.copy)
+}
+
+// contentChunk is how much content is sent at once at a ContentRate.
+const contentChunk = 64 << 10
+
+// paced has n bytes moved by move: at once, or in chunks as they may pass.
+func (c contentWriter) paced(pace *pacer, n int64, move func(n int64) error) error {
 	if pace == nil {
-		return c.copy(n)
+		return move(n)
 	}
 	for n > 0 {
-		k := min(n, chunk)
+		k := min(n, contentChunk)
 		if err := pace.wait(c.r.Context(), int(k)); err != nil {
 			return err
 		}
-		if err := c.copy(k); err != nil {
+		if err := move(k); err != nil {
 			return err
 		}
 		n -= k
@@ -129,5 +143,11 @@ func (c contentWriter) send(rg byteRange) error {
 func (c contentWriter) copy(n int64) error {
 	sent, err := io.CopyN(c.w, c.f, n)
 	c.repository.counters.contentBytes.Add(sent)
+	return err
+}
+
+// skip reads n bytes from where the file is and sends none of them.
+func (c contentWriter) skip(n int64) error {
+	_, err := io.CopyN(io.Discard, c.f, n)
 	return err
 }

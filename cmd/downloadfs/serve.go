@@ -32,6 +32,7 @@ type serveOptions struct {
 	dataDir        string
 	failZipAfter   size
 	skipFails      bool
+	skipReads      bool
 	log            logOptions
 }
 
@@ -64,6 +65,10 @@ by white space.`,
 	f.StringVar(&o.dataDir, "data-dir", "", "where to keep downloads across restarts; must not be in DIR (default: nowhere)")
 	f.Var(&o.failZipAfter, "fail-zip-after", "make every zip die without a word after so many bytes, as a real server's can; 0 for never")
 	f.BoolVar(&o.skipFails, "skip-fails", false, "answer ranges that do not start at 0 with an empty 206, as some content stores make a real server do")
+	f.BoolVar(&o.skipReads, "skip-reads", false, "read through the content, at --content-rate, to where a range starts, as object storage makes a real server do")
+	if err := f.MarkHidden("skip-reads"); err != nil {
+		panic(err) // the flag was added one line above
+	}
 	o.log.addFlags(cmd)
 	return cmd
 }
@@ -93,6 +98,7 @@ func runServe(cmd *cobra.Command, o serveOptions, dir string) error {
 		DataDir:        o.dataDir,
 		FailZipAfter:   int64(o.failZipAfter),
 		SkipFails:      o.skipFails,
+		SkipReads:      o.skipReads,
 		Logger:         log,
 	})
 	if errors.Is(err, repository.ErrDataServed) {
