@@ -13,14 +13,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// available says what is missing before the attempt, since fusermount3 says it
-// on standard error only.
-func available(cfg Config) error {
+// Available says what this machine or this user lacks to mount, as an ErrFUSE.
+func Available(allowOther bool) error {
 	switch err := unix.Access("/dev/fuse", unix.R_OK|unix.W_OK); {
 	case errors.Is(err, unix.ENOENT):
-		return fmt.Errorf("%w: /dev/fuse is missing; load the kernel module fuse, or pass the device to the container", ErrFUSE)
+		return fmt.Errorf("%w: /dev/fuse is missing; load the module (modprobe fuse), or give the container --device /dev/fuse", ErrFUSE)
 	case err != nil:
-		return fmt.Errorf("%w: open /dev/fuse: %w; it should be readable and writable for everybody", ErrFUSE, err)
+		return fmt.Errorf("%w: open /dev/fuse: %w; as root, run: chmod 666 /dev/fuse", ErrFUSE, err)
 	}
 	if os.Geteuid() == 0 {
 		return nil
@@ -28,7 +27,7 @@ func available(cfg Config) error {
 	if _, err := fusermountPath(); err != nil {
 		return err
 	}
-	if cfg.AllowOther && !userAllowOther() {
+	if allowOther && !userAllowOther() {
 		return fmt.Errorf("%w: --allow-other needs the line user_allow_other in /etc/fuse.conf", ErrFUSE)
 	}
 	return nil

@@ -5,6 +5,7 @@ package fs
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
@@ -13,7 +14,13 @@ import (
 // awaitMount waits until the mount is attached.
 func (s *Server) awaitMount() error { return s.fuse.WaitMount() }
 
-func available(Config) error { return nil }
+// Available says what this machine lacks to mount, as an ErrFUSE.
+func Available(bool) error {
+	if _, err := os.Stat("/Library/Filesystems/macfuse.fs"); err != nil {
+		return fmt.Errorf("%w: macFUSE is missing: %w; install it from its project's site", ErrFUSE, err)
+	}
+	return nil
+}
 
 func direct(*fuse.MountOptions) {}
 

@@ -41,7 +41,7 @@ func mount(cfg Config, d domain) (*Server, error) {
 	}
 	s := &Server{mountpoint: mountpoint, fs: newFilesystem(cfg, d), done: make(chan struct{})}
 	s.root = newRootNode(s.fs)
-	if err := available(cfg); err != nil {
+	if err := Available(cfg.AllowOther); err != nil {
 		return nil, fmt.Errorf("mount on %s: %w", cfg.Mountpoint, err)
 	}
 	options := s.options(cfg)

@@ -63,6 +63,9 @@ func eachCache(ctx context.Context, cmd *cobra.Command, dir string, do cacheActi
 	}
 	// Warnings only: what is done is told on standard output.
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	if len(indexes) == 0 {
+		fmt.Fprintf(cmd.OutOrStdout(), "no cache in %s\n", dir)
+	}
 	var errs []error
 	for _, index := range indexes {
 		if ctx.Err() != nil {

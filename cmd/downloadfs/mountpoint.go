@@ -31,7 +31,7 @@ func prepareMountpoint(name string, log *slog.Logger) (string, error) {
 	if err := checkDirectory(path); err != nil {
 		return "", err
 	}
-	return path, checkFUSE()
+	return path, nil
 }
 
 // clearMount removes dead mounts of ours from path and refuses any other one.

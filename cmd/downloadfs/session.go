@@ -77,6 +77,9 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 			c.Close()
 		}
 	}()
+	if err := fs.Available(o.allowOther); err != nil {
+		return nil, exitf(exitMountpoint, "%w", err)
+	}
 	mountpoint, err := prepareMountpoint(cfg.mountpoint, cfg.log)
 	if err != nil {
 		return nil, err
@@ -273,7 +276,6 @@ func (s *session) busyText(err error) string {
 // already.
 func (s *session) close() error {
 	err := errors.Join(s.manager.Close(), s.cache.Close())
-	s.client.Close()
 	if s.stopDump != nil {
 		s.stopDump()
 	}
