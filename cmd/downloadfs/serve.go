@@ -134,11 +134,19 @@ type httpServer struct {
 	ended  <-chan struct{}
 }
 
+// How long a caller, who need not have logged in yet, may take to send a
+// request: its headers, and all of it.
+const (
+	headerTimeout  = 30 * time.Second
+	requestTimeout = time.Minute
+)
+
 // serveHTTP answers with handler on listener until close.
 func serveHTTP(listener net.Listener, handler http.Handler, log *slog.Logger) *httpServer {
 	server := &http.Server{
 		Handler:           handler,
-		ReadHeaderTimeout: 30 * time.Second,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       requestTimeout,
 		IdleTimeout:       5 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
