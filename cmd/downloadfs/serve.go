@@ -56,7 +56,7 @@ by white space.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address to listen on; port 0 takes a free one")
-	f.StringArrayVar(&o.users, "user", nil, "an account as NAME:PASSWORD, may be repeated; the first, or admin, is the administrator (default admin:admin)")
+	f.StringArrayVar(&o.users, "user", nil, "an account as NAME:PASSWORD, may be repeated; the first, or admin, is the administrator (default admin:admin, on a loopback address only)")
 	f.Var(&o.archiveRate, "archive-rate", "bytes a second at which each download is zipped; 0 for as fast as it goes")
 	f.Var(&o.contentRate, "content-rate", "bytes a second at which each connection is sent content; 0 for as fast as it goes")
 	f.Var(&o.maxContentSize, "max-content-size", "the largest sum of content that is zipped; 0 for Alfresco's default of 2152852358 bytes")
@@ -86,6 +86,10 @@ func runServe(cmd *cobra.Command, o serveOptions, dir string) error {
 	listener, err := net.Listen("tcp", o.listen)
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s: %w", o.listen, err)
+	}
+	if len(users) == 0 && !listener.Addr().(*net.TCPAddr).IP.IsLoopback() {
+		return errors.Join(exitf(exitUsage, "cannot serve on %s with the account admin:admin, which others on the network could guess; "+
+			"give one with --user NAME:PASSWORD or %s", o.listen, envServeUsers), listener.Close())
 	}
 	repo, err := repository.New(repository.Config{
 		Dir:            dir,

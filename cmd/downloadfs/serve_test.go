@@ -33,10 +33,14 @@ func TestServeRefuses(t *testing.T) {
 	}{
 		{filepath.Dir(os.TempDir()), exitUsage, []string{"in the folder that is served", "--data-dir", "TMPDIR"}},
 		{"--data-dir " + dir + "/data " + dir, exitUsage, []string{"in the folder that is served", dir + "/data", "--data-dir"}},
+		{"--listen 0.0.0.0:0 " + dir, exitUsage, []string{"admin:admin", "0.0.0.0:0", "--user", envServeUsers}},
+		{"--listen :0 " + dir, exitUsage, []string{"admin:admin", "--user"}},
+		{"--listen :0 --user finn:secret " + dir + "/missing", exitOther, []string{"cannot serve"}},
+		{"--listen localhost:0 " + dir + "/missing", exitOther, []string{"cannot serve"}},
 		{dir + "/missing", exitOther, []string{"cannot serve " + dir + "/missing"}},
 	} {
 		var stdout, stderr bytes.Buffer
-		args := append([]string{"serve", "--listen", "127.0.0.1:0"}, strings.Fields(c.args)...)
+		args := append([]string{"serve", "--listen", "127.0.0.1:0"}, strings.Fields(c.args)...) // the last --listen counts
 		assert.Equal(t, c.code, run(args, &stdout, &stderr), "%s: %s", c.args, &stderr)
 		assert.Empty(t, stdout.String(), c.args)
 		assert.Equal(t, 1, strings.Count(stderr.String(), "\n"), "%s: %s", c.args, &stderr)
