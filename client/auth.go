@@ -12,7 +12,7 @@ import (
 	"downloadfs/download"
 )
 
-const maxLoginHold = 10 * time.Minute
+const maxLoginHold = 5 * time.Minute
 
 // credential is what one request carries.
 type credential struct {

@@ -203,7 +203,7 @@ func TestHoldGrows(t *testing.T) {
 		s.deny(&failure{kind: download.ErrUnauthorized})
 		holds = append(holds, time.Until(s.until).Round(time.Second))
 	}
-	require.Equal(t, []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 10 * time.Minute, 10 * time.Minute}, holds)
+	require.Equal(t, []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute, 5 * time.Minute, 5 * time.Minute, 5 * time.Minute}, holds)
 }
 
 func TestBasicFallback(t *testing.T) {

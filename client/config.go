@@ -60,7 +60,7 @@ type Config struct {
 	// server cannot be reached (2 min). Negative: every call is tried once.
 	MaxElapsed time.Duration
 	// LoginHold is how long, after the server refused the credentials, they are
-	// not sent again (30 s, doubling up to 10 min), so that a changed password
+	// not sent again (30 s, doubling up to 5 min), so that a changed password
 	// does not lock the account. Calls in that time fail at once.
 	LoginHold time.Duration
 }

@@ -282,8 +282,9 @@ func (m *Manager) schedule(d *Download) {
 	}
 	var wait time.Duration
 	switch {
-	case w.wanted > w.ended && w.troubled() && m.server.refused == nil:
+	case w.wanted > w.ended && (w.troubled() || m.server.refused != nil):
 		wait = freshSpacing
+		m.work.relaxHold(m.server.soonestProbe())
 	case d.progress.Status == StatusDone:
 		wait = jitter(recheckEvery)
 	case w.fails > 0:
@@ -315,13 +316,13 @@ func (m *Manager) schedule(d *Download) {
 // is held.
 func (m *Manager) bringForward(d *Download) {
 	w := &d.watch
-	if d.settled || d.removed || m.closing || m.server.refused != nil || d.progress.Status == StatusDone {
+	if d.settled || d.removed || m.closing || d.progress.Status == StatusDone {
 		return
 	}
-	if w.troubled() || m.server.failing() {
+	if w.troubled() || m.server.failing() || m.server.refused != nil {
 		w.wanted = w.begun + 1
 		m.work.advance(&w.task, w.asked.Add(freshSpacing))
-		m.work.relaxHold(m.server.failedAt.Add(time.Second))
+		m.work.relaxHold(m.server.soonestProbe())
 	} else if d.waiters == 1 { // else it is scheduled for the others already
 		m.work.advance(&w.task, w.forecast.last.Add(w.forecast.next(true)))
 	}

@@ -18,9 +18,9 @@ type serverState struct {
 	failingSince time.Time
 	failedAt     time.Time // the latest failure
 	lastErr      error
-	slowness     float64 // nanoseconds a byte took in the latest download
-	refused      error   // the login, until an answer comes
-	probes       int     // since refused
+	slowness     float64   // nanoseconds a byte took in the latest download
+	refused      error     // the login, until an answer comes
+	refusedAt    time.Time // when the latest request that was refused began
 }
 
 const (
@@ -35,18 +35,16 @@ const (
 func (s *serverState) heard(err error, began, now time.Time) (announce bool) {
 	switch {
 	case errors.Is(err, ErrUnauthorized):
-		announce = s.refused == nil
-		s.refused = err
-		s.probes++
+		s.refused, s.refusedAt = err, began
 		s.fails = 0
-		return announce
+		return true // some wait for a fresh answer
 	case err == nil, isAny(err, ErrNotFound, ErrForbidden, ErrInvalid, ErrConflict, ErrArchived):
 		if !s.answered.IsZero() {
 			s.alive += min(now.Sub(s.answered), maxSilence)
 		}
 		announce = s.refused != nil || s.fails >= failsToHold
 		s.answered = now
-		s.fails, s.lastErr, s.refused, s.probes = 0, nil, nil, 0
+		s.fails, s.lastErr, s.refused = 0, nil, nil
 		return announce
 	case isAny(err, ErrProtocol, errPanic):
 		return false // says nothing about the server being there
@@ -65,12 +63,27 @@ func (s *serverState) unreachable(now time.Time, timeout time.Duration) bool {
 	return s.failing() && now.Sub(s.failingSince) >= timeout
 }
 
+// refusedSince reports whether a request that began at since or later was refused.
+func (s *serverState) refusedSince(since time.Time) bool {
+	return s.refused != nil && !s.refusedAt.Before(since)
+}
+
+// soonestProbe returns when the server may be asked for a waiter who comes while
+// it is in trouble.
+func (s *serverState) soonestProbe() time.Time {
+	if s.refused != nil {
+		return s.refusedAt.Add(freshSpacing)
+	}
+	return s.failedAt.Add(time.Second)
+}
+
 // holdUntil returns when the next probe may be sent; zero while all is well.
 func (s *serverState) holdUntil(now time.Time, waited bool) time.Time {
 	switch {
 	case s.refused != nil:
-		// Few tries: servers lock accounts.
-		return now.Add(min(time.Minute<<min(s.probes-1, 4), 10*time.Minute))
+		// That the account is not locked is the Service's business, which alone
+		// knows whether a login is really sent.
+		return now.Add(jitter(pollSlow))
 	case s.failing():
 		slowest := pollSlow
 		if waited {

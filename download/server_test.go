@@ -130,7 +130,8 @@ func TestOneDownloadFails(t *testing.T) {
 	})
 }
 
-// A refused login is not tried again and again: accounts get locked.
+// While the login is refused, one probe asks now and then, and whoever comes to
+// wait asks as well: the Service itself knows how often it may send a login.
 func TestUnauthorized(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		f := w.faults()
@@ -143,24 +144,59 @@ func TestUnauthorized(t *testing.T) {
 		f.set(fmt.Errorf("get: %w", download.ErrUnauthorized))
 		before := len(w.service.Calls(""))
 		require.ErrorIs(t, <-done, download.ErrUnauthorized)
-		later(10 * time.Minute)
-		for range 100 {
-			for _, d := range all[:10] {
-				began := time.Now()
-				require.ErrorIs(t, d.Wait(t.Context()), download.ErrUnauthorized)
-				require.Zero(t, time.Since(began), "nobody waits for what is known")
-			}
-		}
-		later(50 * time.Minute)
-		assert.LessOrEqual(t, len(w.service.Calls(""))-before, 20, "in an hour, 8 of them when it began")
+		later(time.Hour)
+		assert.LessOrEqual(t, len(w.service.Calls(""))-before, 75, "in an hour, 8 of them when it began")
 		assert.ErrorIs(t, all[50].Snapshot().Err, download.ErrUnauthorized)
+
+		began := time.Now()
+		require.ErrorIs(t, all[3].Wait(t.Context()), download.ErrUnauthorized)
+		require.LessOrEqual(t, time.Since(began), 250*time.Millisecond, "asked at once")
+		later(time.Second)
+		before, began = len(w.service.Calls("")), time.Now()
+		var waiters []<-chan error
+		for _, d := range all {
+			waiters = append(waiters, wait(d))
+		}
+		for _, done := range waiters {
+			require.ErrorIs(t, <-done, download.ErrUnauthorized)
+		}
+		assert.LessOrEqual(t, time.Since(began), 250*time.Millisecond)
+		assert.Equal(t, 1, len(w.service.Calls(""))-before, "one answer is fresh for all who wait")
 
 		// When it is accepted again, everything goes on.
 		f.set(nil)
-		later(11 * time.Minute)
+		later(2 * time.Minute)
 		for _, d := range all {
 			require.NoError(t, d.Snapshot().Err)
 		}
+	})
+}
+
+// An account that is refused for a moment does not keep readers away for long,
+// however many polls met the refusal, and whoever comes when it is over does not
+// notice.
+func TestUnauthorizedForAMoment(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.service.SetLatency(20 * time.Millisecond)
+		f := w.faults()
+		for range 100 {
+			w.create(downloadtest.Plan{Zipping: 10 * time.Minute})
+		}
+		f.set(download.ErrUnauthorized)
+		later(20 * time.Second)
+		all := w.Downloads()
+		require.ErrorIs(t, all[0].Snapshot().Err, download.ErrUnauthorized)
+		f.set(nil)
+		done := wait(all[7])
+		later(time.Second)
+		assert.True(t, waiting(done))
+		require.NoError(t, all[0].Snapshot().Err)
+
+		f.set(download.ErrUnauthorized)
+		later(20 * time.Second)
+		f.set(nil)
+		later(70 * time.Second)
+		require.NoError(t, all[0].Snapshot().Err, "nobody need come for that")
 	})
 }
 

@@ -58,6 +58,10 @@ type ArchiveInfo struct {
 // answered, the implementation's retry budget is used up or ctx ends, and are
 // safe for concurrent use. Errors wrap the package's sentinels, or ctx.Err(), and
 // begin with verb and subject ("resolve /a/b: …"): callers name them no more.
+//
+// Servers lock accounts that fail to log in too often. It is the implementation
+// that sees to it, by answering ErrUnauthorized by itself for a while: callers
+// may ask as often as they like.
 type Service interface {
 	// Check reports whether the server answers and accepts the credentials.
 	Check(ctx context.Context) error

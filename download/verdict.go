@@ -80,10 +80,9 @@ func (d *Download) verdict(now time.Time) (ready bool, err error) {
 }
 
 // mayRecover reports whether what verdict said may be otherwise after the next
-// poll. A refused login is not tried again for each waiter: servers lock
-// accounts. Manager.mu is held.
+// poll. Manager.mu is held.
 func (d *Download) mayRecover() bool {
-	return !d.removed && !d.m.closing && !d.progress.Status.Ended() && d.m.server.refused == nil
+	return !d.removed && !d.m.closing && !d.progress.Status.Ended()
 }
 
 // isAny reports whether err is one of the sentinels.

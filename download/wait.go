@@ -14,8 +14,8 @@ const freshWithin = 5 * time.Second
 // ErrForbidden, ErrUnavailable, ErrProtocol, ErrClosed, or ctx.Err(). While
 // somebody waits the download is polled more often.
 //
-// A download that is stalled or cannot be reached is asked for once more before
-// a new waiter is told so.
+// A download that is stalled or cannot be reached, or whose server refused the
+// login, is asked for once more before a new waiter is told so.
 func (d *Download) Wait(ctx context.Context) error {
 	m := d.m
 	m.mu.Lock()
@@ -23,7 +23,7 @@ func (d *Download) Wait(ctx context.Context) error {
 		m.mu.Unlock()
 		return nil
 	}
-	fresh := d.arrive()
+	came, fresh := time.Now(), d.arrive()
 	m.mu.Unlock()
 	defer func() {
 		m.mu.Lock()
@@ -36,7 +36,7 @@ func (d *Download) Wait(ctx context.Context) error {
 	for {
 		m.mu.Lock()
 		ready, err := d.verdict(time.Now())
-		if err != nil && d.mayRecover() && fresh > d.watch.ended {
+		if err != nil && d.mayRecover() && fresh > d.watch.ended && !m.server.refusedSince(came) {
 			err = nil // ask once more first
 		}
 		changed := d.watchChange()
