@@ -3,6 +3,8 @@ package download
 import (
 	"os"
 	"syscall"
+
+	bolt "go.etcd.io/bbolt"
 )
 
 // FillDisk makes every write to the journal fail with ENOSPC until the returned
@@ -24,4 +26,19 @@ func (m *Manager) FillDisk() (free func()) {
 		must(syscall.Dup3(kept, fd, syscall.O_CLOEXEC))
 		must(syscall.Close(kept))
 	}
+}
+
+// HoldJournal makes every change to the journal wait until the returned function
+// is called.
+func (m *Manager) HoldJournal() (release func()) {
+	held, released := make(chan struct{}), make(chan struct{})
+	m.running.Go(func() {
+		_ = m.journal.update(func(*bolt.Tx) error {
+			close(held)
+			<-released
+			return nil
+		})
+	})
+	<-held
+	return func() { close(released) }
 }

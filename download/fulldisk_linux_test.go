@@ -57,3 +57,29 @@ func TestChangesOnAFullDisk(t *testing.T) {
 		assert.Equal(t, download.StatusDone, w.find(d.ID()).Snapshot().Status, "the transition was journaled after all")
 	})
 }
+
+// A poll that began while the archive was being discarded did not ask for the
+// archive's size: when the discarding fails, its DONE is not believed yet.
+func TestDiscardFailsDuringTheLastPoll(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		d := w.create(downloadtest.Plan{Zipping: 10 * time.Second})
+		later(9 * time.Second)
+		w.service.SetLatency(5 * time.Second)
+		release := w.HoldJournal()
+		discarded := make(chan error, 1)
+		go func() { discarded <- w.Discard(d) }()
+		later(time.Millisecond)
+		d.Look() // polls
+		polls := w.service.Count("Get")
+		later(2 * time.Second)
+		require.Equal(t, polls+1, w.service.Count("Get"), "a poll is on its way")
+		free := w.FillDisk()
+		release()
+		require.ErrorIs(t, <-discarded, syscall.ENOSPC)
+		free()
+		require.NoError(t, d.Wait(t.Context()))
+		a, err := w.OpenArchive(d)
+		require.NoError(t, err)
+		require.NoError(t, a.Close())
+	})
+}

@@ -213,6 +213,8 @@ func (m *Manager) takeOver(d *Download, a answer, now time.Time) {
 			m.logLater(slog.LevelWarn, "a DONE download changed its state; ignored", "op", "poll", "download", d.id, "state", p.Status)
 		}
 		return
+	case p.Status == StatusDone && a.archive == nil:
+		return // asked while a Discard was under way that failed: the next poll describes it
 	}
 	if p.Status == StatusDone {
 		if took := w.forecast.took(now); took > 0 {
