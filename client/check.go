@@ -14,8 +14,9 @@ import (
 const checkBudget = 5 * time.Second
 
 // Check reports whether the server can be reached, is an Alfresco and accepts
-// the credentials: ErrUnavailable, ErrProtocol or ErrUnauthorized if not. It
-// keeps trying for a few seconds only.
+// the credentials: ErrUnavailable, ErrProtocol or ErrUnauthorized if not;
+// ErrForbidden when something in front of the server keeps the user out. It keeps
+// trying for a few seconds only.
 func (c *Client) Check(ctx context.Context) error {
 	op := operate("check", "check "+c.base.String())
 	err := c.call(ctx, request{
@@ -23,7 +24,12 @@ func (c *Client) Check(ctx context.Context) error {
 		budget: min(c.cfg.MaxElapsed, checkBudget),
 	}, isNode)
 	var f *failure
-	if errors.As(err, &f) && makesNoSense(f) {
+	switch {
+	case !errors.As(err, &f):
+		return err
+	case f.kind == download.ErrForbidden && f.own:
+		return nil // the root is not for everybody to read: the login was accepted
+	case makesNoSense(f):
 		return fmt.Errorf("%s: %w: this does not look like an Alfresco server (%s)", op.text, download.ErrProtocol, f)
 	}
 	return err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -44,7 +45,7 @@ func TestCheckTellsWhatIsWrong(t *testing.T) {
 			http.Redirect(w, r, "https://sso.example.org/login?x=1", http.StatusFound)
 		}, download.ErrProtocol, "sso.example.org"},
 		"login refused": {func(w http.ResponseWriter, _ *http.Request) { refuse(w, 401, "no") }, download.ErrUnauthorized, ""},
-		"forbidden":     {func(w http.ResponseWriter, _ *http.Request) { refuse(w, 403, "no") }, download.ErrForbidden, ""},
+		"forbidden":     {page(403), download.ErrForbidden, "403"},
 		"bad gateway":   {page(502), download.ErrUnavailable, "502"},
 		"unavailable":   {page(503), download.ErrUnavailable, "503"},
 		"a defect":      {page(500), download.ErrUnavailable, "500"},
@@ -58,6 +59,23 @@ func TestCheckTellsWhatIsWrong(t *testing.T) {
 			require.ErrorContains(t, err, c.says)
 			require.Less(t, len(err.Error()), 400)
 		})
+	}
+}
+
+// A user may be kept from reading Company Home and yet use the downloads of what
+// lies below it. A wrong password is another matter.
+func TestCheckWhereTheRootIsForbidden(t *testing.T) {
+	srv := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
+		refuse(w, 403, "07110001 Permission was denied")
+	})
+	require.NoError(t, newClient(t, testConfig(srv.URL)).Check(t.Context()))
+
+	for _, code := range []int{401, 403} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			refuse(w, code, "07110002 Login failed")
+		}))
+		defer srv.Close()
+		require.ErrorIs(t, newClient(t, testConfig(srv.URL)).Check(t.Context()), download.ErrUnauthorized)
 	}
 }
 
