@@ -172,6 +172,9 @@ func startDaemon(t testing.TB, u User, env, args []string) (*daemon, *Failure) {
 	d.cmd = exec.Command(Binary(), args...)
 	d.cmd.Dir = "/"
 	d.cmd.Env = append([]string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=/nonexistent"}, env...)
+	if n := os.Getenv("GOMAXPROCS"); n != "" { // make test's run on one processor is the binary's too
+		d.cmd.Env = append(d.cmd.Env, "GOMAXPROCS="+n)
+	}
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: u.credential()}
 	// os.Pipe and not StdoutPipe: Wait must not end before all is read.
 	outR, outW, err := os.Pipe()
