@@ -83,6 +83,27 @@ func TestTenThousandPending(t *testing.T) {
 	})
 }
 
+// Nor do they when the server's cleaner takes all of them away.
+func TestTenThousandExpire(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.config.Logger = nil
+		w.reopen()
+		w.adoptMany(10_000)
+		later(time.Minute)
+		for _, id := range w.service.DownloadIDs() {
+			w.service.Expire(id)
+		}
+		since := time.Now()
+		later(5 * time.Minute)
+		most, mean := perSecond(w.service.Calls(""), since)
+		t.Logf("%d a second at most, mean %.1f", most, mean)
+		assert.LessOrEqual(t, most, 60)
+		for _, d := range w.Downloads() {
+			require.Equal(t, download.StatusExpired, d.Snapshot().Status)
+		}
+	})
+}
+
 // 1,000 pending downloads with 2,000 blocked readers.
 func TestThousandsOfWaiters(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

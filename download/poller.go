@@ -126,24 +126,7 @@ func (m *Manager) ask(ctx context.Context, id ID, describe bool) (answer, error)
 			return err
 		})
 	}
-	return a, m.confirm(ctx, id, err)
-}
-
-// confirm returns err, unless it is ErrNotFound and the server does not even
-// know itself: while one starts up, what is in front of it answers 404 to
-// everything.
-func (m *Manager) confirm(ctx context.Context, id ID, err error) error {
-	if !errors.Is(err, ErrNotFound) {
-		return err
-	}
-	unsure := m.call("check", id, func() error { return m.service.Check(ctx) })
-	switch {
-	case unsure == nil:
-		return err
-	case errors.Is(unsure, ErrUnauthorized):
-		return unsure
-	}
-	return fmt.Errorf("%w: %v", ErrUnavailable, unsure)
+	return a, err
 }
 
 // checkAnswer is checkProgress for what comes from the server, which does not

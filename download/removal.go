@@ -64,7 +64,6 @@ func (m *Manager) advance(r *removal) {
 		ended, err = step(ctx)
 		return err
 	})
-	err = m.confirm(ctx, r.id, err)
 
 	m.mu.Lock()
 	if m.closing {

@@ -282,18 +282,3 @@ func TestRemoveManyAtOnce(t *testing.T) {
 		assert.LessOrEqual(t, w.service.Peak(), 8)
 	})
 }
-
-// A 404 to everything, from a server that starts up, is no proof either.
-func TestRemoveConfirmsNotFound(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		d := w.create(downloadtest.Plan{Zipping: 24 * time.Hour})
-		f := w.faults()
-		f.set(download.ErrNotFound)
-		require.NoError(t, w.Remove(d))
-		later(time.Minute)
-		assert.Len(t, w.service.DownloadIDs(), 1)
-		f.set(nil)
-		later(2 * time.Minute)
-		assert.Empty(t, w.service.DownloadIDs())
-	})
-}

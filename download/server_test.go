@@ -230,18 +230,3 @@ func TestForbidden(t *testing.T) {
 		require.NoError(t, <-done)
 	})
 }
-
-// While a server starts up, the container in front of it answers 404 to
-// everything: that is no proof that a download is gone.
-func TestNotFoundIsConfirmed(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		f := w.faults()
-		d := w.create(downloadtest.Plan{Zipping: 5 * time.Minute})
-		f.set(download.ErrNotFound)
-		done := wait(d)
-		later(time.Minute)
-		assert.True(t, waiting(done))
-		f.set(nil)
-		require.NoError(t, <-done)
-	})
-}
