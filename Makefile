@@ -11,8 +11,11 @@ SOAKTIME    ?= 10m
 .PHONY: build demo test bench soak lint fuzz clean setup-demo setup-test
 .DEFAULT_GOAL := build
 
+# Go asks git itself for the version, and fails in a clone that is another user's.
+NOVCS := -buildvcs=false
+
 build: ## bin/downloadfs
-	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/downloadfs ./cmd/downloadfs
+	$(GO) build $(NOVCS) -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/downloadfs ./cmd/downloadfs
 
 demo: setup-demo build ## the main job, step by step
 	bin/downloadfs demo
@@ -41,7 +44,7 @@ lint: ## gofmt, go vet for Linux and macOS, staticcheck, govulncheck
 	fi
 
 fuzz: ## every fuzz target for $(FUZZTIME)
-	@$(GO) list ./... | while read -r pkg; do \
+	@$(GO) list $(NOVCS) ./... | while read -r pkg; do \
 		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep ^Fuzz); do \
 			echo "fuzz $$pkg $$target"; \
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \

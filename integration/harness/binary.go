@@ -41,7 +41,8 @@ func build(dir string) error {
 		return nil
 	}
 	binary = filepath.Join(dir, "downloadfs")
-	args := []string{"build", "-o", binary}
+	// Go would ask git for the version, and fail in a clone that is another user's.
+	args := []string{"build", "-buildvcs=false", "-o", binary}
 	if Race {
 		args = append(args, "-race")
 	}
