@@ -37,7 +37,9 @@ lint: ## gofmt, go vet for Linux and macOS, staticcheck, govulncheck
 	GOOS=linux $(GO) vet ./...
 	GOOS=darwin $(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
-	@if curl -sfo /dev/null --max-time 5 https://vuln.go.dev/index/db.json; then \
+	@if ! command -v curl >/dev/null; then \
+		echo "govulncheck: SKIPPED, curl is missing, which looks for its database; run: scripts/setup test"; \
+	elif curl -sfo /dev/null --max-time 5 https://vuln.go.dev/index/db.json; then \
 		$(GO) run $(GOVULNCHECK) ./...; \
 	else \
 		echo "govulncheck: SKIPPED, its database at vuln.go.dev cannot be reached"; \
