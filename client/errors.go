@@ -40,6 +40,26 @@ func (f *failure) Error() string {
 
 func (f *failure) Unwrap() error { return f.kind }
 
+// Reason is download.Service's.
+func (f *failure) Reason() string { return f.detail }
+
+// ended is the failure of a call whose context ended. It is the context's error,
+// and its text tells what was tried again until the time was up.
+type ended struct {
+	cause error    // of the context
+	f     *failure // of the latest attempt that the context did not end
+}
+
+func (e *ended) Error() string {
+	if errors.Is(e.cause, context.Canceled) {
+		return e.cause.Error()
+	}
+	return fmt.Sprintf("%v (%v)", e.cause, e.f)
+}
+
+func (e *ended) Unwrap() error  { return e.cause }
+func (e *ended) Reason() string { return e.f.detail }
+
 // protocolFailure is an answer that no Alfresco server gives.
 func protocolFailure(format string, args ...any) *failure {
 	return &failure{kind: download.ErrProtocol, detail: fmt.Sprintf(format, args...), lasting: true}
@@ -158,6 +178,8 @@ func (c *Client) transportFailure(err error, sent, reused bool) *failure {
 	case strings.Contains(text, "Location header"):
 		f.kind, f.lasting = download.ErrProtocol, true
 		f.detail = "the server redirects without a readable address"
+	case err == context.DeadlineExceeded: // not the network's own time limits, which say more
+		f.detail = "no answer in time"
 	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
 		f.detail = "no answer in time (" + c.scrub.clean(text) + ")"
 	default:

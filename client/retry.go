@@ -79,6 +79,7 @@ func judge(once bool, f *failure) verdict {
 // attempt is made when the budget ends.
 func (c *Client) repeat(ctx context.Context, op operation, once bool, budget time.Duration, attempt func() *failure) error {
 	pace := newPace(budget)
+	var last *failure
 	for few := 0; ; {
 		f := attempt()
 		if f == nil {
@@ -97,7 +98,10 @@ func (c *Client) repeat(ctx context.Context, op operation, once bool, budget tim
 		case ctx.Err() != nil && v == uncertain:
 			return fmt.Errorf("%s: %w: %w", op.text, download.ErrUncertain, ctx.Err())
 		case ctx.Err() != nil:
-			return fmt.Errorf("%s: %w", op.text, ctx.Err())
+			if last == nil {
+				last = f
+			}
+			return fmt.Errorf("%s: %w", op.text, &ended{ctx.Err(), last})
 		case v == uncertain:
 			return fmt.Errorf("%s: %w: %s", op.text, download.ErrUncertain, f.detail)
 		case v == final:
@@ -115,8 +119,9 @@ func (c *Client) repeat(ctx context.Context, op operation, once bool, budget tim
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return fmt.Errorf("%s: %w (%s)", op.text, ctx.Err(), f)
+			return fmt.Errorf("%s: %w", op.text, &ended{ctx.Err(), f})
 		}
+		last = f
 	}
 }
 

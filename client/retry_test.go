@@ -170,6 +170,27 @@ func TestRepeatEndsWithItsContext(t *testing.T) {
 	})
 }
 
+// When the context ends in the middle of an attempt, the one before says why.
+func TestRepeatTellsWhatWasTried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		tries := 0
+		err := bareClient().repeat(ctx, testOp, false, time.Hour, func() *failure {
+			if tries++; tries < 3 {
+				return broke()
+			}
+			<-ctx.Done()
+			return &failure{kind: download.ErrUnavailable, detail: "no answer in time"}
+		})
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.EqualError(t, err, "test it: context deadline exceeded (server unavailable: connection reset)")
+		var r interface{ Reason() string }
+		require.ErrorAs(t, err, &r)
+		require.Equal(t, "connection reset", r.Reason())
+	})
+}
+
 func TestRepeatOnce(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	tries := 0

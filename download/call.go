@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 )
 
 // errPanic is a panic in a Service or Archives, contained: one download is in
@@ -17,14 +18,15 @@ func (m *Manager) call(op string, id ID, request func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			m.log.Error("panic", "op", op, "download", id, "err", r, "stack", string(debug.Stack()))
-			err = fmt.Errorf("%s %s: %v: %w", op, id, r, errPanic)
+			what := strings.TrimSpace(op + " " + string(id))
+			err = &condition{plain(fmt.Sprintf("%s: internal error: %v", what, r)), errPanic, plain(fmt.Sprint(r))}
 		}
 	}()
 	err = request()
 	if isAny(err, context.DeadlineExceeded, context.Canceled) && m.ctx.Err() == nil &&
 		!isAny(err, ErrUnavailable, ErrUncertain, ErrUnauthorized, ErrProtocol) {
 		// Not the caller's context, which never gets here.
-		err = fmt.Errorf("%w: %v", ErrUnavailable, err)
+		err = &condition{plain(err.Error()), ErrUnavailable, reasonOf(err)}
 	}
 	return err
 }

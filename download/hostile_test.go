@@ -150,7 +150,7 @@ func TestDoneIsFinal(t *testing.T) {
 
 // A panic in what the manager calls is one download's trouble, not the mount's.
 func TestPanicIsContained(t *testing.T) {
-	for _, op := range []string{"Get", "Archive", "Create", "Resolve", "Cancel", "Delete", "Check"} {
+	for _, op := range []string{"Get", "Archive", "Create", "Resolve", "Cancel", "Delete"} {
 		t.Run(op, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
 				w.service.AddFile("/x", nil)
@@ -161,9 +161,6 @@ func TestPanicIsContained(t *testing.T) {
 					if got == op && panics.Load() {
 						panic("a bug")
 					}
-					if op == "Check" && got == "Get" && panics.Load() {
-						return download.ErrNotFound
-					}
 					return nil
 				})
 				w.service.SetPlan(downloadtest.Plan{Zipping: time.Second})
@@ -172,7 +169,7 @@ func TestPanicIsContained(t *testing.T) {
 				case "Create", "Resolve":
 					require.Error(t, err)
 					assert.Contains(t, err.Error(), "a bug")
-				case "Get", "Archive", "Check":
+				case "Get", "Archive":
 					require.NoError(t, err)
 					err = d.Wait(t.Context())
 					require.Error(t, err)
@@ -185,7 +182,7 @@ func TestPanicIsContained(t *testing.T) {
 				later(time.Minute)
 				panics.Store(false)
 				later(2 * time.Minute)
-				if d != nil && (op == "Get" || op == "Archive" || op == "Check") {
+				if d != nil && (op == "Get" || op == "Archive") {
 					require.NoError(t, d.Wait(t.Context()), "it recovers")
 				}
 				if op == "Cancel" || op == "Delete" {

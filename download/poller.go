@@ -54,11 +54,14 @@ func (w *watch) failing(now time.Time, timeout time.Duration) bool {
 // failure is what waiters get after failing for too long.
 func (w *watch) failure() error {
 	sentinel := ErrUnavailable
-	if errors.Is(w.lastErr, ErrProtocol) {
+	switch {
+	case errors.Is(w.lastErr, ErrNotReady):
+		return because(ErrProtocol, "the server says that the download is done, and has had no archive of it since %s", stamp(w.failingSince))
+	case errors.Is(w.lastErr, ErrProtocol):
 		sentinel = ErrProtocol
 	}
-	return because(sentinel, "the server has not told the download's state since %s: %v",
-		w.failingSince.Format(time.DateTime), w.lastErr)
+	return because(sentinel, "%s",
+		withReason("the server has not told the download's state since "+stamp(w.failingSince), w.lastErr))
 }
 
 // troubled reports whether the download is polled slowly.
@@ -166,9 +169,9 @@ func (m *Manager) learn(d *Download, a answer, err error, began time.Time) {
 	case errors.Is(err, ErrForbidden):
 		w.fault = because(ErrForbidden, "the server does not let this user see the download")
 	case errors.Is(err, ErrInvalid):
-		w.fault = because(ErrProtocol, "the server says that this is no download: %v", err)
+		w.fault = because(ErrProtocol, "%s", withReason("the server says that this is no download", err))
 	case errors.Is(err, errPanic):
-		w.fault = because(errPanic, "an internal error was caught and logged: %v", err)
+		w.fault = because(errPanic, "%s", withReason("an internal error was caught and logged", err))
 	default:
 		if w.fails == 0 {
 			w.failingSince, w.failedAt = began, m.server.alive

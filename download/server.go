@@ -38,7 +38,7 @@ func (s *serverState) heard(err error, began, now time.Time) (announce bool) {
 		s.refused, s.refusedAt = err, began
 		s.fails = 0
 		return true // some wait for a fresh answer
-	case err == nil, isAny(err, ErrNotFound, ErrForbidden, ErrInvalid, ErrConflict, ErrArchived):
+	case err == nil, isAny(err, ErrNotFound, ErrForbidden, ErrInvalid, ErrConflict, ErrArchived, ErrNotReady):
 		if !s.answered.IsZero() {
 			s.alive += min(now.Sub(s.answered), maxSilence)
 		}

@@ -58,6 +58,9 @@ type ArchiveInfo struct {
 // answered, the implementation's retry budget is used up or ctx ends, and are
 // safe for concurrent use. Errors wrap the package's sentinels, or ctx.Err(), and
 // begin with verb and subject ("resolve /a/b: …"): callers name them no more.
+// One that knows more than its sentinel has a method Reason() string that gives
+// just that, for people.
+//
 // ErrNotFound is the server's own word: while one starts up, what is in front of it
 // answers 404 to everything, and the implementation takes care not to believe that.
 //

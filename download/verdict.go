@@ -13,13 +13,15 @@ import (
 type condition struct {
 	sentence string
 	sentinel error
+	reason   string // see reasonOf
 }
 
-func (c *condition) Error() string { return c.sentence }
-func (c *condition) Unwrap() error { return c.sentinel }
+func (c *condition) Error() string  { return c.sentence }
+func (c *condition) Unwrap() error  { return c.sentinel }
+func (c *condition) Reason() string { return c.reason }
 
 func because(sentinel error, format string, args ...any) error {
-	return &condition{plain(fmt.Sprintf(format, args...)), sentinel}
+	return &condition{sentence: plain(fmt.Sprintf(format, args...)), sentinel: sentinel}
 }
 
 // plain makes one short line of a text in which a server's words may stand.
@@ -64,12 +66,12 @@ func (d *Download) verdict(now time.Time) (ready bool, err error) {
 	}
 	switch {
 	case m.server.refused != nil:
-		return false, because(ErrUnauthorized, "the server refuses the login: %v", m.server.refused)
+		return false, because(ErrUnauthorized, "%s", withReason("the server refuses the login", m.server.refused))
 	case d.watch.fault != nil:
 		return false, d.watch.fault
 	case m.server.unreachable(now, m.unreachableTimeout):
-		return false, because(ErrUnavailable, "the server has not answered since %s: %v",
-			m.server.failingSince.Format(time.DateTime), m.server.lastErr)
+		return false, because(ErrUnavailable, "%s",
+			withReason("the server has not answered since "+stamp(m.server.failingSince), m.server.lastErr))
 	case d.watch.failing(now, m.unreachableTimeout):
 		return false, d.watch.failure()
 	case d.watch.stalled:

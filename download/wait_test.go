@@ -2,7 +2,6 @@ package download_test
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -225,7 +224,7 @@ func TestErrorsArePlain(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		f := w.faults()
 		d := w.create(downloadtest.Plan{Zipping: time.Hour})
-		f.set(fmt.Errorf("bad\nnews\x1b[31m\x00%s: %w", strings.Repeat("x", 1<<20), download.ErrUnauthorized))
+		f.set(&told{download.ErrUnauthorized, "bad\nnews\x1b[31m\x00" + strings.Repeat("x", 1<<20)})
 		err := d.Wait(t.Context())
 		require.ErrorIs(t, err, download.ErrUnauthorized)
 		assert.Contains(t, err.Error(), "bad news")
