@@ -83,15 +83,12 @@ func (m *Manager) create(l List) (*Download, error) {
 	// From here to the journal's commit a crash leaves a download on the server
 	// that is not listed here. Nobody has been told of it, and the server's
 	// cleaner deletes it within two hours.
-	id, err := ParseID(string(p.ID))
-	if err == nil {
-		err = checkAnswer(p, id)
+	id := p.ID
+	if err := checkAnswer(p, id); err != nil {
+		return nil, fmt.Errorf("create download: %w", err)
 	}
-	if err == nil {
-		err = m.reserve(id)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("create download: the server answered with an id that cannot be used: %v: %w", err, ErrProtocol)
+	if err := m.reserve(id); err != nil {
+		return nil, because(ErrProtocol, "create download: the server gave it an id that is taken here (%v)", err)
 	}
 	d := m.newDownload(id, nodes)
 	d.createdAt = time.Now()

@@ -192,6 +192,8 @@ func TestCreateRefusesImpossibleIDs(t *testing.T) {
 				_, err := w.Create(t.Context(), aList)
 				require.ErrorIs(t, err, download.ErrProtocol)
 				assert.NotErrorIs(t, err, download.ErrInvalid, "it is not the caller's fault")
+				assert.Equal(t, 1, strings.Count(err.Error(), "unexpected answer"), err.Error())
+				assert.NotContains(t, err.Error(), "invalid request")
 				assert.Less(t, len(err.Error()), 500)
 				assert.Empty(t, w.Downloads())
 			})

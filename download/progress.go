@@ -11,7 +11,7 @@ func checkProgress(p Progress, id ID) error {
 		return fmt.Errorf("status %.40q: %w", string(p.Status), ErrProtocol)
 	}
 	if _, err := ParseID(string(p.ID)); err != nil {
-		return fmt.Errorf("%v: %w", err, ErrProtocol)
+		return fmt.Errorf("download id %.64q: %w", string(p.ID), ErrProtocol)
 	}
 	if p.ID != id {
 		return fmt.Errorf("answer about %s when asked for %s: %w", p.ID, id, ErrProtocol)
