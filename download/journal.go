@@ -69,8 +69,7 @@ func (j *journal) update(apply func(tx *bolt.Tx) error) error {
 
 // close ends the writer and closes the file. Changes that wait are refused.
 func (j *journal) close() error {
-	close(j.stop)
-	<-j.stopped
+	j.stopWriter()
 	if j.broken != nil {
 		// A transaction that ended in a panic may hold bbolt's locks for ever.
 		return j.abandon()
@@ -79,6 +78,11 @@ func (j *journal) close() error {
 		return fmt.Errorf("close journal %s: %w", j.path, err)
 	}
 	return nil
+}
+
+func (j *journal) stopWriter() {
+	close(j.stop)
+	<-j.stopped
 }
 
 // write is the writer.

@@ -29,11 +29,12 @@ type storedRemoval struct {
 }
 
 // load reads everything. What is damaged is set aside in its own bucket, so that
-// it neither stops the rest nor is lost.
+// it neither stops the rest nor is lost. After an error the journal is closed.
 func (j *journal) load() (journalContent, error) {
 	l := loader{log: j.log, ids: make(map[ID]bool), names: make(map[string]bool)}
 	err := contain(func() error { return j.db.View(l.load) })
 	if err != nil {
+		j.stopWriter()
 		return journalContent{}, j.explain(err)
 	}
 	if err := j.update(l.mend); err != nil { // a full disk must not stop the mount

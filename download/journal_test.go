@@ -190,14 +190,9 @@ func TestJournalDamagedFile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "journal.db")
 			require.NoError(t, os.WriteFile(path, data, 0o600))
-			j, err := openJournal(path, testLog(t))
-			if err == nil {
-				_, err = j.load()
-				if cerr := j.close(); err == nil {
-					err = cerr
-				}
-			}
+			_, err := Open(Config{JournalPath: path, Logger: testLog(t)})
 			require.ErrorIs(t, err, ErrDamaged)
+			assert.NotContains(t, err.Error(), "\n", "one message")
 			assert.Contains(t, err.Error(), path)
 			assert.Contains(t, err.Error(), "move it away")
 			after, rerr := os.ReadFile(path)
@@ -206,7 +201,7 @@ func TestJournalDamagedFile(t *testing.T) {
 
 			// Nothing holds on to it: moved away, one can start afresh.
 			require.NoError(t, os.Rename(path, path+".old"))
-			j = mustOpenJournal(t, path)
+			j := mustOpenJournal(t, path)
 			require.NoError(t, j.close())
 		})
 	}
@@ -239,9 +234,12 @@ func TestJournalGarbagePages(t *testing.T) {
 			assert.ErrorIs(t, err, ErrDamaged, "page %d", page)
 			continue
 		}
-		_, err = j.load()
-		if err != nil {
+		if _, err = j.load(); err != nil {
 			assert.ErrorIs(t, err, ErrDamaged, "page %d", page)
+			_, err = Open(Config{JournalPath: path})
+			assert.ErrorIs(t, err, ErrDamaged, "page %d", page)
+			assert.NotContains(t, err.Error(), "\n", "one message")
+			continue
 		}
 		_ = j.close()
 	}

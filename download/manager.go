@@ -2,7 +2,6 @@ package download
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -115,7 +114,7 @@ func Open(cfg Config) (*Manager, error) {
 	}
 	content, err := m.journal.load()
 	if err != nil {
-		return nil, errors.Join(err, m.journal.close())
+		return nil, err
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.restore(content)
