@@ -243,7 +243,7 @@ func TestBasicAuth(t *testing.T) {
 }
 
 func TestTicketMadeElsewhere(t *testing.T) {
-	for _, user := range []string{"", "ROLE_TICKET"} {
+	for _, user := range []string{"", "ROLE_TICKET", "admin"} {
 		g, c := newGate(t, func(c *Config) { c.Username, c.Password = user, "TICKET_elsewhere" })
 		g.valid = "TICKET_elsewhere"
 		require.NoError(t, get(t, c))

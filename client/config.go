@@ -23,8 +23,8 @@ type Config struct {
 	// the whole API root or with a trailing slash it means the same.
 	URL string
 	// Username and Password are the account's. A Password that starts with
-	// TICKET_, with no Username or with ROLE_TICKET, is a ticket made elsewhere:
-	// it is used as it is and cannot be renewed.
+	// TICKET_ is a ticket made elsewhere, whatever the Username: it is used as it
+	// is and cannot be renewed.
 	Username string
 	Password Secret
 	// Auth is AuthTicket (the default) or AuthBasic. A ticket spares the server
@@ -113,7 +113,7 @@ func (cfg Config) withDefaults() (Config, error) {
 
 // fixedTicket reports whether the password is a ticket.
 func (cfg Config) fixedTicket() bool {
-	return cfg.Username == "" && isTicket(cfg.Password.Reveal())
+	return isTicket(cfg.Password.Reveal())
 }
 
 func invalid(format string, args ...any) error {
