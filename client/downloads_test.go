@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -102,6 +103,7 @@ func TestCreateIsNeverSentTwiceBlindly(t *testing.T) {
 				return
 			}
 			require.ErrorIs(t, err, c.want)
+			require.Equal(t, c.want == download.ErrUncertain, strings.Contains(err.Error(), "ask again"), err.Error())
 			require.Len(t, srv.seen(), 1)
 		})
 	}

@@ -17,7 +17,7 @@ var (
 	// ErrArchived: content is in cold storage and must be restored first (412).
 	ErrArchived = errors.New("content is in cold storage")
 	// ErrConflict: a restore of the content is running (409).
-	ErrConflict = errors.New("conflict")
+	ErrConflict = errors.New("content is being restored")
 	// ErrUnavailable: the server could not be reached, or said 5xx or 429, until
 	// the retry budget was used up.
 	ErrUnavailable = errors.New("server unavailable")

@@ -31,7 +31,7 @@ var (
 	seesUnknown  = &seen{syscall.ENOENT, "not found", 0, "", 0}
 	seesExpired  = &seen{errno: syscall.ESTALE}
 	seesArchived = &seen{syscall.ENODATA, "cold storage", 0, "", 0}
-	seesConflict = &seen{syscall.EBUSY, "conflict", 0, "", 0}
+	seesConflict = &seen{syscall.EBUSY, "being restored", 0, "", 0}
 )
 
 // faultRow is a fault and what the user sees who meets it.
