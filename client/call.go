@@ -72,7 +72,11 @@ func (c *Client) attempt(ctx context.Context, r request, limit time.Duration, re
 		return f
 	}
 	defer resp.Body.Close()
-	return c.readAnswer(resp, read)
+	f = c.readAnswer(resp, read)
+	if f != nil && r.once {
+		f.kind = f.onceKind()
+	}
+	return f
 }
 
 func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, error) {

@@ -64,7 +64,7 @@ func TestCreateIsNeverSentTwiceBlindly(t *testing.T) {
 		}, download.ErrUncertain},
 		"408":            {status(408), download.ErrUncertain},
 		"500 a proxy's":  {status(500), download.ErrUncertain},
-		"500 Alfresco's": {own(500), download.ErrUnavailable},
+		"500 Alfresco's": {own(500), download.ErrServerFailed},
 		"502":            {status(502), download.ErrUncertain},
 		"503":            {status(503), download.ErrUncertain},
 		"503 come back":  {status(503, "Retry-After", "0"), nil},

@@ -97,6 +97,15 @@ func kindOf(code int) error {
 	return download.ErrProtocol
 }
 
+// onceKind is the meaning of a failure for a request that is not sent again: a
+// server that says 500 in its own words is there, and a person decides.
+func (f *failure) onceKind() error {
+	if f.code == http.StatusInternalServerError && f.own {
+		return download.ErrServerFailed
+	}
+	return f.kind
+}
+
 // answerFailure makes a failure of an answer and the beginning of its body.
 func (c *Client) answerFailure(resp *http.Response, body []byte) *failure {
 	f := &failure{kind: kindOf(resp.StatusCode), code: resp.StatusCode}

@@ -91,7 +91,7 @@ func TestCreateSaysWhichPathFailed(t *testing.T) {
 func TestCreatePassesTheServersWord(t *testing.T) {
 	for _, sentinel := range []error{
 		download.ErrInvalid, download.ErrNotFound, download.ErrUnauthorized, download.ErrForbidden, download.ErrArchived,
-		download.ErrConflict, download.ErrUnavailable, download.ErrUncertain, download.ErrProtocol,
+		download.ErrConflict, download.ErrUnavailable, download.ErrServerFailed, download.ErrUncertain, download.ErrProtocol,
 	} {
 		t.Run(sentinel.Error(), func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {

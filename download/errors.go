@@ -21,6 +21,9 @@ var (
 	// ErrUnavailable: the server could not be reached, or said 5xx or 429, until
 	// the retry budget was used up.
 	ErrUnavailable = errors.New("server unavailable")
+	// ErrServerFailed: the server was reached, failed (500), and has undone what it
+	// had begun; the request is not of those that are sent again.
+	ErrServerFailed = errors.New("the server failed")
 	// ErrUncertain: a request that must not be repeated blindly was sent but its
 	// answer was lost, so it may or may not have had its effect.
 	ErrUncertain = errors.New("answer lost")

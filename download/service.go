@@ -71,7 +71,7 @@ type Service interface {
 	// Check reports whether the server answers and accepts the credentials.
 	Check(ctx context.Context) error
 	// Create asks for a zip of nodes. It is sent once; a lost answer is
-	// ErrUncertain.
+	// ErrUncertain, a 500 of the server itself ErrServerFailed.
 	Create(ctx context.Context, nodes []NodeID) (Progress, error)
 	// Get returns the download's progress; ErrNotFound when it is gone,
 	// ErrInvalid when id is a node of another kind.

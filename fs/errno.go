@@ -25,6 +25,7 @@ var errnoTable = []struct {
 	{download.ErrUnauthorized, syscall.EACCES},
 	{download.ErrForbidden, syscall.EACCES},
 	{download.ErrUnavailable, syscall.EHOSTUNREACH},
+	{download.ErrServerFailed, serverFailed},
 	{download.ErrClosed, syscall.ENOTCONN},
 
 	{download.ErrInvalid, syscall.EINVAL},

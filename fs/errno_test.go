@@ -26,6 +26,7 @@ func TestErrno(t *testing.T) {
 		download.ErrUnauthorized: syscall.EACCES,
 		download.ErrForbidden:    syscall.EACCES,
 		download.ErrUnavailable:  syscall.EHOSTUNREACH,
+		download.ErrServerFailed: serverFailed,
 		download.ErrClosed:       syscall.ENOTCONN,
 		download.ErrInvalid:      syscall.EINVAL,
 		download.ErrListTooLong:  syscall.EFBIG,

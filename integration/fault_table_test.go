@@ -20,6 +20,7 @@ import (
 var (
 	seesFine        = &seen{}
 	seesUnreachable = &seen{syscall.EHOSTUNREACH, "", 4, "cannot reach", 0}
+	seesFailed      = &seen{remoteIO, "the server failed", 0, "", 0}
 	seesRefused     = &seen{syscall.EACCES, "login", 3, "refuses the login", 0}
 	seesForbidden   = &seen{syscall.EACCES, "", 3, "refuses the login", 0}
 	seesUncertain   = &seen{syscall.EIO, "answer lost", 0, "", 0}
@@ -99,8 +100,8 @@ var faultOutage = faultPut{start: func(r *faultRig, _ faults.Kind) func() {
 
 var faultTable = []faultRow{
 	// Refusals. A POST is only sent again when it certainly had no effect.
-	{"500 once", faultOnce(faults.Status(500)), 0, faultCells{create: seesUnreachable, always: seesFine}},
-	{"500 always", faultAlways(faults.Status(500)), 0, faultCells{always: seesUnreachable}},
+	{"500 once", faultOnce(faults.Status(500)), 0, faultCells{create: seesFailed, always: seesFine}},
+	{"500 always", faultAlways(faults.Status(500)), 0, faultCells{create: seesFailed, always: seesUnreachable}},
 	{"502 of a proxy, once", faultOnce(faults.HTML(502)), 0, faultCells{create: seesUncertain, always: seesFine, removes: true}},
 	{"502 of a proxy, always", faultAlways(faults.HTML(502)), 0, faultCells{create: seesUncertain, always: seesUnreachable}},
 	{"503 twice", faultTimes(2, faults.Status(503)), 0, faultCells{always: seesFine}},

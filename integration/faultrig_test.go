@@ -91,9 +91,12 @@ type seen struct {
 	or syscall.Errno
 }
 
+// remoteIO is Linux's EREMOTEIO, which macOS does not have.
+const remoteIO = syscall.Errno(0x79)
+
 // errnoNames are the names of the errnos that tests speak of.
 var errnoNames = map[syscall.Errno]string{
-	syscall.EHOSTUNREACH: "EHOSTUNREACH", syscall.EACCES: "EACCES", syscall.EIO: "EIO", syscall.EPROTO: "EPROTO",
+	syscall.EHOSTUNREACH: "EHOSTUNREACH", remoteIO: "EREMOTEIO", syscall.EACCES: "EACCES", syscall.EIO: "EIO", syscall.EPROTO: "EPROTO",
 	syscall.ENOENT: "ENOENT", syscall.ESTALE: "ESTALE", syscall.ENODATA: "ENODATA", syscall.EBUSY: "EBUSY",
 }
 
@@ -110,7 +113,7 @@ func (want seen) check(t testing.TB, r harness.Result, sentence string) {
 	if want.or != 0 && strings.Contains(strings.ToLower(r.Stderr), want.or.Error()) {
 		return
 	}
-	require.Contains(t, strings.ToLower(r.Stderr), want.errno.Error(), "%s\n%s", r, sentence)
+	require.Contains(t, strings.ToLower(r.Stderr), strings.ToLower(want.errno.Error()), "%s\n%s", r, sentence)
 	require.Contains(t, sentence, want.says)
 }
 

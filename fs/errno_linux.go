@@ -1,0 +1,6 @@
+package fs
+
+import "syscall"
+
+// serverFailed is the errno for a server that was reached and failed.
+const serverFailed = syscall.EREMOTEIO

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package fs
+
+import "syscall"
+
+// serverFailed is EREMOTEIO on Linux, which others do not have.
+const serverFailed = syscall.EIO
