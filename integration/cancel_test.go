@@ -2,12 +2,15 @@ package integration
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"downloadfs/integration/faults"
 	"downloadfs/integration/harness"
 )
 
@@ -27,7 +30,8 @@ except OSError as e:
 func TestCancel(t *testing.T) {
 	t.Parallel()
 	server := neverDone(t)
-	m := harness.StartMount(t, server, harness.MountOptions{})
+	web := faults.NewServer(t, server.URL) // passes everything on, and keeps who asked for what
+	m := harness.StartMount(t, server, harness.MountOptions{URL: web.URL()})
 	for _, tc := range []struct {
 		name, script string
 		entryStays   bool
@@ -68,8 +72,20 @@ func TestCancel(t *testing.T) {
 				code, _ := server.Core(t, "GET", "/nodes/"+id, nil)
 				return code == http.StatusNotFound
 			}, "the node is still on the server")
+			harness.Eventually(t, harness.Timeout, func() bool { return accepted(web, faults.Delete, id) > 0 }, "nobody has deleted it")
+			cancelled := accepted(web, faults.Cancel, id)
+			require.NotZero(t, cancelled, "the server was not asked to cancel it")
+			assert.Less(t, cancelled, accepted(web, faults.Delete, id), "it was deleted before it was cancelled")
 		})
 	}
+}
+
+// accepted returns which request was the first of its kind for a download that the
+// server took, counted from 1; 0 if there was none.
+func accepted(s *faults.Server, kind faults.Kind, id string) int {
+	return 1 + slices.IndexFunc(s.Requests(faults.Any), func(q faults.Record) bool {
+		return q.Kind == kind && strings.HasSuffix(q.Path, "/"+id) && q.Status >= 200 && q.Status < 300
+	})
 }
 
 // TestRemoveDone: removing a finished download frees the server's storage.
