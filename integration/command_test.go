@@ -71,14 +71,6 @@ func TestMountFailures(t *testing.T) {
 	assert.Empty(t, taken.List(t), "the mount in the way was harmed")
 }
 
-func TestReadyLine(t *testing.T) {
-	t.Parallel()
-	s := harness.StartServer(t, harness.Samples(t))
-	assert.Equal(t, "serving "+s.Dir+" on "+s.URL, s.ReadyLine())
-	m := harness.StartMount(t, s, harness.MountOptions{})
-	assert.Equal(t, "mounted "+s.URL+" on "+m.Path, m.ReadyLine())
-}
-
 // The service manager is told when the mount is ready, and when it ends.
 func TestServiceManagerIsTold(t *testing.T) {
 	t.Parallel()
