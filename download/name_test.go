@@ -25,17 +25,25 @@ func TestCheckName(t *testing.T) {
 
 func TestSafeFileName(t *testing.T) {
 	for name, want := range map[string]string{
-		"report.pdf.zip": "report.pdf.zip",
-		"日本 1.zip":       "日本 1.zip",
-		".hidden":        ".hidden",
-		"":               "archive.zip",
-		".":              "archive.zip",
-		"..":             "archive.zip",
-		"../../x":        "archive.zip",
-		"a/b":            "archive.zip",
-		"a\x00b":         "archive.zip",
-		"a\nb":           "archive.zip",
-		"\xff":           "archive.zip",
+		"report.pdf.zip":  "report.pdf.zip",
+		"日本 1.zip":        "日本 1.zip",
+		".hidden":         ".hidden",
+		"":                "archive.zip",
+		".":               "archive.zip",
+		"..":              "archive.zip",
+		"../../x":         "archive.zip",
+		"a/b":             "archive.zip",
+		`C:\x\report.zip`: "archive.zip",
+		"/":               "archive.zip",
+		"x/..":            "archive.zip",
+		"a\x00b":          "archive.zip",
+		"a\nb":            "archive.zip",
+		"\x1b[2J.zip":     "archive.zip",
+		"gnp\u202efdp":    "archive.zip",
+		"\xff":            "archive.zip",
+
+		strings.Repeat("x", 251) + ".zip": strings.Repeat("x", 251) + ".zip",
+		strings.Repeat("x", 252) + ".zip": "archive.zip",
 	} {
 		assert.Equal(t, want, safeFileName(name), "%q", name)
 	}

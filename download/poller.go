@@ -3,7 +3,6 @@ package download
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -122,7 +121,7 @@ func (m *Manager) ask(ctx context.Context, id ID, describe bool) (answer, error)
 		err = m.call("describe", id, func() error {
 			info, err := m.service.Archive(ctx, id)
 			if err == nil && (info.ID != id || info.Size < 0) {
-				err = fmt.Errorf("archive %.64q of %d bytes: %w", string(info.ID), info.Size, ErrProtocol)
+				err = impossible("archive %.64q of %d bytes", string(info.ID), info.Size)
 			}
 			info.Name = safeFileName(info.Name)
 			a.archive = &info
@@ -136,7 +135,7 @@ func (m *Manager) ask(ctx context.Context, id ID, describe bool) (answer, error)
 // know EXPIRED.
 func checkAnswer(p Progress, id ID) error {
 	if p.Status == StatusExpired {
-		return fmt.Errorf("status %s: %w", p.Status, ErrProtocol)
+		return impossible("status %s", p.Status)
 	}
 	return checkProgress(p, id)
 }

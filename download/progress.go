@@ -8,16 +8,22 @@ func checkProgress(p Progress, id ID) error {
 	switch p.Status {
 	case StatusPending, StatusInProgress, StatusDone, StatusCancelled, StatusTooLarge, StatusExpired:
 	default:
-		return fmt.Errorf("status %.40q: %w", string(p.Status), ErrProtocol)
+		return impossible("status %.40q", string(p.Status))
 	}
 	if _, err := ParseID(string(p.ID)); err != nil {
-		return fmt.Errorf("download id %.64q: %w", string(p.ID), ErrProtocol)
+		return impossible("download id %.64q", string(p.ID))
 	}
 	if p.ID != id {
-		return fmt.Errorf("answer about %s when asked for %s: %w", p.ID, id, ErrProtocol)
+		return impossible("answer about %s when asked for %s", p.ID, id)
 	}
 	if p.BytesAdded < 0 || p.TotalBytes < 0 || p.FilesAdded < 0 || p.TotalFiles < 0 {
-		return fmt.Errorf("negative counter: %w", ErrProtocol)
+		return impossible("negative counter")
 	}
 	return nil
+}
+
+// impossible is what no Alfresco server answers.
+func impossible(format string, args ...any) error {
+	what := plain(fmt.Sprintf(format, args...))
+	return &condition{what + ": " + ErrProtocol.Error(), ErrProtocol, what}
 }

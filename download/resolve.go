@@ -77,7 +77,7 @@ func (m *Manager) resolveOne(ctx context.Context, path string) (NodeID, error) {
 		m.note(err, began)
 	}
 	if err == nil && !validNodeID(n) {
-		err = fmt.Errorf("resolve %q: node id %.64q: %w", path, string(n), ErrProtocol)
+		err = fmt.Errorf("resolve %s: %w", path, impossible("node id %.64q", string(n)))
 	}
 	return n, err
 }
