@@ -52,11 +52,8 @@ type flight struct {
 func newSession(cfg Config) *session {
 	s := &session{user: cfg.Username, password: cfg.Password.Reveal, hold: cfg.LoginHold}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	switch {
-	case cfg.fixedTicket():
+	if cfg.fixedTicket() {
 		s.cred.header = basicAuth(cfg.Password.Reveal())
-	case cfg.Auth == AuthBasic:
-		s.cred.header = s.basic()
 	}
 	return s
 }

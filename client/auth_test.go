@@ -158,8 +158,9 @@ func TestCreateIsSentAgainAfterARenewal(t *testing.T) {
 }
 
 func TestWrongPassword(t *testing.T) {
-	for _, auth := range []string{AuthTicket, AuthBasic} {
-		g, c := newGate(t, func(c *Config) { c.Password, c.Auth, c.LoginHold = "Wr0ngOne", auth, 300*time.Millisecond })
+	for _, way := range []string{useTicket, useBasic} {
+		g, c := newGate(t, func(c *Config) { c.Password, c.LoginHold = "Wr0ngOne", 300*time.Millisecond })
+		logIn(c, way)
 		for range 5 {
 			err := c.Check(t.Context())
 			require.ErrorIs(t, err, download.ErrUnauthorized)
@@ -235,7 +236,8 @@ func TestLoginIsTriedAgain(t *testing.T) {
 }
 
 func TestBasicAuth(t *testing.T) {
-	g, c := newGate(t, func(c *Config) { c.Auth = AuthBasic })
+	g, c := newGate(t)
+	logIn(c, useBasic)
 	require.NoError(t, get(t, c))
 	logins, basics := g.counts()
 	require.Equal(t, 0, logins)

@@ -30,7 +30,7 @@ func (c *Client) Check(ctx context.Context) error {
 	case f.kind == download.ErrForbidden && f.own:
 		return nil // the root is not for everybody to read: the login was accepted
 	case makesNoSense(f):
-		return fmt.Errorf("%s: %w: this does not look like an Alfresco server (%s)", op.text, download.ErrProtocol, f)
+		return fmt.Errorf("%s: %w", op.text, &failure{kind: download.ErrProtocol, code: f.code, detail: f.Error()})
 	}
 	return err
 }

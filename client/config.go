@@ -9,15 +9,13 @@ import (
 	"downloadfs/download"
 )
 
-// The ways to log in, for Config.Auth.
-const (
-	// AuthTicket sends the password once, for a ticket, and then the ticket.
-	AuthTicket = "ticket"
-	// AuthBasic sends user name and password with every request.
-	AuthBasic = "basic"
-)
-
 // Config is what a Client needs. Only URL and credentials are required.
+//
+// The password is sent once, for a ticket: that spares the server checking it,
+// often at a directory service, with each request. The ticket is renewed when the
+// server has forgotten it and is never deleted: a user has one ticket, which the
+// user's other programs hold too. A server without the tickets API is spoken to
+// with basic authentication instead.
 type Config struct {
 	// URL is the server, such as https://ecm.example.org; with /alfresco, with
 	// the whole API root or with a trailing slash it means the same.
@@ -27,13 +25,6 @@ type Config struct {
 	// is and cannot be renewed.
 	Username string
 	Password Secret
-	// Auth is AuthTicket (the default) or AuthBasic. A ticket spares the server
-	// checking the password, often at a directory service, with each request;
-	// the password travels once an hour at most. The ticket is renewed when the
-	// server has forgotten it and is never deleted: a user has one ticket, which
-	// the user's other programs hold too. A server without the tickets API is
-	// spoken to with basic authentication instead.
-	Auth string
 	// CACert is a PEM file of certificates that are trusted in addition to the
 	// system's.
 	CACert string
@@ -70,13 +61,6 @@ type Config struct {
 func (cfg Config) withDefaults() (Config, error) {
 	if cfg.Username == "ROLE_TICKET" {
 		cfg.Username = ""
-	}
-	switch cfg.Auth {
-	case "":
-		cfg.Auth = AuthTicket
-	case AuthTicket, AuthBasic:
-	default:
-		return cfg, invalid("authentication %.32q is not known: use %q or %q", cfg.Auth, AuthTicket, AuthBasic)
 	}
 	switch {
 	case cfg.fixedTicket():

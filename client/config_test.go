@@ -14,7 +14,6 @@ import (
 func TestConfigDefaults(t *testing.T) {
 	cfg, err := Config{Username: "u", Password: "p"}.withDefaults()
 	require.NoError(t, err)
-	require.Equal(t, AuthTicket, cfg.Auth)
 	require.Equal(t, 30*time.Second, cfg.IdleTimeout)
 	require.Equal(t, 2*time.Minute, cfg.MaxElapsed)
 	require.NotNil(t, cfg.Logger)
@@ -33,7 +32,6 @@ func TestNewRefuses(t *testing.T) {
 		"ALFRESCO_USERNAME":        func(c *Config) { c.Username = "" },
 		"ALFRESCO_PASSWORD":        func(c *Config) { c.Password = "" },
 		"colon":                    func(c *Config) { c.Username = "a:b" },
-		"authentication":           func(c *Config) { c.Auth = "kerberos" },
 		"no server URL":            func(c *Config) { c.URL = "" },
 		"--allow-http":             func(c *Config) { c.URL = "http://ecm.example.org" },
 		"no such file":             func(c *Config) { c.CACert = junk + ".not" },

@@ -88,10 +88,10 @@ const library = "/Sites/x/documentLibrary/"
 // TestContract is what download.Service and download.Source promise, of this
 // client against the embedded repository, with each way of logging in.
 func TestContract(t *testing.T) {
-	for _, auth := range []string{AuthTicket, AuthBasic} {
+	for _, auth := range []string{useTicket, useBasic} {
 		t.Run(auth, func(t *testing.T) {
 			r := newRepo(t, repository.Config{})
-			c := r.client(t, func(cfg *Config) { cfg.Auth = auth })
+			c := logIn(r.client(t), auth)
 			require.NoError(t, c.Check(t.Context()))
 
 			var nodes []download.NodeID

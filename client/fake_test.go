@@ -87,6 +87,20 @@ func newClient(t *testing.T, cfg Config) *Client {
 	return c
 }
 
+// The ways to log in: useBasic is as after a server showed that it has no tickets.
+const (
+	useTicket = "ticket"
+	useBasic  = "basic"
+)
+
+// logIn makes c log in in one of these ways.
+func logIn(c *Client, way string) *Client {
+	if way == useBasic {
+		c.auth.cred = credential{header: c.auth.basic()}
+	}
+	return c
+}
+
 // entry writes {"entry": v} with a status.
 func entry(w http.ResponseWriter, code int, v map[string]any) {
 	w.Header().Set("Content-Type", "application/json;charset=UTF-8")

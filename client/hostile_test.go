@@ -163,7 +163,7 @@ func TestNoSecretInErrorsOrLogs(t *testing.T) {
 		},
 	}
 	for name, handle := range servers {
-		for _, auth := range []string{AuthTicket, AuthBasic, "fixed"} {
+		for _, auth := range []string{useTicket, useBasic, "fixed"} {
 			t.Run(name+" "+auth, func(t *testing.T) {
 				t.Parallel()
 				srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -176,13 +176,13 @@ func TestNoSecretInErrorsOrLogs(t *testing.T) {
 				defer srv.Close()
 				var log syncBuffer
 				cfg := testConfig(srv.URL)
-				cfg.Password, cfg.Auth, cfg.MaxElapsed = password, auth, 250*time.Millisecond
+				cfg.Password, cfg.MaxElapsed = password, 250*time.Millisecond
 				if auth == "fixed" {
-					cfg.Username, cfg.Password, cfg.Auth = "", ticket, ""
+					cfg.Username, cfg.Password = "", ticket
 				}
 				cfg.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.Level(-100)}))
 				shown := []string{}
-				for _, err := range everyCall(t.Context(), newClient(t, cfg)) {
+				for _, err := range everyCall(t.Context(), logIn(newClient(t, cfg), auth)) {
 					if err != nil {
 						shown = append(shown, err.Error(), fmt.Sprintf("%+v %#v", err, err))
 					}
