@@ -35,8 +35,8 @@ func TestCheckTellsWhatIsWrong(t *testing.T) {
 		says   string
 	}{
 		"a web server": {page(200), download.ErrProtocol, "Alfresco server"},
-		"no such path": {page(404), download.ErrProtocol, "Alfresco server"},
-		"bad request":  {page(400), download.ErrProtocol, "Alfresco server"},
+		"no such path": {page(404), download.ErrProtocol, "404"},
+		"bad request":  {page(400), download.ErrProtocol, "400"},
 		"not allowed":  {page(405), download.ErrProtocol, ""},
 		"other JSON":   {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"hello":"world"}`) }, download.ErrProtocol, "Alfresco server"},
 		"JSON array":   {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `[1]`) }, download.ErrProtocol, "Alfresco server"},

@@ -166,12 +166,37 @@ func checkServer(ctx context.Context, c *client.Client, cfg sessionConfig) (offl
 	case err == nil:
 		return nil, nil
 	case errors.Is(err, download.ErrUnauthorized), errors.Is(err, download.ErrForbidden):
-		return nil, exitf(exitLogin, "%s refuses the login of %q; check %s and %s", cfg.server, cfg.login.username, envUsername, envPassword)
+		return nil, exitf(exitLogin, "%s refuses %s: %s; check %s", cfg.server, cfg.login.what(), reason(err), cfg.options.loginSource())
 	case errors.Is(err, download.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("cannot reach %s: %w; check the URL and the network", cfg.server, err), nil
+		return fmt.Errorf("cannot reach %s: %s; check the URL and the network", cfg.server, reason(err)), nil
 	default:
-		return nil, exitf(exitOther, "%s does not answer like an Alfresco server: %w; check the URL", cfg.server, err)
+		return nil, exitf(exitOther, "%s does not answer like an Alfresco server: %s; check the URL", cfg.server, reason(err))
 	}
+}
+
+// reason is why a request failed, without what was requested.
+func reason(err error) string {
+	var r interface{ Reason() string }
+	if errors.As(err, &r) && r.Reason() != "" {
+		return r.Reason()
+	}
+	return err.Error()
+}
+
+// what says in a sentence with what somebody logs in.
+func (c credentials) what() string {
+	if c.username == "" {
+		return "the ticket"
+	}
+	return fmt.Sprintf("the login of %q", c.username)
+}
+
+// loginSource says in a sentence where the credentials come from.
+func (o *mountOptions) loginSource() string {
+	if o.passwordFile != "" {
+		return envUsername + " and " + o.passwordFile
+	}
+	return envUsername + " and " + envPassword
 }
 
 // whenUnlocked opens something that one process at a time may use, and waits a
