@@ -42,16 +42,60 @@ func TestCloseReleasesEverything(t *testing.T) {
 	})
 }
 
+// What the server was asked for already is not lost if it answers soon.
+func TestCloseAwaitsCreate(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.service.SetLatency(2 * time.Second)
+		type result struct {
+			d   *download.Download
+			err error
+		}
+		done := make(chan result, 20)
+		for range cap(done) {
+			go func() {
+				d, err := w.Create(context.Background(), aList)
+				done <- result{d, err}
+			}()
+		}
+		later(time.Second)
+		asked := w.service.Count("Create")
+		began := time.Now()
+		require.NoError(t, w.Close())
+		assert.Equal(t, time.Second, time.Since(began))
+		made := 0
+		for range cap(done) {
+			if r := <-done; r.err == nil {
+				made++
+			} else {
+				require.ErrorIs(t, r.err, download.ErrClosed)
+			}
+		}
+		assert.Equal(t, asked, made)
+		assert.Equal(t, asked, w.service.Count("Create"), "those that had to wait for others asked for nothing")
+		w.service.SetLatency(0)
+		w.open()
+		assert.Len(t, w.Downloads(), made)
+		assert.Len(t, w.service.DownloadIDs(), made)
+	})
+}
+
 func TestCloseEndsCreate(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.service.SetLatency(time.Hour)
-		done := make(chan error)
+		done := make(chan error, 2)
 		go func() {
 			_, err := w.Create(context.Background(), aList)
 			done <- err
 		}()
+		go func() {
+			_, err := w.Adopt(context.Background(), "x")
+			done <- err
+		}()
 		synctest.Wait()
+		began := time.Now()
 		require.NoError(t, w.Close())
+		assert.Equal(t, 3*time.Second, time.Since(began))
+		require.ErrorIs(t, <-done, download.ErrClosed)
 		require.ErrorIs(t, <-done, download.ErrClosed)
 		_, err := w.Create(t.Context(), aList)
 		require.ErrorIs(t, err, download.ErrClosed)

@@ -2,6 +2,7 @@ package download
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -47,12 +48,15 @@ func (m *Manager) own(ctx context.Context, work func() (*Download, error)) (*Dow
 	}
 	select {
 	case r := <-done:
+		if m.ctx.Err() != nil && errors.Is(r.err, context.Canceled) {
+			break
+		}
 		return r.d, r.err
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	case <-m.closed:
-		return nil, because(ErrClosed, "the file system is being unmounted")
+	case <-m.posting.Done(): // the manager is closed
 	}
+	return nil, because(ErrClosed, "the file system is being unmounted")
 }
 
 func (m *Manager) create(l List) (*Download, error) {
@@ -69,10 +73,13 @@ func (m *Manager) create(l List) (*Download, error) {
 	if err != nil {
 		return nil, err
 	}
+	if m.ctx.Err() != nil {
+		return nil, because(ErrClosed, "the file system is being unmounted")
+	}
 	var p Progress
 	began := time.Now()
 	err = m.call("create", "", func() (err error) {
-		p, err = m.service.Create(m.ctx, nodes)
+		p, err = m.service.Create(m.posting, nodes)
 		return err
 	})
 	m.note(err, began)

@@ -53,7 +53,9 @@ type Manager struct {
 	close   sync.Once
 	closed  chan struct{} // closed when Close begins
 	running sync.WaitGroup
-	posts   chan struct{} // a slot for each Create that asks the server
+	posts   chan struct{}   // a slot for each Create that asks the server
+	posting context.Context // of those requests; ends after ctx, see finishPosts
+	abandon context.CancelFunc
 	unsaved chan struct{} // capacity 1: dirty is not empty
 
 	mu       sync.Mutex // guards all below and each Download's state
@@ -75,7 +77,11 @@ type outcome struct {
 	err error
 }
 
-const maxPosts = 8 // Create requests at once
+const (
+	maxPosts = 8 // Create requests at once
+	// postGrace is how long Close waits for the answers to them.
+	postGrace = 3 * time.Second
+)
 
 // Open reads the journal and starts watching what is not finished, without
 // waiting for the server. ErrLocked when another process has the journal,
@@ -117,6 +123,7 @@ func Open(cfg Config) (*Manager, error) {
 		return nil, err
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
+	m.posting, m.abandon = context.WithCancel(context.Background())
 	m.restore(content)
 	m.running.Go(func() { m.work.loop(m.ctx) })
 	m.running.Go(m.saver)
@@ -147,8 +154,10 @@ func (m *Manager) restore(content journalContent) {
 }
 
 // Close releases every waiter with ErrClosed, ends all work and closes the
-// journal. What is unfinished goes on after the next Open. Handles that are open
-// keep working. Later calls wait for the first and return nil.
+// journal. What is unfinished goes on after the next Open. A download that the
+// server was asked for already gets some seconds to be answered and journaled.
+// Handles that are open keep working. Later calls wait for the first and return
+// nil.
 func (m *Manager) Close() (err error) {
 	m.close.Do(func() {
 		m.mu.Lock()
@@ -156,10 +165,27 @@ func (m *Manager) Close() (err error) {
 		m.mu.Unlock()
 		close(m.closed)
 		m.cancel()
+		m.finishPosts()
 		m.running.Wait()
 		err = m.journal.close()
 	})
 	return err
+}
+
+// finishPosts waits until nobody holds a slot any more, though not for long, and
+// then ends the requests that are left: of a download whose answer is not awaited
+// nobody would ever know.
+func (m *Manager) finishPosts() {
+	defer m.abandon()
+	late := time.NewTimer(postGrace)
+	defer late.Stop()
+	for range maxPosts {
+		select {
+		case m.posts <- struct{}{}:
+		case <-late.C:
+			return
+		}
+	}
 }
 
 // start runs f as a goroutine that Close waits for, unless Close has begun.
