@@ -112,7 +112,7 @@ var faultTable = []faultRow{
 	{"429 twice", faultTimes(2, faults.HTML(429)), 0, faultCells{always: seesFine}},
 	{"ticket expired", faultOnce(faults.Unauthorized()), 0, faultCells{always: seesFine, mount: seesRefused, removes: true}},
 	{"401 always", faultAlways(faults.Unauthorized()), 0, faultCells{always: seesRefused, content: seesForbidden, removes: true}},
-	{"403 always", faultAlways(faults.Status(403)), 0, faultCells{always: seesForbidden}},
+	{"403 always", faultAlways(faults.Status(403)), 0, faultCells{always: seesForbidden, removes: true}},
 	{"404 always", faultAlways(faults.Status(404)), 0, faultCells{create: seesUnknown, always: seesExpired, mount: seesStrange}},
 	{"412 cold storage", faultAlways(faults.Status(412)), 0, faultCells{create: seesArchived, content: seesArchived}},
 	{"409 being restored", faultAlways(faults.Status(409)), 0, faultCells{create: seesConflict, content: seesConflict}},
