@@ -101,7 +101,7 @@ var faultOutage = faultPut{start: func(r *faultRig, _ faults.Kind) func() {
 var faultTable = []faultRow{
 	// Refusals. A POST is only sent again when it certainly had no effect.
 	{"500 once", faultOnce(faults.Status(500)), 0, faultCells{create: seesFailed, always: seesFine}},
-	{"500 always", faultAlways(faults.Status(500)), 0, faultCells{create: seesFailed, always: seesUnreachable}},
+	{"500 always", faultAlways(faults.Status(500)), 0, faultCells{create: seesFailed, always: seesUnreachable, removes: true}},
 	{"502 of a proxy, once", faultOnce(faults.HTML(502)), 0, faultCells{create: seesUncertain, always: seesFine, removes: true}},
 	{"502 of a proxy, always", faultAlways(faults.HTML(502)), 0, faultCells{create: seesUncertain, always: seesUnreachable}},
 	{"503 twice", faultTimes(2, faults.Status(503)), 0, faultCells{always: seesFine}},

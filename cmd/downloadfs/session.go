@@ -165,7 +165,9 @@ func checkServer(ctx context.Context, c *client.Client, cfg sessionConfig) (offl
 	switch {
 	case err == nil:
 		return nil, nil
-	case errors.Is(err, download.ErrUnauthorized), errors.Is(err, download.ErrForbidden):
+	case errors.Is(err, download.ErrForbidden):
+		return nil, exitf(exitLogin, "%s does not let this computer or this user in: %s; ask whoever runs the server", cfg.server, reason(err))
+	case errors.Is(err, download.ErrUnauthorized):
 		return nil, exitf(exitLogin, "%s refuses %s: %s; check %s", cfg.server, cfg.login.what(), reason(err), cfg.options.loginSource())
 	case errors.Is(err, download.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("cannot reach %s: %s; check the URL and the network", cfg.server, reason(err)), nil
