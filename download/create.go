@@ -46,17 +46,18 @@ func (m *Manager) own(ctx context.Context, work func() (*Download, error)) (*Dow
 	}); err != nil {
 		return nil, err
 	}
+	var r result
 	select {
-	case r := <-done:
-		if m.ctx.Err() != nil && errors.Is(r.err, context.Canceled) {
-			break
-		}
-		return r.d, r.err
+	case r = <-done:
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	case <-m.posting.Done(): // the manager is closed
+	case <-m.posting.Done():
+		r = <-done // at once: the manager is closed, and all that work waits for ends with it
 	}
-	return nil, because(ErrClosed, "the file system is being unmounted")
+	if m.ctx.Err() != nil && errors.Is(r.err, context.Canceled) {
+		return nil, because(ErrClosed, "the file system is being unmounted")
+	}
+	return r.d, r.err
 }
 
 func (m *Manager) create(l List) (*Download, error) {

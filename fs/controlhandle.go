@@ -140,12 +140,21 @@ func (h *controlHandle) Fsync(ctx context.Context, _ uint32) syscall.Errno {
 	return h.submit(ctx, fsyncPatience)
 }
 
-// Release ends a list that no FLUSH has ended. Nobody sees its errno any more.
-func (h *controlHandle) Release(ctx context.Context) syscall.Errno {
+// Release ends a list that no FLUSH has ended. It waits for nothing, since nobody
+// sees its errno, and the mount cannot end before it returns.
+func (h *controlHandle) Release(context.Context) syscall.Errno {
+	f := h.node.fs
 	h.node.forget(h)
-	if errno := h.submit(ctx, forEver); errno != 0 {
-		h.node.fs.log.Warn("a list was refused after its last writer had gone", "op", "create", "errno", errno.Error())
-	}
+	asked, err := h.end()
+	f.work.Go(func() {
+		if asked != nil {
+			<-asked.done
+			err = asked.err
+		}
+		if errno := f.errno("create", "", err); errno != 0 && f.ctx.Err() == nil {
+			f.log.Warn("a list was refused after its last writer had gone", "op", "create", "errno", errno.Error())
+		}
+	})
 	return 0
 }
 
@@ -157,18 +166,30 @@ func (h *controlHandle) reset() {
 }
 
 // takeLocked returns the list and begins a new one.
-func (h *controlHandle) takeLocked() (*download.ListParser, int64, error) {
-	list, length, err := h.list, h.length, h.err
+func (h *controlHandle) takeLocked() (*download.ListParser, error) {
+	list, err := h.list, h.err
 	h.list, h.length, h.next, h.writer, h.err = new(download.ListParser), 0, 0, 0, nil
-	return list, length, err
+	return list, err
 }
 
-// submit ends the list: it asks for the download and waits for what becomes of
-// it, but no longer than patience. A list without entries asks for nothing; then
-// the wait is for the list before, if nobody was told of that one yet.
+// submit ends the list and waits for what becomes of it, but no longer than
+// patience.
 func (h *controlHandle) submit(ctx context.Context, patience time.Duration) syscall.Errno {
+	f := h.node.fs
+	asked, err := h.end()
+	if asked != nil {
+		err = asked.wait(ctx, f, patience)
+		h.told(asked)
+	}
+	return f.errno("create", "", err)
+}
+
+// end ends the list: it asks for the download. A list without entries asks for
+// nothing; then end returns the list before, if nobody was told of that one yet,
+// or nil.
+func (h *controlHandle) end() (*submission, error) {
 	h.mu.Lock()
-	parser, length, err := h.takeLocked()
+	parser, err := h.takeLocked()
 	asked := h.asked
 	h.mu.Unlock()
 	f := h.node.fs
@@ -177,24 +198,18 @@ func (h *controlHandle) submit(ctx context.Context, patience time.Duration) sysc
 		list, err = parser.Finish()
 	}
 	switch {
-	case length == 0 && err == nil:
 	case err != nil:
 		f.setListErr(err)
 		h.setAnswer("", err)
 		if errors.Is(err, errKilled) {
 			f.log.Warn("a list was given up", "op", "create", "err", err)
 		}
-		return f.errno("create", "", err)
+		return nil, err
 	case len(list.Entries) > 0:
 		f.setListErr(nil)
-		asked = h.ask(list)
+		return h.ask(list), nil
 	}
-	if asked == nil {
-		return 0
-	}
-	err = asked.wait(ctx, f, patience)
-	h.told(asked)
-	return f.errno("create", "", err)
+	return asked, nil
 }
 
 func (h *controlHandle) setAnswer(id download.ID, err error) {

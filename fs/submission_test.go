@@ -78,6 +78,31 @@ os._exit(0)"`)
 	m.eventually(func() bool { return m.ok(`cat $D/new`) != "" }, "an outcome")
 }
 
+// A list that is on its way when everybody has gone does not hold up an unmount.
+func TestUnmountDuringSubmission(t *testing.T) {
+	m := newTestMount(t)
+	asked := make(chan struct{})
+	m.domain.script(func(f *fakeDomain) {
+		f.create = func(ctx context.Context, _ download.List) error {
+			close(asked)
+			<-ctx.Done()
+			return ctx.Err()
+		}
+	})
+	b := m.background(`exec python3 -c "
+import os
+f = os.open('$D/new', 1)
+os.write(f, b'` + idA + `\n')
+os.close(f)"`)
+	<-asked
+	require.NoError(t, b.Process.Kill())
+	require.Error(t, m.ended(b, 5*time.Second))
+	began := time.Now()
+	require.NoError(t, m.server.Unmount())
+	assert.Less(t, time.Since(began), 5*time.Second)
+	assert.NotContains(t, m.log.String(), "level=WARN")
+}
+
 // When the writer of a list is killed, the other writers of it fail and do not
 // try for ever, as they would after EINTR.
 func TestControlWriterKilledOthersFail(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 )
 
 // envLoad says how many downloads TestLoad lists; 10000 is what the mount is
-// meant for. The mount removes some 17 of those that are pending a second.
+// meant for.
 const envLoad = "DOWNLOADFS_LOAD"
 
 const (
