@@ -214,19 +214,8 @@ func TestControlInterrupted(t *testing.T) {
 	for name, signal := range map[string]syscall.Signal{"int": syscall.SIGINT, "kill": syscall.SIGKILL} {
 		t.Run(name, func(t *testing.T) {
 			m := newTestMount(t)
-			asked := make(chan struct{})
-			m.domain.script(func(f *fakeDomain) {
-				f.create = func(ctx context.Context, _ download.List) error {
-					close(asked)
-					<-ctx.Done()
-					return ctx.Err()
-				}
-			})
-			b := m.background(`exec python3 -c "
-import os
-f=os.open('$D/new',1)
-os.write(f,b'` + idA + `\n')
-os.close(f)"`)
+			asked, _ := m.hangs()
+			b := m.background(closeList)
 			<-asked
 			require.NoError(t, b.Process.Signal(signal))
 			require.Error(t, m.ended(b, time.Second))

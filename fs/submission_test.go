@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,12 +15,15 @@ import (
 	"downloadfs/download"
 )
 
-// hangs makes the server not answer a request for a download until release is
-// closed, and then refuse it.
-func (m *testMount) hangs() (release chan struct{}) {
+// hangs makes the server not answer requests for a download until release is
+// closed, and then refuse them. asked is closed with the first one.
+func (m *testMount) hangs() (asked <-chan struct{}, release chan struct{}) {
+	began := make(chan struct{})
+	first := sync.OnceFunc(func() { close(began) })
 	release = make(chan struct{})
 	m.domain.script(func(f *fakeDomain) {
 		f.create = func(ctx context.Context, _ download.List) error {
+			first()
 			select {
 			case <-release:
 				return fmt.Errorf("create download: %w", download.ErrForbidden)
@@ -28,8 +32,15 @@ func (m *testMount) hangs() (release chan struct{}) {
 			}
 		}
 	})
-	return release
+	return began, release
 }
+
+// closeList is a program that writes a list and waits in close.
+const closeList = `exec python3 -c "
+import os
+f=os.open('$D/new',1)
+os.write(f,b'` + idA + `\n')
+os.close(f)"`
 
 // A wait that a signal interrupted is taken up again: who asks once more is told
 // what became of the list, not that there is none.
@@ -41,7 +52,7 @@ func TestControlInterruptedAndAsked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newTestMount(t)
-			release := m.hangs()
+			_, release := m.hangs()
 			b := m.background(`exec python3 -c "
 import os, signal
 class Alarm(Exception): pass
@@ -67,7 +78,7 @@ except Alarm: print('interrupted', flush=True)
 func TestControlExitIsBounded(t *testing.T) {
 	t.Parallel()
 	m := newTestMount(t)
-	release := m.hangs()
+	_, release := m.hangs()
 	b := m.background(`exec python3 -c "
 import os
 os.write(os.open('$D/new', 1), b'` + idA + `\n')
@@ -81,19 +92,8 @@ os._exit(0)"`)
 // A list that is on its way when everybody has gone does not hold up an unmount.
 func TestUnmountDuringSubmission(t *testing.T) {
 	m := newTestMount(t)
-	asked := make(chan struct{})
-	m.domain.script(func(f *fakeDomain) {
-		f.create = func(ctx context.Context, _ download.List) error {
-			close(asked)
-			<-ctx.Done()
-			return ctx.Err()
-		}
-	})
-	b := m.background(`exec python3 -c "
-import os
-f = os.open('$D/new', 1)
-os.write(f, b'` + idA + `\n')
-os.close(f)"`)
+	asked, _ := m.hangs()
+	b := m.background(closeList)
 	<-asked
 	require.NoError(t, b.Process.Kill())
 	require.Error(t, m.ended(b, 5*time.Second))
