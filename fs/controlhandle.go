@@ -215,6 +215,10 @@ func (h *controlHandle) end() (*submission, error) {
 func (h *controlHandle) setAnswer(id download.ID, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.setAnswerLocked(id, err)
+}
+
+func (h *controlHandle) setAnswerLocked(id download.ID, err error) {
 	h.answer, h.read = []byte(string(id)+"\n"), 0
 	if err != nil {
 		h.answer = []byte("error: " + line(err.Error()) + "\n")

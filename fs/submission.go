@@ -29,7 +29,8 @@ type submission struct {
 	err  error         // set before that
 }
 
-// ask sends a list off. The handle's answer follows its outcome.
+// ask sends a list off. The handle's answer is its outcome, unless another list
+// was asked for meanwhile.
 func (h *controlHandle) ask(list download.List) *submission {
 	f, s := h.node.fs, &submission{done: make(chan struct{})}
 	h.mu.Lock()
@@ -45,7 +46,11 @@ func (h *controlHandle) ask(list download.List) *submission {
 			f.touch()
 			id = d.ID()
 		}
-		h.setAnswer(id, err)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.asked == s {
+			h.setAnswerLocked(id, err)
+		}
 		s.err = err
 	})
 	return s

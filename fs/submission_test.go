@@ -73,6 +73,42 @@ except Alarm: print('interrupted', flush=True)
 	}
 }
 
+// A handle tells of its latest list, also when the one before is answered later.
+func TestControlLateAnswer(t *testing.T) {
+	m := newTestMount(t)
+	late, release := make(chan struct{}), make(chan struct{})
+	m.domain.script(func(f *fakeDomain) {
+		f.create = func(_ context.Context, l download.List) error {
+			if l.Entries[0].Node != idA {
+				return nil
+			}
+			close(late)
+			<-release
+			return fmt.Errorf("create download: %w", download.ErrForbidden)
+		}
+	})
+	b := m.background(`exec python3 -c "
+import os, signal, sys
+class Alarm(Exception): pass
+def alarm(*a): raise Alarm
+signal.signal(signal.SIGALRM, alarm)
+f = os.open('$D/new', os.O_RDWR)
+os.write(f, b'` + idA + `\n')
+signal.setitimer(signal.ITIMER_REAL, 0.1)
+try: os.fsync(f)
+except Alarm: pass
+os.write(f, b'` + idB + `\n')
+os.fsync(f)
+print('made', flush=True)
+while open('$D/new').read() != 'error: create download: permission denied\n': pass
+print(os.read(f, 99).decode(), end='')"`)
+	<-late
+	m.eventually(func() bool { return b.out.String() == "made\n" }, "the second list is answered")
+	close(release)
+	require.NoError(t, m.ended(b, 10*time.Second), b.out.String())
+	assert.Equal(t, "made\nd1\n", b.out.String())
+}
+
 // No signal reaches a process that is ending, so one that ends without closing
 // its list waits for a short time only. The list goes on.
 func TestControlExitIsBounded(t *testing.T) {
