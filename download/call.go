@@ -26,7 +26,7 @@ func (m *Manager) call(op string, id ID, request func() error) (err error) {
 	if isAny(err, context.DeadlineExceeded, context.Canceled) && m.ctx.Err() == nil &&
 		!isAny(err, ErrUnavailable, ErrUncertain, ErrUnauthorized, ErrProtocol) {
 		// Not the caller's context, which never gets here.
-		err = &condition{plain(err.Error()), ErrUnavailable, reasonOf(err)}
+		err = &condition{plain(err.Error()), ErrUnavailable, Reason(err)}
 	}
 	return err
 }

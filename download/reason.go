@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// reasonOf returns why a request failed, in words for people: without the
+// Reason returns why a request failed, in words for people: without the
 // sentinel, which the sentence around it tells, and without verb and subject, for
 // it may be told of another download than the request was about. It is empty when
 // err says no more than that.
-func reasonOf(err error) string {
+func Reason(err error) string {
 	var r interface{ Reason() string }
 	switch {
 	case errors.As(err, &r):
@@ -23,7 +23,7 @@ func reasonOf(err error) string {
 
 // withReason adds why to a sentence.
 func withReason(sentence string, err error) string {
-	if reason := reasonOf(err); reason != "" {
+	if reason := Reason(err); reason != "" {
 		return sentence + ": " + reason
 	}
 	return sentence

@@ -13,7 +13,7 @@ import (
 type condition struct {
 	sentence string
 	sentinel error
-	reason   string // see reasonOf
+	reason   string // see Reason
 }
 
 func (c *condition) Error() string  { return c.sentence }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -177,13 +178,7 @@ func checkServer(ctx context.Context, c *client.Client, cfg sessionConfig) (offl
 }
 
 // reason is why a request failed, without what was requested.
-func reason(err error) string {
-	var r interface{ Reason() string }
-	if errors.As(err, &r) && r.Reason() != "" {
-		return r.Reason()
-	}
-	return err.Error()
-}
+func reason(err error) string { return cmp.Or(download.Reason(err), err.Error()) }
 
 // what says in a sentence with what somebody logs in.
 func (c credentials) what() string {
