@@ -200,7 +200,9 @@ func (h *controlHandle) end() (*submission, error) {
 	switch {
 	case err != nil:
 		f.setListErr(err)
-		h.setAnswer("", err)
+		h.mu.Lock()
+		h.setAnswerLocked("", err)
+		h.mu.Unlock()
 		if errors.Is(err, errKilled) {
 			f.log.Warn("a list was given up", "op", "create", "err", err)
 		}
@@ -210,12 +212,6 @@ func (h *controlHandle) end() (*submission, error) {
 		return h.ask(list), nil
 	}
 	return asked, nil
-}
-
-func (h *controlHandle) setAnswer(id download.ID, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.setAnswerLocked(id, err)
 }
 
 func (h *controlHandle) setAnswerLocked(id download.ID, err error) {

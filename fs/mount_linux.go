@@ -101,20 +101,11 @@ func (s *Server) Unmount() error {
 	if s.gone() {
 		return nil
 	}
-	var err error
-	if os.Geteuid() == 0 {
-		err = unix.Unmount(s.mountpoint, unix.UMOUNT_NOFOLLOW)
-	} else {
-		err = fusermount("-u", s.mountpoint)
+	if err := Detach(s.mountpoint, false); err != nil {
+		return fmt.Errorf("unmount %s: %w", s.mountpoint, err)
 	}
-	switch {
-	case err == nil:
-		<-s.done
-		return nil
-	case errors.Is(err, unix.EBUSY):
-		err = ErrBusy
-	}
-	return fmt.Errorf("unmount %s: %w", s.mountpoint, err)
+	<-s.done
+	return nil
 }
 
 // UnmountLazy detaches the mount at once and ends every call that is still in
@@ -130,18 +121,27 @@ func (s *Server) UnmountLazy() error {
 	if aborted {
 		return nil
 	}
-	if err := detach(s.mountpoint); err != nil {
+	if err := Detach(s.mountpoint, true); err != nil {
 		return fmt.Errorf("unmount %s lazily: %w", s.mountpoint, err)
 	}
 	return nil
 }
 
-// detach removes a mount whether or not it is in use, and alive.
-func detach(path string) error {
-	if os.Geteuid() == 0 {
-		return unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+// Detach removes the mount on path, whoever serves it and whether or not anybody
+// still does, without touching it. ErrBusy when it is in use and not lazy.
+func Detach(path string, lazy bool) error {
+	flags, options := unix.UMOUNT_NOFOLLOW, []string{"-u"}
+	if lazy {
+		flags, options = flags|unix.MNT_DETACH, []string{"-u", "-z"}
 	}
-	return fusermount("-u", "-z", path)
+	err := unix.Unmount(path, flags)
+	if errors.Is(err, unix.EPERM) {
+		err = fusermount(append(options, "--", path)...)
+	}
+	if errors.Is(err, unix.EBUSY) {
+		return ErrBusy
+	}
+	return err
 }
 
 // abort breaks the connection to the kernel: whoever waits in the mount gets an

@@ -29,7 +29,7 @@ func explain(err error) error { return fmt.Errorf("%w: %w", ErrFUSE, err) }
 // Unmount removes the mount and waits until all requests are answered; ErrBusy
 // while files in it are open. It returns nil when the mount is gone already.
 func (s *Server) Unmount() error {
-	err := s.unmount(0)
+	err := s.unmount(false)
 	if err == nil {
 		<-s.done
 	}
@@ -37,22 +37,32 @@ func (s *Server) Unmount() error {
 }
 
 // UnmountLazy removes the mount at once; open files fail from now on.
-func (s *Server) UnmountLazy() error { return s.unmount(unix.MNT_FORCE) }
+func (s *Server) UnmountLazy() error { return s.unmount(true) }
 
-func (s *Server) unmount(flags int) error {
+func (s *Server) unmount(lazy bool) error {
 	s.unmounting.Lock()
 	defer s.unmounting.Unlock()
 	if s.gone() {
 		return nil
 	}
-	err := unix.Unmount(s.mountpoint, flags)
-	if errors.Is(err, unix.EBUSY) {
-		err = ErrBusy
-	}
-	if err != nil {
+	if err := Detach(s.mountpoint, lazy); err != nil {
 		return fmt.Errorf("unmount %s: %w", s.mountpoint, err)
 	}
 	return nil
+}
+
+// Detach removes the mount on path. macOS has no lazy unmount; a forced one comes
+// nearest. ErrBusy when it is in use and not lazy.
+func Detach(path string, lazy bool) error {
+	flags := 0
+	if lazy {
+		flags = unix.MNT_FORCE
+	}
+	err := unix.Unmount(path, flags)
+	if errors.Is(err, unix.EBUSY) {
+		return ErrBusy
+	}
+	return err
 }
 
 func (s *Server) tune() {}

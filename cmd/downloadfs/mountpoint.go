@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"downloadfs/fs"
 )
 
 // probeTimeout is how long a mount that is in the way may take to answer.
@@ -50,7 +52,7 @@ func clearMount(path string, log *slog.Logger) error {
 		if err := probe(path, probeTimeout); !errors.Is(err, syscall.ENOTCONN) {
 			return exitf(exitMountpoint, "%s is mounted already (%s); unmount it first: downloadfs unmount %s", path, m.source, path)
 		}
-		if err := unmountPath(path, true); err != nil {
+		if err := fs.Detach(path, true); err != nil {
 			return exitf(exitMountpoint, "cannot remove the mount that a killed process left on %s: %w", path, err)
 		}
 		log.Info("replaced the mount that a killed process left", "op", "mount", "mountpoint", path)

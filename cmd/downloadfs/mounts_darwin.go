@@ -22,13 +22,3 @@ func mounts() ([]mountEntry, error) {
 	}
 	return all, nil
 }
-
-// unmountPath ends the mount on path. macOS has no lazy unmount; a forced one
-// comes nearest.
-func unmountPath(path string, lazy bool) error {
-	flags := 0
-	if lazy {
-		flags = unix.MNT_FORCE
-	}
-	return unix.Unmount(path, flags)
-}

@@ -2,16 +2,11 @@ package main
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // mounts lists the mounts of this process's namespace, lowest first.
@@ -53,33 +48,4 @@ func unescapeMount(s string) string {
 		b.WriteByte(s[i])
 	}
 	return b.String()
-}
-
-// unmountPath ends the mount on path without touching it. EBUSY when it is in
-// use and not lazy.
-func unmountPath(path string, lazy bool) error {
-	flags, option := unix.UMOUNT_NOFOLLOW, "-u"
-	if lazy {
-		flags, option = flags|unix.MNT_DETACH, "-uz"
-	}
-	err := unix.Unmount(path, flags)
-	if !errors.Is(err, unix.EPERM) {
-		return err
-	}
-	// An ordinary user needs the set-user-id helper of the fuse3 package.
-	tool, err := exec.LookPath("fusermount3")
-	if err != nil {
-		return fmt.Errorf("%w; install the fuse3 package", err)
-	}
-	cmd := exec.Command(tool, option, "--", path)
-	cmd.Env = []string{"LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"} // without the password that is in ours
-	out, err := cmd.CombinedOutput()
-	if err == nil {
-		return nil
-	}
-	// The helper tells its errno in words only.
-	if strings.Contains(string(out), "busy") {
-		return syscall.EBUSY
-	}
-	return fmt.Errorf("fusermount3: %s", oneLine(strings.TrimSpace(string(out))))
 }

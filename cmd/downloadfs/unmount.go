@@ -3,9 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"downloadfs/fs"
 )
 
 func newUnmountCommand() *cobra.Command {
@@ -39,8 +40,8 @@ func unmount(mountpoint string, lazy bool) error {
 	if !m.ours() {
 		return exitf(exitMountpoint, "%s is a mount of %s (%s), not of downloadfs; use umount", path, m.source, m.fsType)
 	}
-	err = unmountPath(path, lazy)
-	if errors.Is(err, syscall.EBUSY) {
+	err = fs.Detach(path, lazy)
+	if errors.Is(err, fs.ErrBusy) {
 		return fmt.Errorf("%s is busy, %s; end them, or use --lazy", path, holdersText(path))
 	}
 	if err != nil {
