@@ -39,12 +39,3 @@ func (f *filesystem) mine(ctx context.Context) bool {
 	c, ok := fuse.FromContext(ctx)
 	return ok && (c.Uid == f.owner.uid || c.Uid == 0)
 }
-
-// callerPID returns the thread that made the request, or 0 when it is not
-// visible from here (another pid namespace, or the kernel itself).
-func callerPID(ctx context.Context) int {
-	if c, ok := fuse.FromContext(ctx); ok {
-		return int(c.Pid)
-	}
-	return 0
-}

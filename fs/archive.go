@@ -87,7 +87,7 @@ func (n *archiveNode) Access(ctx context.Context, mask uint32) syscall.Errno {
 // file, the kernel sends GETATTR, which must not wait for it.
 func (n *archiveNode) Statx(ctx context.Context, h fusefs.FileHandle, flags, mask uint32, out *fuse.StatxOut) syscall.Errno {
 	if !n.item.Snapshot().Ready {
-		n.fs.browsers.saw(n.item.Serial(), n.fs.callers.tgid(callerPID(ctx)))
+		n.fs.browsers.saw(n.item.Serial(), n.fs.caller(ctx))
 	}
 	return n.node.Statx(ctx, h, flags, mask, out)
 }
@@ -107,7 +107,7 @@ func (n *archiveNode) Getattr(ctx context.Context, h fusefs.FileHandle, out *fus
 
 // browsing reports whether the caller has just listed the directory.
 func (n *archiveNode) browsing(ctx context.Context) bool {
-	return n.fs.browsers.browsing(n.item.Serial(), n.fs.callers.tgid(callerPID(ctx)))
+	return n.fs.browsers.browsing(n.item.Serial(), n.fs.caller(ctx))
 }
 
 // removing reports whether the caller is rm, which stats what it is about to

@@ -14,8 +14,7 @@ const (
 	maxBrowsers = 16 << 10
 )
 
-// browsers remembers which process listed the directory of which download
-// lately. File managers, ls -l, find and du list a directory and then stat
+// browsers remembers who listed the directory of which download lately. File managers, ls -l, find and du list a directory and then stat
 // every file in it, and must not wait; unzip and tar stat a file they were
 // told of, believe its size and must. Listing first is what tells them apart.
 type browsers struct {
@@ -26,26 +25,22 @@ type browsers struct {
 	swept  time.Time // when what is too old was dropped
 }
 
-// listing is one process (thread group) in the directory of one download.
+// listing is one caller in the directory of one download.
 type listing struct {
 	serial uint64
-	tgid   int
+	who    caller
 }
 
 func newBrowsers() *browsers {
 	return &browsers{listed: make(map[listing]time.Time), now: time.Now}
 }
 
-// saw notes that a process lists a directory. A process that is not visible
-// (tgid 0) is not noted.
-func (b *browsers) saw(serial uint64, tgid int) {
-	if tgid == 0 {
-		return
-	}
+// saw notes that who lists a directory.
+func (b *browsers) saw(serial uint64, who caller) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.now()
-	key := listing{serial, tgid}
+	key := listing{serial, who}
 	if _, known := b.listed[key]; !known && len(b.listed) >= maxBrowsers {
 		b.sweepLocked(now)
 		if len(b.listed) >= maxBrowsers {
@@ -68,13 +63,10 @@ func (b *browsers) sweepLocked(now time.Time) {
 	}
 }
 
-// browsing reports whether the process listed the directory just now.
-func (b *browsers) browsing(serial uint64, tgid int) bool {
-	if tgid == 0 {
-		return false
-	}
+// browsing reports whether who listed the directory just now.
+func (b *browsers) browsing(serial uint64, who caller) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	t, ok := b.listed[listing{serial, tgid}]
+	t, ok := b.listed[listing{serial, who}]
 	return ok && b.now().Sub(t) < browseWindow
 }

@@ -111,7 +111,7 @@ func (n *entryNode) list() []dirEntry {
 // wait for.
 func (n *entryNode) listing(ctx context.Context) {
 	if !n.item.Snapshot().Ready {
-		n.fs.browsers.saw(n.item.Serial(), n.fs.callers.tgid(callerPID(ctx)))
+		n.fs.browsers.saw(n.item.Serial(), n.fs.caller(ctx))
 	}
 }
 
