@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"downloadfs/download/schedule"
 )
 
 // Create resolves the list's paths, asks the server for the download and
@@ -55,7 +57,7 @@ func (m *Manager) own(ctx context.Context, work func() (*Download, error)) (*Dow
 		r = <-done // at once: the manager is closed, and all that work waits for ends with it
 	}
 	if m.ctx.Err() != nil && errors.Is(r.err, context.Canceled) {
-		return nil, because(ErrClosed, "the file system is being unmounted")
+		return nil, Because(ErrClosed, "the file system is being unmounted")
 	}
 	return r.d, r.err
 }
@@ -68,14 +70,14 @@ func (m *Manager) create(l List) (*Download, error) {
 	case m.posts <- struct{}{}:
 		defer func() { <-m.posts }()
 	case <-m.ctx.Done():
-		return nil, because(ErrClosed, "the file system is being unmounted")
+		return nil, Because(ErrClosed, "the file system is being unmounted")
 	}
 	nodes, err := m.resolve(l)
 	if err != nil {
 		return nil, err
 	}
 	if m.ctx.Err() != nil {
-		return nil, because(ErrClosed, "the file system is being unmounted")
+		return nil, Because(ErrClosed, "the file system is being unmounted")
 	}
 	var p Progress
 	began := time.Now()
@@ -96,7 +98,7 @@ func (m *Manager) create(l List) (*Download, error) {
 		return nil, fmt.Errorf("create download: %w", err)
 	}
 	if err := m.reserve(id); err != nil {
-		return nil, because(ErrProtocol, "create download: the server gave it an id that is taken here (%v)", err)
+		return nil, Because(ErrProtocol, "create download: the server gave it an id that is taken here (%v)", err)
 	}
 	d := m.newDownload(id, nodes)
 	d.createdAt = time.Now()
@@ -126,7 +128,7 @@ func (m *Manager) takeBack(id ID) {
 	delete(m.reserved, id)
 	r := m.newRemoval(id, 0, true, true)
 	m.removals[id] = r
-	m.work.set(&r.task, time.Now(), chore)
+	m.work.Set(&r.task, time.Now(), schedule.Chore)
 }
 
 // note tells the server's state of a request that is not a poll. Only answers
@@ -141,5 +143,5 @@ func (m *Manager) note(err error, began time.Time) {
 	if m.server.heard(err, began, now) {
 		m.announceAll()
 	}
-	m.work.setHold(time.Time{})
+	m.work.SetHold(time.Time{})
 }

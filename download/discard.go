@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"downloadfs/download/journal"
+	"downloadfs/download/schedule"
 )
 
 // Discard is what unlinking archive.zip does. A running download is cancelled:
@@ -32,17 +33,17 @@ func (m *Manager) Discard(d *Download) error {
 	d.progress.Status, d.cancelled, d.dropped = StatusCancelled, true, true
 	m.mu.Unlock()
 
-	err := m.journal.update(func(tx *bolt.Tx) error {
+	err := m.journal.Update(func(tx journal.Tx) error {
 		m.mu.Lock()
 		rec, gone := d.record(), d.removed
 		m.mu.Unlock()
 		if gone {
 			return nil
 		}
-		if err := put(tx, bucketRemovals, d.serial, removalRecord{V: recordVersion, ID: d.id, Cancel: true}); err != nil {
+		if err := tx.Put(journal.Removals, d.serial, removalRecord{V: recordVersion, ID: d.id, Cancel: true}); err != nil {
 			return err
 		}
-		return put(tx, bucketDownloads, d.serial, rec)
+		return tx.Put(journal.Downloads, d.serial, rec)
 	})
 
 	m.mu.Lock()
@@ -59,11 +60,11 @@ func (m *Manager) Discard(d *Download) error {
 	}
 	d.changedAt = time.Now()
 	m.transition(d, old)
-	d.watch.forecast.start(d.changedAt, 0)
+	d.watch.forecast.Start(d.changedAt, 0)
 	m.schedule(d)
 	r := m.newRemoval(d.id, d.serial, true, false)
 	r.of = d
 	m.removals[d.id] = r
-	m.work.set(&r.task, time.Now(), chore)
+	m.work.Set(&r.task, time.Now(), schedule.Chore)
 	return nil
 }

@@ -116,8 +116,8 @@ func (d *Download) record() downloadRecord {
 	return r
 }
 
-// restored returns the download that the journal remembers.
-func (m *Manager) restored(s storedDownload) *Download {
+// remembered returns the download that the journal keeps as s.
+func (m *Manager) remembered(s storedDownload) *Download {
 	r := s.record
 	d := m.newDownload(r.ID, s.nodes)
 	d.serial, d.alias, d.progress = s.serial, r.Name, r.progress()

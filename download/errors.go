@@ -1,6 +1,10 @@
 package download
 
-import "errors"
+import (
+	"errors"
+
+	"downloadfs/download/journal"
+)
 
 // The sentinel errors of the domain. Errors are wrapped with verb and subject;
 // test for them with errors.Is. HTTP becomes one of these only in
@@ -51,7 +55,7 @@ var (
 	// ErrClosed: the Manager is closing (the mount is being unmounted).
 	ErrClosed = errors.New("unmounting")
 	// ErrLocked: another process uses this journal or cache.
-	ErrLocked = errors.New("in use by another process")
+	ErrLocked = journal.ErrLocked
 	// ErrDamaged: the journal cannot be read; the text says what to do.
-	ErrDamaged = errors.New("damaged")
+	ErrDamaged = journal.ErrDamaged
 )

@@ -2,14 +2,15 @@ package download
 
 import (
 	"os"
+	"strconv"
 	"syscall"
 
-	bolt "go.etcd.io/bbolt"
+	"downloadfs/download/journal"
 )
 
-// FillDisk makes every write to the journal fail with ENOSPC until the returned
-// function is called.
-func (m *Manager) FillDisk() (free func()) {
+// FillDisk makes every write to the journal at path, which this process has open,
+// fail with ENOSPC until the returned function is called.
+func FillDisk(path string) (free func()) {
 	must := func(err error) {
 		if err != nil {
 			panic(err)
@@ -17,7 +18,7 @@ func (m *Manager) FillDisk() (free func()) {
 	}
 	full, err := os.OpenFile("/dev/full", os.O_RDWR, 0)
 	must(err)
-	fd := int(m.journal.file.Fd())
+	fd := descriptorOf(path)
 	kept, err := syscall.Dup(fd)
 	must(err)
 	must(syscall.Dup3(int(full.Fd()), fd, syscall.O_CLOEXEC))
@@ -28,12 +29,29 @@ func (m *Manager) FillDisk() (free func()) {
 	}
 }
 
+func descriptorOf(path string) int {
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		panic(err)
+	}
+	for _, fd := range fds {
+		if target, _ := os.Readlink("/proc/self/fd/" + fd.Name()); target == path {
+			n, err := strconv.Atoi(fd.Name())
+			if err != nil {
+				panic(err)
+			}
+			return n
+		}
+	}
+	panic(path + " is not open")
+}
+
 // HoldJournal makes every change to the journal wait until the returned function
 // is called.
 func (m *Manager) HoldJournal() (release func()) {
 	held, released := make(chan struct{}), make(chan struct{})
 	m.running.Go(func() {
-		_ = m.journal.update(func(*bolt.Tx) error {
+		_ = m.journal.Update(func(journal.Tx) error {
 			close(held)
 			<-released
 			return nil

@@ -15,7 +15,7 @@ import (
 // A download that cannot be remembered is taken back.
 func TestCreateOnAFullDisk(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		free := w.FillDisk()
+		free := download.FillDisk(w.config.JournalPath)
 		w.service.SetPlan(downloadtest.Plan{Zipping: time.Hour})
 		_, err := w.Create(t.Context(), aList)
 		require.ErrorIs(t, err, syscall.ENOSPC)
@@ -34,7 +34,7 @@ func TestChangesOnAFullDisk(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		d := w.create(downloadtest.Plan{Zipping: time.Minute})
 		done := wait(d)
-		free := w.FillDisk()
+		free := download.FillDisk(w.config.JournalPath)
 		require.ErrorIs(t, w.Remove(d), syscall.ENOSPC)
 		require.ErrorIs(t, w.Discard(d), syscall.ENOSPC)
 		require.ErrorIs(t, w.Rename(d, "report"), syscall.ENOSPC)
@@ -73,7 +73,7 @@ func TestDiscardFailsDuringTheLastPoll(t *testing.T) {
 		polls := w.service.Count("Get")
 		later(2 * time.Second)
 		require.Equal(t, polls+1, w.service.Count("Get"), "a poll is on its way")
-		free := w.FillDisk()
+		free := download.FillDisk(w.config.JournalPath)
 		release()
 		require.ErrorIs(t, <-discarded, syscall.ENOSPC)
 		free()

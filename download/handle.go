@@ -85,7 +85,7 @@ func (m *Manager) suspect(d *Download) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !d.settled && !d.removed && !m.closing {
-		m.work.advance(&d.watch.task, d.watch.asked.Add(freshSpacing))
+		m.work.Advance(&d.watch.task, d.watch.asked.Add(freshSpacing))
 	}
 }
 

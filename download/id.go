@@ -10,9 +10,6 @@ import (
 // [ParseID] accepts are ever taken from a server.
 type ID string
 
-// NodeID is the id of a node that is to be zipped.
-type NodeID string
-
 // idPattern admits UUIDs and the other node ids an Alfresco database can hold,
 // and nothing that could be a path, an option or a control character.
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)

@@ -8,7 +8,8 @@ import (
 	"sync"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"downloadfs/download/journal"
+	"downloadfs/download/schedule"
 )
 
 // Config is what a Manager needs.
@@ -45,8 +46,8 @@ type Manager struct {
 	unreachableTimeout time.Duration
 	wantsPrefetch      bool
 
-	journal *journal
-	work    *scheduler // polls and removals
+	journal *journal.Journal
+	work    *schedule.Scheduler // polls and removals
 
 	ctx     context.Context // of all work; ends with Close
 	cancel  context.CancelFunc
@@ -94,7 +95,7 @@ func Open(cfg Config) (*Manager, error) {
 		stallTimeout:       max(cfg.StallTimeout, 0),
 		unreachableTimeout: cfg.UnreachableTimeout,
 		wantsPrefetch:      cfg.Prefetch,
-		work:               newScheduler(pollLimits),
+		work:               schedule.New(schedule.PollLimits),
 		closed:             make(chan struct{}),
 		posts:              make(chan struct{}, maxPosts),
 		unsaved:            make(chan struct{}, 1),
@@ -115,41 +116,41 @@ func Open(cfg Config) (*Manager, error) {
 		m.unreachableTimeout = 2 * time.Minute
 	}
 	var err error
-	if m.journal, err = openJournal(cfg.JournalPath, m.log); err != nil {
+	if m.journal, err = journal.Open(cfg.JournalPath, m.log); err != nil {
 		return nil, err
 	}
-	content, err := m.journal.load()
+	content, err := restore(m.journal, m.log)
 	if err != nil {
 		return nil, err
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.posting, m.abandon = context.WithCancel(context.Background())
-	m.restore(content)
-	m.running.Go(func() { m.work.loop(m.ctx) })
+	m.enlistRestored(content)
+	m.running.Go(func() { m.work.Run(m.ctx) })
 	m.running.Go(m.saver)
 	return m, nil
 }
 
-// restore lists what the journal remembers. Nothing runs yet.
-func (m *Manager) restore(content journalContent) {
+// enlistRestored lists what the journal remembers. Nothing runs yet.
+func (m *Manager) enlistRestored(content restored) {
 	now := time.Now()
 	for _, s := range content.downloads {
-		d := m.restored(s)
+		d := m.remembered(s)
 		m.insert(d)
 		switch {
 		case d.settled:
 		case d.progress.Status == StatusDone:
 			// Has it expired meanwhile? The running ones are more urgent.
-			m.work.set(&d.watch.task, now.Add(time.Second), rare)
+			m.work.Set(&d.watch.task, now.Add(time.Second), schedule.Rare)
 		default:
-			m.work.set(&d.watch.task, now, routine)
+			m.work.Set(&d.watch.task, now, schedule.Routine)
 		}
 	}
 	for _, s := range content.removals {
 		r := m.newRemoval(s.record.ID, s.serial, s.record.Cancel, s.record.Delete)
 		r.of = m.byID[r.id]
 		m.removals[r.id] = r
-		m.work.set(&r.task, now, chore)
+		m.work.Set(&r.task, now, schedule.Chore)
 	}
 }
 
@@ -167,7 +168,7 @@ func (m *Manager) Close() (err error) {
 		m.cancel()
 		m.finishPosts()
 		m.running.Wait()
-		err = m.journal.close()
+		err = m.journal.Close()
 	})
 	return err
 }
@@ -193,7 +194,7 @@ func (m *Manager) start(f func()) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closing {
-		return because(ErrClosed, "the file system is being unmounted")
+		return Because(ErrClosed, "the file system is being unmounted")
 	}
 	m.running.Go(f)
 	return nil
@@ -228,7 +229,7 @@ func (m *Manager) Usage() Usage { return m.archives.Usage() }
 
 func (m *Manager) newDownload(id ID, nodes []NodeID) *Download {
 	d := &Download{m: m, id: id, nodes: nodes}
-	d.watch.task.run = func() { m.poll(d) }
+	d.watch.task.Run = func() { m.poll(d) }
 	return d
 }
 
@@ -278,16 +279,16 @@ func (m *Manager) unreserve(id ID) {
 func (m *Manager) enlist(d *Download) error {
 	var serial uint64
 	rec := d.record() // nobody else knows d yet
-	err := m.journal.update(func(tx *bolt.Tx) (err error) {
-		if serial, err = nextSerial(tx); err != nil {
+	err := m.journal.Update(func(tx journal.Tx) (err error) {
+		if serial, err = tx.NextSerial(); err != nil {
 			return err
 		}
 		if len(d.nodes) > 0 {
-			if err := put(tx, bucketNodes, serial, nodesRecord{recordVersion, d.nodes}); err != nil {
+			if err := tx.Put(journal.Nodes, serial, nodesRecord{recordVersion, d.nodes}); err != nil {
 				return err
 			}
 		}
-		return put(tx, bucketDownloads, serial, rec)
+		return tx.Put(journal.Downloads, serial, rec)
 	})
 	if err != nil {
 		return err
@@ -297,7 +298,7 @@ func (m *Manager) enlist(d *Download) error {
 	d.serial = serial
 	m.insert(d)
 	delete(m.reserved, d.id)
-	d.watch.forecast.start(time.Now(), m.server.slowness)
+	d.watch.forecast.Start(time.Now(), m.server.slowness)
 	d.watch.quietSince = m.server.alive
 	m.schedule(d)
 	return nil

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
-	bolt "go.etcd.io/bbolt"
+
+	"downloadfs/download/journal"
 )
 
 // pending is a Service on which every download is PENDING.
@@ -29,25 +29,25 @@ const many = 10_000
 // journalOfMany returns the path of a journal with many downloads.
 func journalOfMany(b *testing.B) string {
 	path := filepath.Join(b.TempDir(), "journal.db")
-	j, err := openJournal(path, nil)
+	j, err := journal.Open(path, nil)
 	require.NoError(b, err)
-	require.NoError(b, j.update(func(tx *bolt.Tx) error {
+	require.NoError(b, j.Update(func(tx journal.Tx) error {
 		for i := range many {
-			serial, err := nextSerial(tx)
+			serial, err := tx.NextSerial()
 			if err != nil {
 				return err
 			}
 			id := fmt.Sprintf("%08x-1111-4111-8111-111111111111", i)
-			if err := put(tx, bucketNodes, serial, nodesRecord{recordVersion, []NodeID{NodeID(id)}}); err != nil {
+			if err := tx.Put(journal.Nodes, serial, nodesRecord{recordVersion, []NodeID{NodeID(id)}}); err != nil {
 				return err
 			}
-			if err := put(tx, bucketDownloads, serial, aRecord(id)); err != nil {
+			if err := tx.Put(journal.Downloads, serial, aRecord(id)); err != nil {
 				return err
 			}
 		}
 		return nil
 	}))
-	require.NoError(b, j.close())
+	require.NoError(b, j.Close())
 	return path
 }
 
@@ -88,23 +88,4 @@ func BenchmarkDownloads(b *testing.B) {
 		}
 	}
 	require.NoError(b, m.Close())
-}
-
-// BenchmarkScheduler is one run among 10,000 tasks.
-func BenchmarkScheduler(b *testing.B) {
-	s := newScheduler(loose)
-	now := time.Now()
-	for i := range many {
-		s.set(&task{}, now.Add(time.Duration(i)*time.Millisecond), urgency(i%3))
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		now = now.Add(time.Millisecond)
-		t, _ := s.next(now)
-		if t == nil {
-			continue
-		}
-		s.set(t, now.Add(10*time.Second), t.urgency)
-		s.finished(t)
-	}
 }

@@ -1,12 +1,15 @@
 package download
 
 import (
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
 const maxNameBytes = 255 // NAME_MAX
+
+var uuidPattern = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
 
 // checkName reports why name cannot be what the directory of download id is
 // called, wrapping ErrInvalid. An id other than its own is refused even where no
@@ -19,24 +22,18 @@ func checkName(name string, id ID) error {
 		return nil
 	case name == "" || len(name) > maxNameBytes:
 		reason = "a name has 1 to 255 bytes"
-	case !utf8.ValidString(name) || hasControl(name) || strings.Contains(name, "/"):
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) || strings.Contains(name, "/"):
 		reason = "a name is UTF-8 text without slashes and control characters"
 	case strings.HasPrefix(name, "."):
 		reason = "a name does not start with a dot"
 	case name == ControlFile || strings.EqualFold(name, "autorun.inf"):
 		reason = "the name is reserved"
-	case isUUID(name):
+	case uuidPattern.MatchString(name):
 		reason = "only the download itself can be called by its id"
 	default:
 		return nil
 	}
-	return because(ErrInvalid, "name %s: %s", quoteEntry(name), reason)
-}
-
-// validNodeID reports whether n can be sent to the server and listed.
-func validNodeID(n NodeID) bool {
-	_, reason := parseNodeID(string(n), isNodeID)
-	return reason == ""
+	return Because(ErrInvalid, "name %s: %s", Quote(name), reason)
 }
 
 // defaultArchiveName is how the server calls a zip of several nodes.
@@ -46,7 +43,7 @@ const defaultArchiveName = "archive.zip"
 // no file name or would be shown as another one.
 func safeFileName(name string) string {
 	if name == "" || name == "." || name == ".." || len(name) > maxNameBytes ||
-		!utf8.ValidString(name) || hasControl(name) || strings.ContainsAny(name, `/\`) ||
+		!utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) || strings.ContainsAny(name, `/\`) ||
 		strings.ContainsFunc(name, func(r rune) bool { return unicode.Is(unicode.Bidi_Control, r) }) {
 		return defaultArchiveName
 	}

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"time"
+
+	"downloadfs/download/schedule"
 )
 
 // One poller serves every waiter of every download: each download that is not
@@ -18,17 +20,10 @@ const (
 	maxRequest   = time.Minute
 )
 
-// pollLimits let 500 waited for be asked for every two seconds, and ten thousand
-// make no more than 60 requests a second. Removals are bounded by how many run at
-// once: the server itself says how fast it can do them.
-var pollLimits = schedulerLimits{
-	inFlight: 8, chores: 4, rate: 250, crowd: 1000, leastRate: 50, reserve: 300, idleRate: 40, idleBurst: 8,
-}
-
 // watch is the poller's view of one download. Manager.mu guards it.
 type watch struct {
-	task     task
-	forecast forecast
+	task     schedule.Task
+	forecast schedule.Forecast
 	begun    uint64 // polls
 	ended    uint64
 	wanted   uint64 // the poll that the latest waiter wants to see
@@ -55,11 +50,11 @@ func (w *watch) failure() error {
 	sentinel := ErrUnavailable
 	switch {
 	case errors.Is(w.lastErr, ErrNotReady):
-		return because(ErrProtocol, "the server says that the download is done, and has had no archive of it since %s", stamp(w.failingSince))
+		return Because(ErrProtocol, "the server says that the download is done, and has had no archive of it since %s", stamp(w.failingSince))
 	case errors.Is(w.lastErr, ErrProtocol):
 		sentinel = ErrProtocol
 	}
-	return because(sentinel, "%s",
+	return Because(sentinel, "%s",
 		withReason("the server has not told the download's state since "+stamp(w.failingSince), w.lastErr))
 }
 
@@ -147,7 +142,7 @@ func (m *Manager) learn(d *Download, a answer, err error, began time.Time) {
 	if m.server.heard(err, began, now) {
 		m.announceAll()
 	}
-	m.work.setHold(m.server.holdUntil(now, len(m.waited) > 0))
+	m.work.SetHold(m.server.holdUntil(now, len(m.waited) > 0))
 	if err == nil {
 		if w.troubled() {
 			d.announce() // some wait for a fresh answer
@@ -166,11 +161,11 @@ func (m *Manager) learn(d *Download, a answer, err error, began time.Time) {
 		return
 	case errors.Is(err, ErrUnauthorized): // the server's state says so
 	case errors.Is(err, ErrForbidden):
-		w.fault = because(ErrForbidden, "the server does not let this user see the download")
+		w.fault = Because(ErrForbidden, "the server does not let this user see the download")
 	case errors.Is(err, ErrInvalid):
-		w.fault = because(ErrProtocol, "%s", withReason("the server says that this is no download", err))
+		w.fault = Because(ErrProtocol, "%s", withReason("the server says that this is no download", err))
 	case errors.Is(err, errPanic):
-		w.fault = because(errPanic, "%s", withReason("an internal error was caught and logged", err))
+		w.fault = Because(errPanic, "%s", withReason("an internal error was caught and logged", err))
 	default:
 		if w.fails == 0 {
 			w.failingSince, w.failedAt = began, m.server.alive
@@ -202,11 +197,11 @@ func (m *Manager) takeOver(d *Download, a answer, now time.Time) {
 		return // asked while a Discard was under way that failed: the next poll describes it
 	}
 	if p.Status == StatusDone {
-		if took := w.forecast.took(now); took > 0 {
+		if took := w.forecast.Took(now); took > 0 {
 			m.server.slowness = took
 		}
 	}
-	w.forecast.observe(now, p)
+	w.forecast.Observe(now, schedule.Counters{Begun: p.Status != StatusPending, Added: p.BytesAdded, Total: p.TotalBytes})
 	if p == old {
 		if m.stallTimeout > 0 && !w.stalled && !p.Status.Ended() && m.server.alive-w.quietSince >= m.stallTimeout {
 			w.stalled = true
@@ -221,7 +216,7 @@ func (m *Manager) takeOver(d *Download, a answer, now time.Time) {
 		d.archive = a.archive
 	}
 	if p.Status.Ended() {
-		w.forecast.moves = nil // ten thousand of them would be a waste
+		w.forecast.Forget() // ten thousand of them would be a waste
 	}
 	if p.Status != old.Status {
 		d.settled = d.settled || p.Status.Ended() && !d.cancelled && p.Status != StatusDone
@@ -259,19 +254,19 @@ func (m *Manager) announceAll() {
 func (m *Manager) schedule(d *Download) {
 	w := &d.watch
 	if d.removed || m.closing || d.settled {
-		m.work.remove(&w.task)
+		m.work.Remove(&w.task)
 		return
 	}
 	waited := d.waiters > 0
-	slowest := pollSlow
+	slowest := schedule.Slow
 	if waited {
-		slowest = pollIdle
+		slowest = schedule.Idle
 	}
 	var wait time.Duration
 	switch {
 	case w.wanted > w.ended && (w.troubled() || m.server.refused != nil):
 		wait = freshSpacing
-		m.work.relaxHold(m.server.soonestProbe())
+		m.work.RelaxHold(m.server.soonestProbe())
 	case d.progress.Status == StatusDone:
 		wait = jitter(recheckEvery)
 	case w.fails > 0:
@@ -283,20 +278,20 @@ func (m *Manager) schedule(d *Download) {
 			}
 		}
 	case w.fault != nil, w.stalled, m.server.refused != nil:
-		wait = jitter(pollSlow)
+		wait = jitter(schedule.Slow)
 	case waited, time.Since(w.looked) < lookedFor:
-		wait = w.forecast.next(true)
+		wait = w.forecast.Next(true)
 	default:
-		wait = jitter(w.forecast.next(false))
+		wait = jitter(w.forecast.Next(false))
 	}
-	u := routine
+	u := schedule.Routine
 	switch {
 	case waited:
-		u = urgent
+		u = schedule.Urgent
 	case d.progress.Status == StatusDone:
-		u = rare
+		u = schedule.Rare
 	}
-	m.work.set(&w.task, time.Now().Add(wait), u)
+	m.work.Set(&w.task, time.Now().Add(wait), u)
 }
 
 // bringForward sees to it that a new waiter of d gets an answer soon. Manager.mu
@@ -308,10 +303,10 @@ func (m *Manager) bringForward(d *Download) {
 	}
 	if w.troubled() || m.server.failing() || m.server.refused != nil {
 		w.wanted = w.begun + 1
-		m.work.advance(&w.task, w.asked.Add(freshSpacing))
-		m.work.relaxHold(m.server.soonestProbe())
+		m.work.Advance(&w.task, w.asked.Add(freshSpacing))
+		m.work.RelaxHold(m.server.soonestProbe())
 	} else if d.waiters == 1 { // else it is scheduled for the others already
-		m.work.advance(&w.task, w.forecast.last.Add(w.forecast.next(true)))
+		m.work.Advance(&w.task, w.forecast.NextAt(true))
 	}
 }
 
@@ -333,6 +328,6 @@ func (d *Download) Look() {
 	}
 	w.looked = time.Now()
 	if d.waiters == 0 {
-		m.work.set(&w.task, w.forecast.last.Add(w.forecast.next(true)), routine)
+		m.work.Set(&w.task, w.forecast.NextAt(true), schedule.Routine)
 	}
 }

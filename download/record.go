@@ -1,17 +1,14 @@
 package download
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"time"
+
+	"downloadfs/download/journal"
 )
 
-// The journal's records are JSON objects, one kind per bucket. Decoding is
-// strict: whatever this version would not have written is damage, and a damaged
-// record must not become a path, a size or a request.
+// The journal's records, one kind per bucket.
 
 const (
 	recordVersion = 1
@@ -65,33 +62,9 @@ type removalRecord struct {
 	Delete bool `json:"delete,omitempty"`
 }
 
-func encodeRecord(rec any) ([]byte, error) {
-	b, err := json.Marshal(rec)
-	if err != nil {
-		return nil, fmt.Errorf("encode record: %w", err)
-	}
-	return b, nil
-}
-
-// decodeStrict decodes one JSON value of at most limit bytes and nothing more.
-func decodeStrict(b []byte, limit int, into any) error {
-	if len(b) > limit {
-		return fmt.Errorf("record of %d bytes is over %d", len(b), limit)
-	}
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
-		return fmt.Errorf("record is no JSON of ours: %w", err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("record goes on after its end")
-	}
-	return nil
-}
-
 func decodeDownload(b []byte) (downloadRecord, error) {
 	var r downloadRecord
-	if err := decodeStrict(b, maxRecordBytes, &r); err != nil {
+	if err := journal.Decode(b, maxRecordBytes, &r); err != nil {
 		return downloadRecord{}, err
 	}
 	if r.V != recordVersion {
@@ -124,14 +97,14 @@ func (r *downloadRecord) progress() Progress {
 
 func decodeNodes(b []byte) ([]NodeID, error) {
 	var r nodesRecord
-	if err := decodeStrict(b, maxNodesBytes, &r); err != nil {
+	if err := journal.Decode(b, maxNodesBytes, &r); err != nil {
 		return nil, err
 	}
 	if r.V != recordVersion {
 		return nil, fmt.Errorf("record version %d is unknown", r.V)
 	}
 	for _, n := range r.Nodes {
-		if !validNodeID(n) {
+		if !n.Valid() {
 			return nil, fmt.Errorf("node id %.64q is impossible", string(n))
 		}
 	}
@@ -140,7 +113,7 @@ func decodeNodes(b []byte) ([]NodeID, error) {
 
 func decodeRemoval(b []byte) (removalRecord, error) {
 	var r removalRecord
-	if err := decodeStrict(b, maxRecordBytes, &r); err != nil {
+	if err := journal.Decode(b, maxRecordBytes, &r); err != nil {
 		return removalRecord{}, err
 	}
 	if r.V != recordVersion {

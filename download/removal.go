@@ -6,7 +6,8 @@ import (
 	"log/slog"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"downloadfs/download/journal"
+	"downloadfs/download/schedule"
 )
 
 // removal is what is still to be done on the server for one download that was
@@ -17,7 +18,7 @@ import (
 type removal struct {
 	id     ID
 	serial uint64 // 0: not in the journal
-	task   task
+	task   schedule.Task
 
 	// Manager.mu guards all below.
 
@@ -44,7 +45,7 @@ const (
 
 func (m *Manager) newRemoval(id ID, serial uint64, cancel, del bool) *removal {
 	r := &removal{id: id, serial: serial, cancel: cancel, del: del}
-	r.task.run = func() { m.advance(r) }
+	r.task.Run = func() { m.advance(r) }
 	return r
 }
 
@@ -74,7 +75,7 @@ func (m *Manager) advance(r *removal) {
 	if m.server.heard(err, began, now) {
 		m.announceAll()
 	}
-	m.work.setHold(m.server.holdUntil(now, len(m.waited) > 0))
+	m.work.SetHold(m.server.holdUntil(now, len(m.waited) > 0))
 	del, done := r.del, false
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -91,7 +92,7 @@ func (m *Manager) advance(r *removal) {
 			r.refused = time.Time{}
 		}
 		m.logLater(slog.LevelDebug, "removal will be tried again", "op", "remove", "download", r.id, "err", err)
-		m.work.set(&r.task, now.Add(jitter(min(time.Second<<min(r.fails-1, 12), slowest))), chore)
+		m.work.Set(&r.task, now.Add(jitter(min(time.Second<<min(r.fails-1, 12), slowest))), schedule.Chore)
 	default:
 		r.fails, r.refused = 0, time.Time{}
 		done = m.stepped(r, ended, now)
@@ -142,7 +143,7 @@ func (m *Manager) stepped(r *removal, ended bool, now time.Time) bool {
 	case r.cancel:
 		r.cancel = false
 		if d := m.byID[r.id]; d != nil && !r.del {
-			m.work.set(&d.watch.task, now.Add(pollSoonest), routine) // for the final counters
+			m.work.Set(&d.watch.task, now.Add(schedule.Soonest), schedule.Routine) // for the final counters
 		}
 		if !r.del {
 			return true
@@ -160,7 +161,7 @@ func (m *Manager) stepped(r *removal, ended bool, now time.Time) bool {
 	default:
 		return true
 	}
-	m.work.set(&r.task, next, chore)
+	m.work.Set(&r.task, next, schedule.Chore)
 	return false
 }
 
@@ -171,13 +172,13 @@ func (m *Manager) finish(r *removal, del bool) {
 		return r.del != del || r.of != nil && r.of.removed && !del
 	}
 	if r.serial != 0 {
-		err := m.journal.update(func(tx *bolt.Tx) error {
+		err := m.journal.Update(func(tx journal.Tx) error {
 			m.mu.Lock()
 			defer m.mu.Unlock()
 			if more() {
 				return nil
 			}
-			return tx.Bucket(bucketRemovals).Delete(serialKey(r.serial))
+			return tx.Delete(journal.Removals, r.serial)
 		})
 		if err != nil {
 			// It is done once more after the next Open, which does no harm.
@@ -189,7 +190,7 @@ func (m *Manager) finish(r *removal, del bool) {
 	if !more() {
 		delete(m.removals, r.id)
 	} else if r.del {
-		m.work.set(&r.task, time.Now(), chore)
+		m.work.Set(&r.task, time.Now(), schedule.Chore)
 	} // else Remove is about to go on with it
 }
 
@@ -198,6 +199,6 @@ func (m *Manager) finish(r *removal, del bool) {
 func (m *Manager) unpark(d *Download) {
 	if r := m.removals[d.id]; r != nil && r.of == d && r.parked && d.handles == 0 {
 		r.parked = false
-		m.work.set(&r.task, time.Now(), chore)
+		m.work.Set(&r.task, time.Now(), schedule.Chore)
 	}
 }

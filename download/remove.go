@@ -5,7 +5,8 @@ import (
 	"slices"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"downloadfs/download/journal"
+	"downloadfs/download/schedule"
 )
 
 // Remove is what removing the directory does: the download is gone from the
@@ -25,16 +26,16 @@ func (m *Manager) Remove(d *Download) error {
 	onServer := d.progress.Status != StatusExpired
 	m.mu.Unlock()
 
-	err := m.journal.update(func(tx *bolt.Tx) error {
-		for _, bucket := range [][]byte{bucketDownloads, bucketNodes, bucketRemovals} {
-			if err := tx.Bucket(bucket).Delete(serialKey(d.serial)); err != nil {
+	err := m.journal.Update(func(tx journal.Tx) error {
+		for _, bucket := range []journal.Bucket{journal.Downloads, journal.Nodes, journal.Removals} {
+			if err := tx.Delete(bucket, d.serial); err != nil {
 				return err
 			}
 		}
 		if !onServer {
 			return nil
 		}
-		return put(tx, bucketRemovals, d.serial, removalRecord{V: recordVersion, ID: d.id, Cancel: cancel, Delete: true})
+		return tx.Put(journal.Removals, d.serial, removalRecord{V: recordVersion, ID: d.id, Cancel: cancel, Delete: true})
 	})
 
 	m.mu.Lock()
@@ -51,7 +52,7 @@ func (m *Manager) Remove(d *Download) error {
 	delete(m.byID, d.id)
 	delete(m.byAlias, d.alias)
 	delete(m.dirty, d)
-	m.work.remove(&d.watch.task)
+	m.work.Remove(&d.watch.task)
 	d.announce()
 	if onServer {
 		r := m.removals[d.id]
@@ -63,7 +64,7 @@ func (m *Manager) Remove(d *Download) error {
 			r.cancelAt = time.Now() // the cancelling was accepted already
 		}
 		r.del, r.of = true, d
-		m.work.set(&r.task, time.Now(), chore)
+		m.work.Set(&r.task, time.Now(), schedule.Chore)
 	}
 	m.mu.Unlock()
 	m.log.Info("download removed", "op", "remove", "download", d.id)

@@ -3,7 +3,7 @@ package download
 import (
 	"fmt"
 
-	bolt "go.etcd.io/bbolt"
+	"downloadfs/download/journal"
 )
 
 // Rename gives the download's directory another name. ErrExists when it is
@@ -24,14 +24,14 @@ func (m *Manager) Rename(d *Download, name string) error {
 		return fmt.Errorf("rename %s: %w", d.id, err)
 	}
 	m.mu.Unlock()
-	err := m.journal.update(func(tx *bolt.Tx) error {
+	err := m.journal.Update(func(tx journal.Tx) error {
 		m.mu.Lock()
 		rec, gone := d.record(), d.removed
 		m.mu.Unlock()
 		if gone {
 			return nil
 		}
-		return put(tx, bucketDownloads, d.serial, rec)
+		return tx.Put(journal.Downloads, d.serial, rec)
 	})
 	if err == nil {
 		m.log.Info("download renamed", "op", "rename", "download", d.id, "name", name)
@@ -53,7 +53,7 @@ func (m *Manager) take(d *Download, name string) error {
 		other = m.byID[ID(name)]
 	}
 	if other != nil && other != d || m.reserved[ID(name)] {
-		return fmt.Errorf("name %s: %w", quoteEntry(name), ErrExists)
+		return fmt.Errorf("name %s: %w", Quote(name), ErrExists)
 	}
 	delete(m.byAlias, d.alias)
 	if d.alias = name; name == string(d.id) {

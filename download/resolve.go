@@ -23,10 +23,10 @@ func (m *Manager) resolve(l List) ([]NodeID, error) {
 	if err := m.resolvePaths(l, paths, nodes); err != nil {
 		return nil, err
 	}
-	seen := make(map[string]bool, len(nodes))
+	seen := make(map[NodeID]bool, len(nodes))
 	kept := nodes[:0]
 	for _, n := range nodes {
-		if bare := bareID(string(n)); !seen[bare] {
+		if bare := n.Bare(); !seen[bare] {
 			seen[bare] = true
 			kept = append(kept, n)
 		}
@@ -59,7 +59,7 @@ func (m *Manager) resolvePaths(l List, paths []int, nodes []NodeID) error {
 	workers.Wait()
 	if err := context.Cause(ctx); err != nil {
 		if m.ctx.Err() != nil {
-			return because(ErrClosed, "the file system is being unmounted")
+			return Because(ErrClosed, "the file system is being unmounted")
 		}
 		return err
 	}
@@ -76,7 +76,7 @@ func (m *Manager) resolveOne(ctx context.Context, path string) (NodeID, error) {
 	if ctx.Err() == nil {
 		m.note(err, began)
 	}
-	if err == nil && !validNodeID(n) {
+	if err == nil && !n.Valid() {
 		err = fmt.Errorf("resolve %s: %w", path, impossible("node id %.64q", string(n)))
 	}
 	return n, err

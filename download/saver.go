@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"downloadfs/download/journal"
 )
 
 // save has d's state journaled soon. What must be durable before a caller goes
@@ -54,7 +54,7 @@ func (m *Manager) flush() error {
 	if len(changed) == 0 {
 		return nil
 	}
-	err := m.journal.update(func(tx *bolt.Tx) error {
+	err := m.journal.Update(func(tx journal.Tx) error {
 		for _, d := range changed {
 			m.mu.Lock()
 			rec, gone := d.record(), d.removed
@@ -62,7 +62,7 @@ func (m *Manager) flush() error {
 			if gone {
 				continue
 			}
-			if err := put(tx, bucketDownloads, d.serial, rec); err != nil {
+			if err := tx.Put(journal.Downloads, d.serial, rec); err != nil {
 				return err
 			}
 		}

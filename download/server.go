@@ -3,6 +3,8 @@ package download
 import (
 	"errors"
 	"time"
+
+	"downloadfs/download/schedule"
 )
 
 // serverState is what the polls of all downloads say about the server itself.
@@ -83,11 +85,11 @@ func (s *serverState) holdUntil(now time.Time, waited bool) time.Time {
 	case s.refused != nil:
 		// That the account is not locked is the Service's business, which alone
 		// knows whether a login is really sent.
-		return now.Add(jitter(pollSlow))
+		return now.Add(jitter(schedule.Slow))
 	case s.failing():
-		slowest := pollSlow
+		slowest := schedule.Slow
 		if waited {
-			slowest = pollIdle
+			slowest = schedule.Idle
 		}
 		return now.Add(jitter(min(time.Second<<min(s.fails-failsToHold, 6), slowest)))
 	}

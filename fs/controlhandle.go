@@ -12,6 +12,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"downloadfs/download"
+	"downloadfs/download/list"
 )
 
 // errKilled: the process that wrote a list died of a signal before its end.
@@ -32,7 +33,7 @@ type controlHandle struct {
 	released bool // guarded by node.mu: the opener has closed it
 
 	mu     sync.Mutex // guards what follows; not held while the list is submitted
-	list   *download.ListParser
+	list   *list.Parser
 	asked  *submission // the latest list that ended, until somebody was told of it
 	length int64       // bytes of the list so far
 	next   int64       // where the next write must start
@@ -53,7 +54,7 @@ var (
 )
 
 func newControlHandle(n *controlNode, opener int, appending bool) *controlHandle {
-	return &controlHandle{node: n, opener: opener, append: appending, list: new(download.ListParser)}
+	return &controlHandle{node: n, opener: opener, append: appending, list: new(list.Parser)}
 }
 
 // Write adds to the list. An entry that cannot be right fails the write at
@@ -166,10 +167,10 @@ func (h *controlHandle) reset() {
 }
 
 // takeLocked returns the list and begins a new one.
-func (h *controlHandle) takeLocked() (*download.ListParser, error) {
-	list, err := h.list, h.err
-	h.list, h.length, h.next, h.writer, h.err = new(download.ListParser), 0, 0, 0, nil
-	return list, err
+func (h *controlHandle) takeLocked() (*list.Parser, error) {
+	written, err := h.list, h.err
+	h.list, h.length, h.next, h.writer, h.err = new(list.Parser), 0, 0, 0, nil
+	return written, err
 }
 
 // submit ends the list and waits for what becomes of it, but no longer than

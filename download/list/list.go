@@ -1,30 +1,15 @@
-package download
+package list
 
 import (
 	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"downloadfs/download"
 )
 
-// MaxListBytes is how long a list written to the control file may be.
-const MaxListBytes = 4 << 20
-
-// List is a parsed list of what to zip, in order, without duplicates. Each
-// entry is either a node id or a repository path that still has to be resolved.
-type List struct {
-	Entries []Entry
-}
-
-// Entry is one line of a List; exactly one field is set.
-type Entry struct {
-	// Node is as it was written, a version suffix (";1.0") included.
-	Node NodeID
-	// Path is absolute or starts with -root-, -my- or -shared-.
-	Path string
-}
-
-// ListParser reads a list as it is written, piece by piece. How the list is cut
+// Parser reads a list as it is written, piece by piece. How the list is cut
 // into pieces never changes the result. The zero value is ready; it is not safe
 // for concurrent use.
 //
@@ -34,7 +19,7 @@ type Entry struct {
 // Elsewhere a number sign where an entry could start begins a comment. Instead
 // of all that, the list may be one JSON object {"nodeIds": […]}, whose strings
 // are such entries.
-type ListParser struct {
+type Parser struct {
 	state listState
 	err   error
 	size  int // bytes taken so far
@@ -45,7 +30,7 @@ type ListParser struct {
 	long  bool   // entry is over maxEntryBytes and was cut
 	json  jsonList
 
-	list List
+	list download.List
 	seen map[string]struct{} // bare node ids and paths
 }
 
@@ -66,26 +51,26 @@ const (
 // early and an error can name the entry.
 const maxEntryBytes = 8 << 10
 
-// Write adds p. It fails with ErrInvalid as soon as an entry cannot be right,
-// naming the line and the entry, and with ErrListTooLong beyond MaxListBytes. A
+// Write adds p. It fails with download.ErrInvalid as soon as an entry cannot be right,
+// naming the line and the entry, and with download.ErrListTooLong beyond download.MaxListBytes. A
 // parser that failed stays failed.
-func (lp *ListParser) Write(p []byte) (int, error) {
+func (lp *Parser) Write(p []byte) (int, error) {
 	if lp.err != nil {
 		return 0, lp.err
 	}
 	if lp.state == listDone {
-		return 0, fmt.Errorf("list was ended already: %w", ErrInvalid)
+		return 0, fmt.Errorf("list was ended already: %w", download.ErrInvalid)
 	}
 	// What fits is judged first: what is wrong in it is wrong however the list
 	// is cut.
-	n := min(len(p), MaxListBytes-lp.size)
+	n := min(len(p), download.MaxListBytes-lp.size)
 	lp.size += n
 	lp.err = lp.take(p[:n])
 	if lp.err == nil {
 		lp.err = lp.checkUnfinished()
 	}
 	if lp.err == nil && n < len(p) {
-		lp.err = fmt.Errorf("over %d bytes: %w", MaxListBytes, ErrListTooLong)
+		lp.err = fmt.Errorf("over %d bytes: %w", download.MaxListBytes, download.ErrListTooLong)
 	}
 	if lp.err != nil {
 		return 0, lp.err
@@ -94,21 +79,21 @@ func (lp *ListParser) Write(p []byte) (int, error) {
 }
 
 // Finish ends the list. An empty list is no error.
-func (lp *ListParser) Finish() (List, error) {
+func (lp *Parser) Finish() (download.List, error) {
 	if lp.err != nil {
-		return List{}, lp.err
+		return download.List{}, lp.err
 	}
 	if lp.state == listDone {
 		return lp.list, nil
 	}
 	if lp.err = lp.finish(); lp.err != nil {
-		return List{}, lp.err
+		return download.List{}, lp.err
 	}
 	lp.state, lp.seen = listDone, nil
 	return lp.list, nil
 }
 
-func (lp *ListParser) finish() error {
+func (lp *Parser) finish() error {
 	if len(lp.carry) > 0 {
 		return lp.fail("", "it is not UTF-8 text")
 	}
@@ -124,7 +109,7 @@ func (lp *ListParser) finish() error {
 }
 
 // take decodes p into runes; a rune cut by the end of p waits in carry.
-func (lp *ListParser) take(p []byte) error {
+func (lp *Parser) take(p []byte) error {
 	for len(lp.carry) > 0 && len(p) > 0 {
 		lp.carry = append(lp.carry, p[0])
 		p = p[1:]
@@ -159,7 +144,7 @@ func (lp *ListParser) take(p []byte) error {
 }
 
 // rune advances the state machine by one character.
-func (lp *ListParser) rune(r rune) error {
+func (lp *Parser) rune(r rune) error {
 	if r == 0 {
 		return lp.fail("", "it holds a NUL byte")
 	}
@@ -224,7 +209,7 @@ func (lp *ListParser) rune(r rune) error {
 
 // between moves on after separator r. A comma counts as part of the line: what
 // follows it does not start one.
-func (lp *ListParser) between(r rune) {
+func (lp *Parser) between(r rune) {
 	switch {
 	case r == '\n':
 		lp.state = listBlank
@@ -235,7 +220,7 @@ func (lp *ListParser) between(r rune) {
 
 func separates(r rune) bool { return r == ',' || unicode.IsSpace(r) }
 
-func (lp *ListParser) add(r rune) {
+func (lp *Parser) add(r rune) {
 	if len(lp.entry) >= maxEntryBytes {
 		lp.long = true
 		return
@@ -244,7 +229,7 @@ func (lp *ListParser) add(r rune) {
 }
 
 // endEntry takes the entry read so far into the list.
-func (lp *ListParser) endEntry() error {
+func (lp *Parser) endEntry() error {
 	text := string(lp.entry)
 	lp.entry = lp.entry[:0]
 	if lp.long {
@@ -264,10 +249,10 @@ func (lp *ListParser) endEntry() error {
 }
 
 // append adds e unless the list has it.
-func (lp *ListParser) append(e Entry) {
+func (lp *Parser) append(e download.Entry) {
 	key := e.Path
 	if e.Node != "" {
-		key = bareID(string(e.Node)) // paths start with / or -, node ids never do
+		key = string(e.Node.Bare()) // paths start with / or -, node ids never do
 	}
 	if _, dup := lp.seen[key]; dup {
 		return
@@ -281,7 +266,7 @@ func (lp *ListParser) append(e Entry) {
 
 // checkUnfinished fails when the entry at the end of what was written so far
 // can no longer become a right one, so that a writer hears of it at once.
-func (lp *ListParser) checkUnfinished() error {
+func (lp *Parser) checkUnfinished() error {
 	text := string(lp.entry)
 	reason := ""
 	switch {
@@ -301,7 +286,7 @@ func (lp *ListParser) checkUnfinished() error {
 }
 
 // jsonRune hands r to the JSON reader.
-func (lp *ListParser) jsonRune(r rune) error {
+func (lp *Parser) jsonRune(r rune) error {
 	entry, ended, reason := lp.json.rune(r)
 	if reason != "" {
 		return lp.fail(entry, reason)
@@ -322,29 +307,9 @@ const accepted = "write node ids, NodeRefs (workspace://SpacesStore/ID) or URLs 
 	`a path such as /Sites/… on a line of its own, or one JSON object {"nodeIds": […]}`
 
 // fail returns the error for the current line.
-func (lp *ListParser) fail(entry, reason string) error {
+func (lp *Parser) fail(entry, reason string) error {
 	if entry == "" {
-		return because(ErrInvalid, "line %d: %s; %s", lp.line+1, reason, accepted)
+		return download.Because(download.ErrInvalid, "line %d: %s; %s", lp.line+1, reason, accepted)
 	}
-	return because(ErrInvalid, "line %d: %s: %s; %s", lp.line+1, quoteEntry(entry), reason, accepted)
-}
-
-// quoteEntry makes an entry fit for an error text: short, and without the part
-// of a URL in which a ticket or password may stand.
-func quoteEntry(s string) string {
-	if i := strings.Index(s, "://"); i >= 0 {
-		rest := s[i+3:]
-		if end := strings.IndexAny(rest, "?;"); end >= 0 {
-			rest = rest[:end] + "…"
-		}
-		if at := strings.LastIndexByte(rest, '@'); at >= 0 {
-			rest = "…" + rest[at:]
-		}
-		s = s[:i+3] + rest
-	}
-	const limit = 60
-	if runes := []rune(s[:min(len(s), 4*limit)]); len(runes) > limit {
-		s = string(runes[:limit]) + "…"
-	}
-	return fmt.Sprintf("%q", s)
+	return download.Because(download.ErrInvalid, "line %d: %s: %s; %s", lp.line+1, download.Quote(entry), reason, accepted)
 }

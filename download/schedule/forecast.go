@@ -1,4 +1,4 @@
-package download
+package schedule
 
 import (
 	"math"
@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// forecast decides how long to wait before a download's next poll. From the
+// Forecast decides how long to wait before a download's next poll. From the
 // counters it learns when the download will probably be DONE and saves polls for
 // that moment: whoever waits goes on soon after DONE, and yet a download of 30
 // seconds costs no more than 30 polls. It knows no clock: times are handed in.
@@ -16,18 +16,24 @@ import (
 // and one that sees it stand tells nothing. What all these moves say together
 // about a steady pace is an interval in which the end must lie; it is narrow
 // when the counter moves often.
-type forecast struct {
-	began  time.Time // watching, or the first poll
-	last   time.Time // the latest poll
-	status Status    // then
-	added  int64     // then
-	total  int64     // then
+type Forecast struct {
+	began time.Time // watching, or the first poll
+	last  time.Time // the latest poll
+	seen  Counters  // then
 
 	usual float64 // nanoseconds a byte took in the download before, if known
 
 	savings float64   // polls that may be made now, see ration
 	moves   []move    // the latest, oldest first
 	full    time.Time // when all bytes were first seen added
+}
+
+// Counters are what one poll saw.
+type Counters struct {
+	// Begun: the server is zipping, or has ended.
+	Begun bool
+	// Added and Total are bytes of content; Total is 0 while it is not known.
+	Added, Total int64
 }
 
 // move says that the counter passed added after one moment and not after the
@@ -40,11 +46,13 @@ type move struct {
 const (
 	maxMoves = 12
 
-	pollSoonest = 50 * time.Millisecond
-	pollDense   = 80 * time.Millisecond
-	pollWaited  = 2000 * time.Millisecond // with the request itself within 2.2 s of DONE
-	pollIdle    = 10 * time.Second
-	pollSlow    = time.Minute
+	// Soonest is the least time between polls, Idle the usual while nobody waits, Slow
+	// that of a download in trouble.
+	Soonest    = 50 * time.Millisecond
+	dense      = 80 * time.Millisecond
+	mostWaited = 2000 * time.Millisecond // with the request itself within 2.2 s of DONE
+	Idle       = 10 * time.Second
+	Slow       = time.Minute
 
 	// Polls are rationed: rationStart of them, rationRate more a second, and not
 	// more than rationStart saved up. That is 29 in the first 30 seconds.
@@ -59,16 +67,16 @@ const (
 	rationPending = 0.7
 )
 
-// start says that watching begins at now, before the first poll, and how many
+// Start says that watching begins at now, before the first poll, and how many
 // nanoseconds a byte usually takes, if that is known.
-func (f *forecast) start(now time.Time, usual float64) {
-	*f = forecast{began: now, last: now, status: StatusPending, usual: usual, savings: rationStart}
+func (f *Forecast) Start(now time.Time, usual float64) {
+	*f = Forecast{began: now, last: now, usual: usual, savings: rationStart}
 }
 
-// took returns how many nanoseconds a byte took in a download that was DONE at
+// Took returns how many nanoseconds a byte took in a download that was DONE at
 // now, or 0 when that is not known well.
-func (f *forecast) took(now time.Time) float64 {
-	if len(f.moves) == 0 || f.total == 0 {
+func (f *Forecast) Took(now time.Time) float64 {
+	if len(f.moves) == 0 || f.seen.Total == 0 {
 		return 0
 	}
 	began := f.moves[0]
@@ -76,73 +84,80 @@ func (f *forecast) took(now time.Time) float64 {
 	if began.added > 0 || most > 2*least || least < time.Second/2 {
 		return 0
 	}
-	return float64(least+most) / 2 / float64(f.total)
+	return float64(least+most) / 2 / float64(f.seen.Total)
 }
 
-// observe takes in an answer that came at now.
-func (f *forecast) observe(now time.Time, p Progress) {
+// Observe takes in an answer that came at now.
+func (f *Forecast) Observe(now time.Time, c Counters) {
 	if f.began.IsZero() { // it was not watched from the beginning
-		f.start(now, f.usual)
-		f.status, f.added = p.Status, p.BytesAdded
+		f.Start(now, f.usual)
+		f.seen = c
 	}
 	f.savings = min(f.savings+f.ration()*now.Sub(f.last).Seconds(), rationStart) - 1
-	if f.status == StatusPending && p.Status == StatusInProgress {
+	if !f.seen.Begun && c.Begun {
 		f.moves = append(f.moves[:0], move{f.last, now, 0})
 	}
-	if p.BytesAdded > f.added {
+	if c.Added > f.seen.Added {
 		if len(f.moves) == maxMoves {
 			f.moves = append(f.moves[:0], f.moves[1:]...)
 		}
-		f.moves = append(f.moves, move{f.last, now, p.BytesAdded})
+		f.moves = append(f.moves, move{f.last, now, c.Added})
 	}
-	f.last, f.status, f.added, f.total = now, p.Status, p.BytesAdded, p.TotalBytes
+	f.last, f.seen = now, c
 	switch {
-	case p.TotalBytes == 0 || p.BytesAdded < p.TotalBytes:
+	case c.Total == 0 || c.Added < c.Total:
 		f.full = time.Time{}
 	case f.full.IsZero():
 		f.full = now
 	}
 }
 
-// next returns how long after the latest poll the next one is due.
-func (f *forecast) next(waited bool) time.Duration {
+// Next returns how long after the latest poll the next one is due.
+func (f *Forecast) Next(waited bool) time.Duration {
 	elapsed := f.last.Sub(f.began)
 	if !waited {
-		return min(max(elapsed, 10*pollSoonest), pollIdle)
+		return min(max(elapsed, 10*Soonest), Idle)
 	}
 	growth, kept := rationGrowth, rationKept
-	if f.status == StatusPending {
+	if !f.seen.Begun {
 		growth = rationPending
 	}
 	wait := time.Duration(growth * float64(elapsed))
 	if early, late, ok := f.end(); ok {
 		kept = 0
 		switch before := early.Sub(f.last); {
-		case before > 2*pollWaited:
-			wait = pollWaited
-		case before > pollWaited:
+		case before > 2*mostWaited:
+			wait = mostWaited
+		case before > mostWaited:
 			wait = before / 2
-		case before > pollDense:
+		case before > dense:
 			wait = before
 		case late.After(f.last):
-			wait = max(late.Sub(f.last)/time.Duration(max(f.savings-2, 2)), pollDense)
+			wait = max(late.Sub(f.last)/time.Duration(max(f.savings-2, 2)), dense)
 		default:
 			// Overdue, nobody knows for how long: stretch what is saved up over a
 			// third of the time so far.
-			over := max(f.last.Sub(late), 2*pollDense)
+			over := max(f.last.Sub(late), 2*dense)
 			growth := math.Pow(max(float64(elapsed/3)/float64(over), 1.5), 1/max(f.savings, 1)) - 1
-			wait = max(time.Duration(min(growth, 1)*float64(over)), pollDense)
+			wait = max(time.Duration(min(growth, 1)*float64(over)), dense)
 		}
 		wait = min(wait, elapsed*3/2) // little has been seen so far
 	}
 	if short := kept + 1 - f.savings; short > 0 {
 		wait = max(wait, time.Duration(short/f.ration()*float64(time.Second)))
 	}
-	return min(max(wait, pollSoonest), pollWaited)
+	return min(max(wait, Soonest), mostWaited)
 }
 
+// NextAt returns when the next poll is due.
+func (f *Forecast) NextAt(waited bool) time.Time { return f.last.Add(f.Next(waited)) }
+
+// Forget drops what was learnt, which takes memory and is of no use once the
+// download has ended.
+func (f *Forecast) Forget() { f.moves = nil }
+
 // ration returns how many polls a second are granted.
-func (f *forecast) ration() float64 {
+func (f *Forecast) ration() float64 {
 	if f.last.Sub(f.began) < 30*time.Second {
 		return rationRate
 	}
@@ -150,15 +165,15 @@ func (f *forecast) ration() float64 {
 }
 
 // end returns between which moments the download will probably be DONE.
-func (f *forecast) end() (early, late time.Time, ok bool) {
+func (f *Forecast) end() (early, late time.Time, ok bool) {
 	if !f.full.IsZero() {
 		return f.full, f.full, true
 	}
-	if f.total == 0 {
+	if f.seen.Total == 0 {
 		return early, late, false
 	}
 	if len(f.moves) == 1 && f.usual > 0 {
-		zipping := time.Duration(f.usual * float64(f.total))
+		zipping := time.Duration(f.usual * float64(f.seen.Total))
 		return f.moves[0].after.Add(zipping * 9 / 10), f.moves[0].by.Add(zipping * 11 / 10), true
 	}
 	// The pace may change: believe the latest moves that fit together.
@@ -174,7 +189,7 @@ func (f *forecast) end() (early, late time.Time, ok bool) {
 		}
 		early, late = moves[0].after, moves[0].by.Add(time.Hour*24*365)
 		for _, m := range moves {
-			left := float64(f.total - m.added)
+			left := float64(f.seen.Total - m.added)
 			if at := m.after.Add(time.Duration(least * left)); at.After(early) {
 				early = at
 			}

@@ -1,4 +1,4 @@
-package download
+package schedule
 
 import (
 	"container/heap"
@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// scheduler runs tasks when they are due: those that somebody waits for first,
+// Scheduler runs tasks when they are due: those that somebody waits for first,
 // a bounded number at once, and in all not more often per second than a server
 // should be asked. A crowd of which each can have a run every few seconds gets
 // them; a larger one, that cannot be served in time anyway, is slowed down to what
@@ -16,8 +16,8 @@ import (
 // cost a heap. A task's run does its I/O and then sets its next time.
 //
 // Its lock is below Manager.mu and nothing is called with it held.
-type scheduler struct {
-	limits schedulerLimits
+type Scheduler struct {
+	limits Limits
 	wake   chan struct{} // capacity 1: something changed
 
 	mu         sync.Mutex  // guards all below, and the tasks' fields
@@ -31,70 +31,78 @@ type scheduler struct {
 	hold       time.Time // while holding: no run before, and one at a time
 }
 
-type schedulerLimits struct {
-	inFlight  int     // at once, but for chores
-	chores    int     // at once, besides
-	rate      float64 // runs a second in the long run for up to crowd tasks
-	crowd     float64 // from there on rate falls with their number
-	leastRate float64 // but not below this
-	reserve   float64 // runs saved up while it is quiet, for a rush of waiters
-	idleRate  float64 // the part of them that tasks that are not urgent may take
-	idleBurst float64
+// Limits bound how many tasks run at once, and how many a second.
+type Limits struct {
+	InFlight  int     // at once, but for chores
+	Chores    int     // at once, besides
+	Rate      float64 // runs a second in the long run for up to crowd tasks
+	Crowd     float64 // from there on rate falls with their number
+	LeastRate float64 // but not below this
+	Reserve   float64 // runs saved up while it is quiet, for a rush of waiters
+	IdleRate  float64 // the part of them that tasks that are not urgent may take
+	IdleBurst float64
 }
 
-// urgency is which tasks go first.
-type urgency uint8
+// PollLimits let 500 waited for be asked for every two seconds, and ten thousand
+// make no more than 60 requests a second. Removals are bounded by how many run at
+// once: the server itself says how fast it can do them.
+var PollLimits = Limits{
+	InFlight: 8, Chores: 4, Rate: 250, Crowd: 1000, LeastRate: 50, Reserve: 300, IdleRate: 40, IdleBurst: 8,
+}
+
+// Urgency is which tasks go first.
+type Urgency uint8
 
 const (
-	urgent  urgency = iota // somebody waits for it
-	chore                  // nobody does, and it ends when it is done
-	routine                // nobody does
-	rare                   // nobody does, and it is no part of the crowd
+	Urgent  Urgency = iota // somebody waits for it
+	Chore                  // nobody does, and it ends when it is done
+	Routine                // nobody does
+	Rare                   // nobody does, and it is no part of the crowd
 )
 
-// task is one thing that is done again and again. The zero value with run set
+// Task is one thing that is done again and again. The zero value with run set
 // is a task that is not scheduled.
-type task struct {
-	run func()
+type Task struct {
+	Run func()
 
 	due     time.Time
-	urgency urgency
+	urgency Urgency
 	pos     int // 1 + index in its queue; 0 when in none
 	running bool
 	asChore bool // is how it runs
 	pending bool // set while running: goes into the queue when run returns
 }
 
-func newScheduler(limits schedulerLimits) *scheduler {
+func New(limits Limits) *Scheduler {
 	now := time.Now()
-	return &scheduler{
+	return &Scheduler{
 		limits: limits,
 		wake:   make(chan struct{}, 1),
-		budget: bucket{rate: limits.rate, size: limits.reserve, level: limits.reserve, at: now},
-		idle:   bucket{rate: limits.idleRate, size: limits.idleBurst, level: limits.idleBurst, at: now},
+		budget: bucket{rate: limits.Rate, size: limits.Reserve, level: limits.Reserve, at: now},
+		idle:   bucket{rate: limits.IdleRate, size: limits.IdleBurst, level: limits.IdleBurst, at: now},
 	}
 }
 
-// set schedules t for due, replacing when it was scheduled for before. While t
+// Set schedules t for due, replacing when it was scheduled for before. While t
 // runs it is taken to be the time of the next run.
-func (s *scheduler) set(t *task, due time.Time, u urgency) {
+func (s *Scheduler) Set(t *Task, due time.Time, u Urgency) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.put(t, due, u)
 }
 
-// advance schedules t for due unless it is scheduled for an earlier time, and
+// Advance schedules t for due unless it is scheduled for an earlier time, and
 // makes it urgent.
-func (s *scheduler) advance(t *task, due time.Time) {
+func (s *Scheduler) Advance(t *Task, due time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if (t.pos > 0 || t.pending) && t.due.Before(due) {
 		due = t.due
 	}
-	s.put(t, due, urgent)
+	s.put(t, due, Urgent)
 }
 
-func (s *scheduler) put(t *task, due time.Time, u urgency) {
+func (s *Scheduler) put(t *Task, due time.Time, u Urgency) {
 	s.take(t)
 	t.due, t.urgency = due, u
 	if t.running {
@@ -105,24 +113,24 @@ func (s *scheduler) put(t *task, due time.Time, u urgency) {
 	s.signal()
 }
 
-// remove takes t off the schedule; a run that has begun goes on.
-func (s *scheduler) remove(t *task) {
+// Remove takes t off the schedule; a run that has begun goes on.
+func (s *Scheduler) Remove(t *Task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t.pending = false
 	s.take(t)
 }
 
-func (s *scheduler) take(t *task) {
+func (s *Scheduler) take(t *Task) {
 	if t.pos > 0 {
 		heap.Remove(&s.queues[t.urgency], t.pos-1)
 	}
 }
 
-// setHold lets nothing run before at, and one task at a time from then on; a
+// SetHold lets nothing run before at, and one task at a time from then on; a
 // zero at ends that. It is for a server that does not answer or refuses the
 // login, which is asked by one probe and not by all.
-func (s *scheduler) setHold(at time.Time) {
+func (s *Scheduler) SetHold(at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.holding || !at.IsZero() {
@@ -131,8 +139,8 @@ func (s *scheduler) setHold(at time.Time) {
 	}
 }
 
-// relaxHold lets the next probe run at at if it is held for longer.
-func (s *scheduler) relaxHold(at time.Time) {
+// RelaxHold lets the next probe run at at if it is held for longer.
+func (s *Scheduler) RelaxHold(at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.holding && s.hold.After(at) {
@@ -141,15 +149,15 @@ func (s *scheduler) relaxHold(at time.Time) {
 	}
 }
 
-func (s *scheduler) signal() {
+func (s *Scheduler) signal() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
 }
 
-// loop runs tasks until ctx ends, then waits for those that run.
-func (s *scheduler) loop(ctx context.Context) {
+// Run runs tasks until ctx ends, then waits for those that run.
+func (s *Scheduler) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	timer := time.NewTimer(0)
@@ -159,7 +167,7 @@ func (s *scheduler) loop(ctx context.Context) {
 		if t != nil {
 			running.Go(func() {
 				defer s.finished(t)
-				t.run()
+				t.Run()
 			})
 			if ctx.Err() == nil {
 				continue
@@ -181,10 +189,10 @@ func (s *scheduler) loop(ctx context.Context) {
 
 // next takes the task to run now off its queue, or says how long there is none;
 // less than 0 means until something changes.
-func (s *scheduler) next(now time.Time) (*task, time.Duration) {
+func (s *Scheduler) next(now time.Time) (*Task, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	polls, chores := s.limits.inFlight-s.running, s.limits.chores-s.chores
+	polls, chores := s.limits.InFlight-s.running, s.limits.Chores-s.chores
 	if s.holding {
 		if s.running+s.chores > 0 {
 			return nil, -1
@@ -197,15 +205,15 @@ func (s *scheduler) next(now time.Time) (*task, time.Duration) {
 	s.budget.setRate(now, s.rate())
 	wait := time.Duration(-1)
 	for _, q := range s.order() {
-		if len(s.queues[q]) == 0 || q == chore && chores <= 0 || q != chore && polls <= 0 {
+		if len(s.queues[q]) == 0 || q == Chore && chores <= 0 || q != Chore && polls <= 0 {
 			continue
 		}
 		t := s.queues[q][0]
 		ready := t.due.Sub(now)
-		if q != chore {
+		if q != Chore {
 			ready = max(ready, s.budget.wait(now))
 		}
-		if q == routine || q == rare {
+		if q == Routine || q == Rare {
 			ready = max(ready, s.idle.wait(now))
 		}
 		if ready > 0 {
@@ -215,7 +223,7 @@ func (s *scheduler) next(now time.Time) (*task, time.Duration) {
 			continue
 		}
 		heap.Remove(&s.queues[q], 0)
-		t.running, t.asChore = true, q == chore
+		t.running, t.asChore = true, q == Chore
 		if t.asChore {
 			s.chores++
 			return t, 0
@@ -223,7 +231,7 @@ func (s *scheduler) next(now time.Time) (*task, time.Duration) {
 		s.running++
 		s.budget.take(now)
 		s.sinceOther++
-		if q != urgent {
+		if q != Urgent {
 			s.idle.take(now)
 			s.sinceOther = 0
 		}
@@ -234,26 +242,26 @@ func (s *scheduler) next(now time.Time) (*task, time.Duration) {
 
 // rate returns how many runs a second there may be with as many tasks as there
 // are.
-func (s *scheduler) rate() float64 {
-	crowd := float64(len(s.queues[urgent]) + len(s.queues[routine]) + s.running)
+func (s *Scheduler) rate() float64 {
+	crowd := float64(len(s.queues[Urgent]) + len(s.queues[Routine]) + s.running)
 	l := s.limits
-	return max(l.rate*min(1, l.crowd/max(crowd, 1)), l.leastRate)
+	return max(l.Rate*min(1, l.Crowd/max(crowd, 1)), l.LeastRate)
 }
 
 // order returns in which order the queues are looked at. Every fifth run is left
 // to those that are not urgent, or a crowd of waiters would starve them.
-func (s *scheduler) order() [4]urgency {
-	first, second := routine, rare
-	if r, o := s.queues[rare], s.queues[routine]; len(r) > 0 && len(o) > 0 && r[0].due.Before(o[0].due) {
-		first, second = rare, routine
+func (s *Scheduler) order() [4]Urgency {
+	first, second := Routine, Rare
+	if r, o := s.queues[Rare], s.queues[Routine]; len(r) > 0 && len(o) > 0 && r[0].due.Before(o[0].due) {
+		first, second = Rare, Routine
 	}
 	if s.sinceOther >= 4 {
-		return [4]urgency{first, second, urgent, chore}
+		return [4]Urgency{first, second, Urgent, Chore}
 	}
-	return [4]urgency{urgent, chore, first, second}
+	return [4]Urgency{Urgent, Chore, first, second}
 }
 
-func (s *scheduler) finished(t *task) {
+func (s *Scheduler) finished(t *Task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t.running = false
@@ -302,7 +310,7 @@ func (b *bucket) take(now time.Time) {
 }
 
 // taskHeap is a heap by due time.
-type taskHeap []*task
+type taskHeap []*Task
 
 func (h taskHeap) Len() int           { return len(h) }
 func (h taskHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
@@ -312,7 +320,7 @@ func (h taskHeap) Swap(i, j int) {
 }
 
 func (h *taskHeap) Push(x any) {
-	t := x.(*task)
+	t := x.(*Task)
 	*h = append(*h, t)
 	t.pos = len(*h)
 }

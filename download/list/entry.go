@@ -1,10 +1,13 @@
-package download
+package list
 
 import (
 	"net/url"
 	"regexp"
 	"strings"
+	"unicode"
 	"unicode/utf8"
+
+	"downloadfs/download"
 )
 
 // The parse functions below return the reason why a text is no entry, or "".
@@ -31,41 +34,35 @@ var (
 	storePath = regexp.MustCompile(`/workspace/SpacesStore/([A-Za-z0-9][A-Za-z0-9._-]{0,127})(?:$|[/?#&])`)
 )
 
-// bareID returns a node id without its version suffix.
-func bareID(s string) string {
-	id, _, _ := strings.Cut(s, ";")
-	return id
-}
-
 // parseToken parses an entry without white space: an id, NodeRef or URL.
-func parseToken(s string) (Entry, string) {
+func parseToken(s string) (download.Entry, string) {
 	switch {
 	case isURL(s):
 		if id := nodeOfURL(s); id != "" {
-			return Entry{Node: NodeID(id)}, ""
+			return download.Entry{Node: download.NodeID(id)}, ""
 		}
-		return Entry{}, reasonURL
+		return download.Entry{}, reasonURL
 	case strings.HasPrefix(s, nodeRefStore):
 		return parseNodeID(s[len(nodeRefStore):], isNodeID)
 	case strings.Contains(s, "://"):
-		return Entry{}, reasonStore
+		return download.Entry{}, reasonStore
 	default:
 		return parseNodeID(s, isUUID)
 	}
 }
 
 // parseNodeID parses an id with an optional version, which the server ignores.
-func parseNodeID(s string, isID func(string) bool) (Entry, string) {
+func parseNodeID(s string, isID func(string) bool) (download.Entry, string) {
 	id, version, versioned := strings.Cut(s, ";")
 	switch {
 	case !isID(id):
-		return Entry{}, reasonUnknown
+		return download.Entry{}, reasonUnknown
 	case versioned && strings.EqualFold(version, "pwc"):
-		return Entry{}, reasonPWC
+		return download.Entry{}, reasonPWC
 	case versioned && !versionPattern.MatchString(version):
-		return Entry{}, reasonUnknown
+		return download.Entry{}, reasonUnknown
 	}
-	return Entry{Node: NodeID(s)}, ""
+	return download.Entry{Node: download.NodeID(s)}, ""
 }
 
 // checkTokenStart is parseToken's twin.
@@ -102,7 +99,7 @@ func checkTokenStart(s string) string {
 	return ""
 }
 
-func isNodeID(s string) bool { return idPattern.MatchString(s) }
+func isNodeID(s string) bool { return !strings.Contains(s, ";") && download.NodeID(s).Valid() }
 
 func isUUID(s string) bool { return len(s) == uuidLen && uuidStart(s) }
 
@@ -186,19 +183,19 @@ var pathRoots = [...]string{"-root-", "-my-", "-shared-"}
 
 // parsePath parses a repository path. The aliases alone are paths too, since
 // the downloads API does not take them for node ids.
-func parsePath(s string) (Entry, string) {
-	if hasControl(s) {
-		return Entry{}, reasonPath
+func parsePath(s string) (download.Entry, string) {
+	if strings.ContainsFunc(s, unicode.IsControl) {
+		return download.Entry{}, reasonPath
 	}
 	if strings.HasPrefix(s, "/") {
-		return Entry{Path: s}, ""
+		return download.Entry{Path: s}, ""
 	}
 	for _, root := range pathRoots {
 		if s == root || strings.HasPrefix(s, root+"/") {
-			return Entry{Path: s}, ""
+			return download.Entry{Path: s}, ""
 		}
 	}
-	return Entry{}, reasonPath
+	return download.Entry{}, reasonPath
 }
 
 // checkPathStart is parsePath's twin for a line that has not ended: it may
@@ -216,25 +213,16 @@ func checkPathStart(s string) string {
 	return reasonPath
 }
 
-func hasControl(s string) bool {
-	for _, r := range s {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return true
-		}
-	}
-	return false
-}
-
 // parseJSONEntry parses a string of the JSON form.
-func parseJSONEntry(s string) (Entry, string) {
+func parseJSONEntry(s string) (download.Entry, string) {
 	if s == "" {
-		return Entry{}, "an entry is empty"
+		return download.Entry{}, "an entry is empty"
 	}
 	if s[0] == '/' || s[0] == '-' {
 		return parsePath(s)
 	}
 	if strings.ContainsFunc(s, separates) {
-		return Entry{}, reasonUnknown
+		return download.Entry{}, reasonUnknown
 	}
 	return parseToken(s)
 }
@@ -245,7 +233,7 @@ func checkJSONEntryStart(s string) string {
 	case s == "":
 		return ""
 	case s[0] == '/' || s[0] == '-':
-		if hasControl(s) {
+		if strings.ContainsFunc(s, unicode.IsControl) {
 			return reasonPath
 		}
 		return checkPathStart(s)

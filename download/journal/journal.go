@@ -1,7 +1,7 @@
-package download
+package journal
 
 import (
-	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -10,54 +10,70 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// journal remembers downloads, and what is still to be done on the server, in a
-// bbolt file:
+// Journal is an open file:
 //
 //	meta       version; its sequence gives out the serials
-//	downloads  serial → downloadRecord
-//	nodes      serial → nodesRecord
-//	removals   serial → removalRecord
+//	BUCKET     serial → record, for each Bucket
 //	damaged    what could not be decoded, by bucket and serial
 //
 // One goroutine writes. It takes all changes that wait into one transaction, so
-// that many at once cost few fsyncs.
-type journal struct {
+// that many at once cost few fsyncs. Its methods are safe for concurrent use.
+type Journal struct {
 	path string
 	log  *slog.Logger
 	db   *bolt.DB
 	file *os.File // the same file that db uses
 
 	changes chan change
-	stop    chan struct{} // closed by close
+	stop    chan struct{} // closed by Close
 	stopped chan struct{} // closed when the writer has ended
-	broken  error         // only the writer uses it, close after the writer ended
+	broken  error         // only the writer uses it, Close after the writer ended
 }
+
+// Bucket is a kind of record.
+type Bucket string
+
+const (
+	Downloads Bucket = "downloads"
+	Nodes     Bucket = "nodes"
+	Removals  Bucket = "removals"
+)
+
+// buckets are all kinds, in the order in which they are loaded.
+var buckets = []Bucket{Nodes, Downloads, Removals}
+
+var (
+	// ErrLocked: another process has the file.
+	ErrLocked = errors.New("in use by another process")
+	// ErrDamaged: the file cannot be read; the text says what to do.
+	ErrDamaged = errors.New("damaged")
+	// ErrClosed: the journal was closed.
+	ErrClosed = errors.New("closed")
+)
 
 // change is one caller's part of a transaction. apply may run more than once
 // and must not change anything but the transaction until it is committed.
 type change struct {
-	apply func(tx *bolt.Tx) error
+	apply func(tx Tx) error
 	done  chan error
 }
 
 const (
-	journalVersion = 1
-	lockTimeout    = 250 * time.Millisecond
+	formatVersion = 1
+	lockTimeout   = 250 * time.Millisecond
 	// maxChanges bounds one transaction.
 	maxChanges = 1024
 )
 
 var (
-	bucketMeta      = []byte("meta")
-	bucketDownloads = []byte("downloads")
-	bucketNodes     = []byte("nodes")
-	bucketRemovals  = []byte("removals")
-	bucketDamaged   = []byte("damaged")
-	keyVersion      = []byte("version")
+	bucketMeta    = []byte("meta")
+	bucketDamaged = []byte("damaged")
+	keyVersion    = []byte("version")
 )
 
-// update applies a change durably: when it returns nil the change is on disk.
-func (j *journal) update(apply func(tx *bolt.Tx) error) error {
+// Update applies a change durably: when it returns nil the change is on disk. apply
+// may run more than once and changes nothing but tx. ErrClosed after Close.
+func (j *Journal) Update(apply func(tx Tx) error) error {
 	c := change{apply, make(chan error, 1)}
 	select {
 	case j.changes <- c:
@@ -67,8 +83,8 @@ func (j *journal) update(apply func(tx *bolt.Tx) error) error {
 	}
 }
 
-// close ends the writer and closes the file. Changes that wait are refused.
-func (j *journal) close() error {
+// Close ends the writer and closes the file. Changes that wait are refused.
+func (j *Journal) Close() error {
 	j.stopWriter()
 	if j.broken != nil {
 		// A transaction that ended in a panic may hold bbolt's locks for ever.
@@ -80,13 +96,13 @@ func (j *journal) close() error {
 	return nil
 }
 
-func (j *journal) stopWriter() {
+func (j *Journal) stopWriter() {
 	close(j.stop)
 	<-j.stopped
 }
 
 // write is the writer.
-func (j *journal) write() {
+func (j *Journal) write() {
 	defer close(j.stopped)
 	for {
 		var group []change
@@ -111,7 +127,7 @@ func (j *journal) write() {
 
 // commit applies a group in one transaction. A change that fails is taken out
 // and the others are tried again.
-func (j *journal) commit(group []change) {
+func (j *Journal) commit(group []change) {
 	for len(group) > 0 {
 		bad := -1
 		err := j.broken
@@ -130,12 +146,12 @@ func (j *journal) commit(group []change) {
 	}
 }
 
-func (j *journal) transact(group []change, bad *int) error {
+func (j *Journal) transact(group []change, bad *int) error {
 	finished := false
 	err := contain(func() error {
 		err := j.db.Update(func(tx *bolt.Tx) error {
 			for i, c := range group {
-				if err := c.apply(tx); err != nil {
+				if err := c.apply(Tx{tx}); err != nil {
 					*bad = i
 					return err
 				}
@@ -157,18 +173,3 @@ func (j *journal) transact(group []change, bad *int) error {
 	}
 	return err
 }
-
-func serialKey(serial uint64) []byte {
-	return binary.BigEndian.AppendUint64(make([]byte, 0, 8), serial)
-}
-
-func put(tx *bolt.Tx, bucket []byte, serial uint64, rec any) error {
-	b, err := encodeRecord(rec)
-	if err != nil {
-		return err
-	}
-	return tx.Bucket(bucket).Put(serialKey(serial), b)
-}
-
-// nextSerial gives out a serial that this journal never gave out before.
-func nextSerial(tx *bolt.Tx) (uint64, error) { return tx.Bucket(bucketMeta).NextSequence() }

@@ -1,4 +1,4 @@
-package download
+package journal
 
 import (
 	"encoding/binary"
@@ -14,15 +14,15 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// openJournal opens the journal at path, or makes one where there is none.
+// Open opens the journal at path, or makes one where there is none.
 // ErrLocked when another process has it, ErrDamaged when it cannot be read.
-func openJournal(path string, log *slog.Logger) (*journal, error) {
+func Open(path string, log *slog.Logger) (*Journal, error) {
 	if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
-		if err := createJournal(path); err != nil {
+		if err := create(path); err != nil {
 			return nil, fmt.Errorf("create journal %s: %w", path, err)
 		}
 	}
-	j := &journal{path: path, log: log}
+	j := &Journal{path: path, log: log}
 	if err := contain(j.openFile); err != nil {
 		return nil, j.explain(err)
 	}
@@ -33,9 +33,9 @@ func openJournal(path string, log *slog.Logger) (*journal, error) {
 	return j, nil
 }
 
-// createJournal makes an empty journal appear at path in one step, so that a
+// create makes an empty journal appear at path in one step, so that a
 // file that exists was complete once: what is short or empty has been damaged.
-func createJournal(path string) error {
+func create(path string) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, filepath.Base(path)+".*") // mode 0600
 	if err != nil {
@@ -50,8 +50,8 @@ func createJournal(path string) error {
 		return err
 	}
 	err = db.Update(func(tx *bolt.Tx) error {
-		for _, name := range [][]byte{bucketDownloads, bucketNodes, bucketRemovals, bucketDamaged} {
-			if _, err := tx.CreateBucket(name); err != nil {
+		for _, name := range append(buckets, Bucket(bucketDamaged)) {
+			if _, err := tx.CreateBucket([]byte(name)); err != nil {
 				return err
 			}
 		}
@@ -59,7 +59,7 @@ func createJournal(path string) error {
 		if err != nil {
 			return err
 		}
-		return meta.Put(keyVersion, binary.BigEndian.AppendUint64(nil, journalVersion))
+		return meta.Put(keyVersion, binary.BigEndian.AppendUint64(nil, formatVersion))
 	})
 	if err = errors.Join(err, db.Close()); err != nil {
 		return err
@@ -81,7 +81,7 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-func (j *journal) openFile() error {
+func (j *Journal) openFile() error {
 	info, err := os.Stat(j.path)
 	if err != nil {
 		return err
@@ -111,8 +111,8 @@ func (j *journal) openFile() error {
 		if tx.Size() > info.Size() {
 			return fmt.Errorf("the file has %d of %d bytes", info.Size(), tx.Size())
 		}
-		for _, name := range [][]byte{bucketMeta, bucketDownloads, bucketNodes, bucketRemovals, bucketDamaged} {
-			if tx.Bucket(name) == nil {
+		for _, name := range append(buckets, Bucket(bucketMeta), Bucket(bucketDamaged)) {
+			if tx.Bucket([]byte(name)) == nil {
 				return fmt.Errorf("bucket %s is missing", name)
 			}
 		}
@@ -120,15 +120,15 @@ func (j *journal) openFile() error {
 		if len(version) != 8 {
 			return errors.New("the version is missing")
 		}
-		if v := binary.BigEndian.Uint64(version); v != journalVersion {
-			return fmt.Errorf("made by another version of downloadfs (format %d, this one knows %d)", v, journalVersion)
+		if v := binary.BigEndian.Uint64(version); v != formatVersion {
+			return fmt.Errorf("made by another version of downloadfs (format %d, this one knows %d)", v, formatVersion)
 		}
 		return nil
 	})
 }
 
 // explain says which file err is about and what to do, and lets go of the file.
-func (j *journal) explain(err error) error {
+func (j *Journal) explain(err error) error {
 	_ = j.abandon()
 	var pathErr *os.PathError
 	switch {
@@ -156,7 +156,7 @@ func contain(f func() error) (err error) {
 
 // abandon lets go of the file without bbolt's help. Its map of the file stays,
 // and would keep the lock.
-func (j *journal) abandon() error {
+func (j *Journal) abandon() error {
 	if j.file == nil {
 		return nil
 	}

@@ -1,13 +1,16 @@
-package download
+package list
 
 import (
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"downloadfs/download"
 )
 
 const (
@@ -17,20 +20,20 @@ const (
 )
 
 // parseList writes text in pieces of n bytes.
-func parseList(text string, n int) (List, error) {
-	var lp ListParser
+func parseList(text string, n int) (download.List, error) {
+	var lp Parser
 	for len(text) > 0 {
 		piece := text[:min(n, len(text))]
 		text = text[len(piece):]
 		if _, err := lp.Write([]byte(piece)); err != nil {
-			return List{}, err
+			return download.List{}, err
 		}
 	}
 	return lp.Finish()
 }
 
 // entries says a list in short.
-func entries(l List) []string {
+func entries(l download.List) []string {
 	all := []string{}
 	for _, e := range l.Entries {
 		all = append(all, string(e.Node)+e.Path)
@@ -153,7 +156,7 @@ func TestListRefuses(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := parseList(test.text, 1<<20)
-			require.ErrorIs(t, err, ErrInvalid)
+			require.ErrorIs(t, err, download.ErrInvalid)
 			assert.NotContains(t, err.Error(), "invalid request")
 			assert.Contains(t, err.Error(), fmt.Sprintf("line %d:", test.line))
 			assert.Contains(t, err.Error(), test.names)
@@ -162,7 +165,7 @@ func TestListRefuses(t *testing.T) {
 			assert.NotContains(t, err.Error(), "\n")
 			for _, n := range []int{1, 3} {
 				_, err := parseList(test.text, n)
-				require.ErrorIs(t, err, ErrInvalid, "in pieces of %d", n)
+				require.ErrorIs(t, err, download.ErrInvalid, "in pieces of %d", n)
 				assert.Contains(t, err.Error(), fmt.Sprintf("line %d:", test.line))
 			}
 		})
@@ -178,9 +181,9 @@ func TestListFailsInWrite(t *testing.T) {
 		"[", "{x", `{"x`, `{"nodeIds":1`, `{"nodeIds":["non`, `{"nodeIds":["\q`,
 		`{"nodeIds":[]}x`,
 	} {
-		var lp ListParser
+		var lp Parser
 		_, err := lp.Write([]byte(text))
-		assert.ErrorIs(t, err, ErrInvalid, "%q", text)
+		assert.ErrorIs(t, err, download.ErrInvalid, "%q", text)
 		_, again := lp.Write([]byte(u1))
 		assert.Equal(t, err, again, "it stays failed")
 		_, again = lp.Finish()
@@ -190,7 +193,7 @@ func TestListFailsInWrite(t *testing.T) {
 		"1", u1, u1 + ";", u1 + ";1.", "w", "workspace://Sp", "workspace://SpacesStore/a", "h", "HTTPS", "https://h",
 		"-", "-sh", "-my-", "-my- ", "/a\t", "/a\r", "/ä"[:2], "{", `{"`, `{"nodeI`, `{"nodeIds":["1`, `{"nodeIds":["\`, "#\xc3",
 	} {
-		var lp ListParser
+		var lp Parser
 		_, err := lp.Write([]byte(text))
 		assert.NoError(t, err, "%q", text)
 	}
@@ -198,14 +201,14 @@ func TestListFailsInWrite(t *testing.T) {
 
 func TestListTooLong(t *testing.T) {
 	line := u1 + "\n"
-	full := strings.Repeat(line, MaxListBytes/len(line)+1)
-	fits := full[:MaxListBytes/len(line)*len(line)]
-	l, err := parseList(fits+strings.Repeat(" ", MaxListBytes-len(fits)), 64<<10)
+	full := strings.Repeat(line, download.MaxListBytes/len(line)+1)
+	fits := full[:download.MaxListBytes/len(line)*len(line)]
+	l, err := parseList(fits+strings.Repeat(" ", download.MaxListBytes-len(fits)), 64<<10)
 	require.NoError(t, err)
 	assert.Len(t, l.Entries, 1)
 	for _, n := range []int{1000, 64 << 10, len(full)} {
 		_, err = parseList(full, n)
-		require.ErrorIs(t, err, ErrListTooLong)
+		require.ErrorIs(t, err, download.ErrListTooLong)
 	}
 }
 
@@ -217,14 +220,14 @@ func TestListErrorKeepsSecrets(t *testing.T) {
 		"https://user:secret@h/x\n",
 	} {
 		_, err := parseList(text, 1<<20)
-		require.ErrorIs(t, err, ErrInvalid)
+		require.ErrorIs(t, err, download.ErrInvalid)
 		assert.NotContains(t, err.Error(), "secret")
 		assert.Contains(t, err.Error(), "https://")
 	}
 }
 
 func TestListAfterFinish(t *testing.T) {
-	var lp ListParser
+	var lp Parser
 	_, err := lp.Write([]byte(u1))
 	require.NoError(t, err)
 	for range 2 {
@@ -233,7 +236,7 @@ func TestListAfterFinish(t *testing.T) {
 		assert.Equal(t, []string{u1}, entries(l))
 	}
 	_, err = lp.Write([]byte(u2))
-	assert.ErrorIs(t, err, ErrInvalid)
+	assert.ErrorIs(t, err, download.ErrInvalid)
 }
 
 // However a list is cut into pieces, the result is the same, and every entry of
@@ -254,7 +257,7 @@ func FuzzList(f *testing.F) {
 			require.Equal(t, wholeErr == nil, err == nil, "pieces of %d: %v, whole: %v", n, err, wholeErr)
 			require.Equal(t, whole, l)
 			if err != nil {
-				require.True(t, errors.Is(err, ErrInvalid), err)
+				require.True(t, errors.Is(err, download.ErrInvalid), err)
 				require.Equal(t, lineOf(wholeErr), lineOf(err))
 			}
 		}
@@ -263,10 +266,10 @@ func FuzzList(f *testing.F) {
 			require.NotEqual(t, e.Node == "", e.Path == "", "exactly one is set")
 			key := e.Path
 			if e.Node != "" {
-				require.True(t, validNodeID(e.Node), "%q", e.Node)
-				key = bareID(string(e.Node))
+				require.True(t, e.Node.Valid(), "%q", e.Node)
+				key = string(e.Node.Bare())
 			} else {
-				require.False(t, hasControl(e.Path), "%q", e.Path)
+				require.False(t, strings.ContainsFunc(e.Path, unicode.IsControl), "%q", e.Path)
 			}
 			require.False(t, seen[key], "duplicate %q", key)
 			seen[key] = true
@@ -288,7 +291,7 @@ func BenchmarkList(b *testing.B) {
 	b.SetBytes(int64(len(list)))
 	b.ReportAllocs()
 	for b.Loop() {
-		var lp ListParser
+		var lp Parser
 		for p := list; len(p) > 0; {
 			n := min(len(p), 128<<10)
 			if _, err := lp.Write(p[:n]); err != nil {

@@ -1,4 +1,4 @@
-package download
+package schedule
 
 import (
 	"context"
@@ -13,18 +13,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var loose = schedulerLimits{inFlight: 4, chores: 2, rate: 1e6, crowd: 1e6, reserve: 1e6, idleRate: 1e6, idleBurst: 1e6}
+var loose = Limits{InFlight: 4, Chores: 2, Rate: 1e6, Crowd: 1e6, Reserve: 1e6, IdleRate: 1e6, IdleBurst: 1e6}
 
-var polls = [3]urgency{urgent, routine, rare}
+var polls = [3]Urgency{Urgent, Routine, Rare}
 
 // runScheduler runs test in a bubble with a scheduler that is stopped afterwards.
-func runScheduler(t *testing.T, limits schedulerLimits, test func(t *testing.T, s *scheduler)) {
+func runScheduler(t *testing.T, limits Limits, test func(t *testing.T, s *Scheduler)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := newScheduler(limits)
+		s := New(limits)
 		ctx, cancel := context.WithCancel(context.Background())
 		var loop sync.WaitGroup
-		loop.Go(func() { s.loop(ctx) })
+		loop.Go(func() { s.Run(ctx) })
 		test(t, s)
 		cancel()
 		loop.Wait()
@@ -38,48 +38,48 @@ func later(d time.Duration) {
 }
 
 func TestSchedulerRunsWhenDue(t *testing.T) {
-	runScheduler(t, loose, func(t *testing.T, s *scheduler) {
+	runScheduler(t, loose, func(t *testing.T, s *Scheduler) {
 		start := time.Now()
 		var ran []time.Duration
-		var a task
-		a.run = func() {
+		var a Task
+		a.Run = func() {
 			ran = append(ran, time.Since(start))
 			if len(ran) < 3 {
-				s.set(&a, time.Now().Add(time.Second), routine)
+				s.Set(&a, time.Now().Add(time.Second), Routine)
 			}
 		}
-		s.set(&a, start.Add(2*time.Second), urgent)
-		s.set(&a, start.Add(time.Second), urgent) // replaces
+		s.Set(&a, start.Add(2*time.Second), Urgent)
+		s.Set(&a, start.Add(time.Second), Urgent) // replaces
 		later(time.Minute)
 		assert.Equal(t, []time.Duration{time.Second, 2 * time.Second, 3 * time.Second}, ran)
 	})
 }
 
 func TestSchedulerAdvanceAndRemove(t *testing.T) {
-	runScheduler(t, loose, func(t *testing.T, s *scheduler) {
+	runScheduler(t, loose, func(t *testing.T, s *Scheduler) {
 		start := time.Now()
 		var ran time.Duration
-		a := task{run: func() { ran = time.Since(start) }}
-		s.set(&a, start.Add(time.Hour), routine)
-		s.advance(&a, start.Add(time.Second))
-		s.advance(&a, start.Add(time.Minute)) // not later
+		a := Task{Run: func() { ran = time.Since(start) }}
+		s.Set(&a, start.Add(time.Hour), Routine)
+		s.Advance(&a, start.Add(time.Second))
+		s.Advance(&a, start.Add(time.Minute)) // not later
 		later(2 * time.Second)
 		assert.Equal(t, time.Second, ran)
 
-		s.set(&a, time.Now().Add(time.Second), routine)
-		s.remove(&a)
-		s.remove(&a)
+		s.Set(&a, time.Now().Add(time.Second), Routine)
+		s.Remove(&a)
+		s.Remove(&a)
 		later(time.Minute)
 		assert.Equal(t, time.Second, ran, "it did not run again")
 	})
 }
 
 func TestSchedulerBoundsWhatRunsAtOnce(t *testing.T) {
-	runScheduler(t, loose, func(t *testing.T, s *scheduler) {
+	runScheduler(t, loose, func(t *testing.T, s *Scheduler) {
 		var mu sync.Mutex
 		now, most, runs := 0, 0, 0
 		for i := range 50 {
-			s.set(&task{run: func() {
+			s.Set(&Task{Run: func() {
 				mu.Lock()
 				now++
 				runs++
@@ -101,12 +101,12 @@ func TestSchedulerBoundsWhatRunsAtOnce(t *testing.T) {
 // polled, and take nothing from the polls.
 func TestSchedulerChores(t *testing.T) {
 	limits := loose
-	limits.inFlight, limits.rate, limits.crowd, limits.leastRate, limits.reserve = 1, 1, 1, 1, 1
-	runScheduler(t, limits, func(t *testing.T, s *scheduler) {
+	limits.InFlight, limits.Rate, limits.Crowd, limits.LeastRate, limits.Reserve = 1, 1, 1, 1, 1
+	runScheduler(t, limits, func(t *testing.T, s *Scheduler) {
 		var mu sync.Mutex
 		now, most, runs, polled := 0, 0, 0, 0
 		for range 1000 {
-			s.set(&task{run: func() {
+			s.Set(&Task{Run: func() {
 				mu.Lock()
 				now++
 				runs++
@@ -116,14 +116,14 @@ func TestSchedulerChores(t *testing.T) {
 				mu.Lock()
 				now--
 				mu.Unlock()
-			}}, time.Now(), chore)
+			}}, time.Now(), Chore)
 		}
-		var a task
-		a.run = func() {
+		var a Task
+		a.Run = func() {
 			polled++
-			s.set(&a, time.Now().Add(time.Second), urgent)
+			s.Set(&a, time.Now().Add(time.Second), Urgent)
 		}
-		s.set(&a, time.Now(), urgent)
+		s.Set(&a, time.Now(), Urgent)
 		later(10*time.Second - time.Millisecond)
 		assert.Equal(t, 10, polled)
 		mu.Lock()
@@ -132,7 +132,7 @@ func TestSchedulerChores(t *testing.T) {
 		mu.Unlock()
 
 		// A server that does not answer is asked by one of all.
-		s.setHold(time.Now().Add(10 * time.Second))
+		s.SetHold(time.Now().Add(10 * time.Second))
 		later(time.Second)
 		mu.Lock()
 		runs, most = 0, 0
@@ -148,23 +148,23 @@ func TestSchedulerChores(t *testing.T) {
 
 // A task never runs twice at once, and what it is set to while it runs counts.
 func TestSchedulerTaskRunsAlone(t *testing.T) {
-	runScheduler(t, loose, func(t *testing.T, s *scheduler) {
+	runScheduler(t, loose, func(t *testing.T, s *Scheduler) {
 		start := time.Now()
 		var ran []time.Duration
-		a := task{run: func() {
+		a := Task{Run: func() {
 			ran = append(ran, time.Since(start))
 			time.Sleep(10 * time.Second)
 		}}
-		s.set(&a, start, urgent)
+		s.Set(&a, start, Urgent)
 		later(time.Second)
-		s.set(&a, start.Add(2*time.Second), urgent)
+		s.Set(&a, start.Add(2*time.Second), Urgent)
 		later(time.Minute)
 		assert.Equal(t, []time.Duration{0, 10 * time.Second}, ran)
 
-		s.set(&a, time.Now(), urgent)
+		s.Set(&a, time.Now(), Urgent)
 		later(time.Second)
-		s.advance(&a, time.Now())
-		s.remove(&a)
+		s.Advance(&a, time.Now())
+		s.Remove(&a)
 		later(time.Minute)
 		assert.Len(t, ran, 3, "removed while it ran")
 	})
@@ -172,28 +172,28 @@ func TestSchedulerTaskRunsAlone(t *testing.T) {
 
 func TestSchedulerUrgentFirst(t *testing.T) {
 	limits := loose
-	limits.inFlight = 1
-	runScheduler(t, limits, func(t *testing.T, s *scheduler) {
-		var order []urgency
-		add := func(u urgency, due time.Duration) {
-			s.set(&task{run: func() {
+	limits.InFlight = 1
+	runScheduler(t, limits, func(t *testing.T, s *Scheduler) {
+		var order []Urgency
+		add := func(u Urgency, due time.Duration) {
+			s.Set(&Task{Run: func() {
 				order = append(order, u)
 				time.Sleep(time.Second)
 			}}, time.Now().Add(due), u)
 		}
 		for i := range 20 {
 			add(polls[1+i%2], time.Duration(i)*time.Second-time.Hour)
-			add(urgent, 0)
+			add(Urgent, 0)
 		}
 		later(time.Hour)
 		require.Len(t, order, 40)
-		ran := make(map[urgency]int)
+		ran := make(map[Urgency]int)
 		for i, u := range order[:20] {
 			ran[u]++
-			assert.LessOrEqual(t, ran[routine]+ran[rare], 1+i/4, "most are urgent")
+			assert.LessOrEqual(t, ran[Routine]+ran[Rare], 1+i/4, "most are urgent")
 		}
-		assert.NotZero(t, ran[routine], "the others are not starved")
-		assert.NotZero(t, ran[rare], "the others are not starved")
+		assert.NotZero(t, ran[Routine], "the others are not starved")
+		assert.NotZero(t, ran[Rare], "the others are not starved")
 	})
 }
 
@@ -228,26 +228,26 @@ func TestSchedulerPace(t *testing.T) {
 		{"2,000 wait", [3]int{2000, 0, 0}, 135, 125, 125},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			runScheduler(t, pollLimits, func(t *testing.T, s *scheduler) {
+			runScheduler(t, PollLimits, func(t *testing.T, s *Scheduler) {
 				var mu sync.Mutex
 				var runs, waits []time.Time
 				start := time.Now()
 				for i, every := range []time.Duration{2 * time.Second, 10 * time.Second, 10 * time.Second} {
 					u := polls[i]
 					for range test.tasks[i] {
-						a := new(task)
-						a.run = func() {
+						a := new(Task)
+						a.Run = func() {
 							mu.Lock()
 							if time.Since(start) > time.Minute {
 								runs = append(runs, time.Now())
-								if u == urgent {
+								if u == Urgent {
 									waits = append(waits, time.Now())
 								}
 							}
 							mu.Unlock()
-							s.set(a, time.Now().Add(every), u)
+							s.Set(a, time.Now().Add(every), u)
 						}
-						s.set(a, start.Add(rand.N(every)), u)
+						s.Set(a, start.Add(rand.N(every)), u)
 					}
 				}
 				later(3 * time.Minute)
@@ -268,16 +268,16 @@ func TestSchedulerPace(t *testing.T) {
 
 // A rush of waiters after a quiet time is not paced.
 func TestSchedulerReserve(t *testing.T) {
-	runScheduler(t, pollLimits, func(t *testing.T, s *scheduler) {
+	runScheduler(t, PollLimits, func(t *testing.T, s *Scheduler) {
 		later(time.Minute)
 		ran := 0
 		var mu sync.Mutex
 		for range 290 {
-			s.set(&task{run: func() {
+			s.Set(&Task{Run: func() {
 				mu.Lock()
 				defer mu.Unlock()
 				ran++
-			}}, time.Now(), urgent)
+			}}, time.Now(), Urgent)
 		}
 		later(time.Millisecond)
 		mu.Lock()
@@ -287,47 +287,47 @@ func TestSchedulerReserve(t *testing.T) {
 }
 
 func TestSchedulerHold(t *testing.T) {
-	runScheduler(t, loose, func(t *testing.T, s *scheduler) {
+	runScheduler(t, loose, func(t *testing.T, s *Scheduler) {
 		start := time.Now()
 		var mu sync.Mutex
 		var ran []time.Duration
-		s.setHold(start.Add(time.Minute))
+		s.SetHold(start.Add(time.Minute))
 		for range 3 {
-			s.set(&task{run: func() {
+			s.Set(&Task{Run: func() {
 				mu.Lock()
 				ran = append(ran, time.Since(start))
-				s.setHold(time.Now().Add(time.Minute)) // the probe failed
+				s.SetHold(time.Now().Add(time.Minute)) // the probe failed
 				mu.Unlock()
-			}}, start, urgent)
+			}}, start, Urgent)
 		}
 		later(90 * time.Second)
 		assert.Equal(t, []time.Duration{time.Minute}, ran)
-		s.relaxHold(start.Add(time.Hour)) // not later
-		s.relaxHold(start.Add(100 * time.Second))
+		s.RelaxHold(start.Add(time.Hour)) // not later
+		s.RelaxHold(start.Add(100 * time.Second))
 		later(20 * time.Second)
 		assert.Equal(t, []time.Duration{time.Minute, 100 * time.Second}, ran)
-		s.setHold(time.Time{})
+		s.SetHold(time.Time{})
 		synctest.Wait()
 		assert.Equal(t, []time.Duration{time.Minute, 100 * time.Second, 110 * time.Second}, ran)
-		s.relaxHold(time.Now()) // nothing is held
+		s.RelaxHold(time.Now()) // nothing is held
 	})
 }
 
 // What runs when the scheduler is stopped is waited for; what is due is not run.
 func TestSchedulerStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newScheduler(loose)
+		s := New(loose)
 		ctx, cancel := context.WithCancel(context.Background())
 		finished := 0
-		s.set(&task{run: func() {
+		s.Set(&Task{Run: func() {
 			<-ctx.Done()
 			time.Sleep(time.Second)
 			finished++
-		}}, time.Now(), urgent)
-		s.set(&task{run: func() { finished += 100 }}, time.Now().Add(time.Second), urgent)
+		}}, time.Now(), Urgent)
+		s.Set(&Task{Run: func() { finished += 100 }}, time.Now().Add(time.Second), Urgent)
 		done := make(chan struct{})
 		go func() {
-			s.loop(ctx)
+			s.Run(ctx)
 			close(done)
 		}()
 		synctest.Wait()
@@ -335,4 +335,23 @@ func TestSchedulerStop(t *testing.T) {
 		<-done
 		assert.Equal(t, 1, finished)
 	})
+}
+
+// BenchmarkScheduler is one run among 10,000 tasks.
+func BenchmarkScheduler(b *testing.B) {
+	s := New(loose)
+	now := time.Now()
+	for i := range 10_000 {
+		s.Set(&Task{}, now.Add(time.Duration(i)*time.Millisecond), Urgency(i%3))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		now = now.Add(time.Millisecond)
+		t, _ := s.next(now)
+		if t == nil {
+			continue
+		}
+		s.Set(t, now.Add(10*time.Second), t.urgency)
+		s.finished(t)
+	}
 }

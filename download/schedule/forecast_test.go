@@ -1,4 +1,4 @@
-package download
+package schedule
 
 import (
 	"math/rand/v2"
@@ -10,29 +10,35 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// sight is what a poll sees.
+type sight struct {
+	Counters
+	done bool
+}
+
 // simulated is a server's counter as a function of the time since the start.
 type simulated struct {
 	done  time.Duration
-	at    func(t time.Duration) Progress
+	at    func(t time.Duration) sight
 	usual float64
 }
 
 // watchUntilDone polls as a forecast says, each poll taking rtt, and returns how long after
 // DONE that was known, and the number of polls.
 func watchUntilDone(s simulated, rtt time.Duration) (late time.Duration, polls int) {
-	var f forecast
+	var f Forecast
 	start := time.Unix(1e9, 0)
-	f.start(start, s.usual)
+	f.Start(start, s.usual)
 	now := start
 	for {
-		now = now.Add(f.next(true))
+		now = now.Add(f.Next(true))
 		p := s.at(now.Add(rtt / 2).Sub(start))
 		now = now.Add(rtt)
 		polls++
-		if p.Status == StatusDone {
+		if p.done {
 			return now.Sub(start) - s.done, polls
 		}
-		f.observe(now, p)
+		f.Observe(now, p.Counters)
 	}
 }
 
@@ -40,20 +46,20 @@ const mb = 1 << 20
 
 // steady zips at an even pace, its counter moving by step at once.
 func steady(pending, zipping, tail time.Duration, total, step int64) simulated {
-	return simulated{done: pending + zipping + tail, at: func(t time.Duration) Progress {
-		p := Progress{Status: StatusPending}
+	return simulated{done: pending + zipping + tail, at: func(t time.Duration) sight {
+		p := sight{}
 		if t < pending {
 			return p
 		}
-		p.Status, p.TotalBytes = StatusInProgress, total
+		p.Begun, p.Total = true, total
 		if t >= pending+zipping {
-			p.BytesAdded = total
+			p.Added = total
 		} else {
-			p.BytesAdded = int64(float64(total) * float64(t-pending) / float64(zipping))
-			p.BytesAdded -= p.BytesAdded % step
+			p.Added = int64(float64(total) * float64(t-pending) / float64(zipping))
+			p.Added -= p.Added % step
 		}
 		if t >= pending+zipping+tail {
-			p.Status = StatusDone
+			p.done = true
 		}
 		return p
 	}}
@@ -85,17 +91,17 @@ func files(rng *rand.Rand, zipping time.Duration, n int, total int64, waver floa
 		}
 	}
 	scale := float64(zipping) / took
-	return simulated{done: zipping, at: func(t time.Duration) Progress {
-		p := Progress{Status: StatusInProgress, TotalBytes: total}
+	return simulated{done: zipping, at: func(t time.Duration) sight {
+		p := sight{Counters: Counters{Begun: true, Total: total}}
 		if t >= zipping {
-			p.Status, p.BytesAdded = StatusDone, total
+			p.done, p.Added = true, total
 			return p
 		}
 		for _, pt := range points {
 			if float64(pt.at)*scale > float64(t) {
 				break
 			}
-			p.BytesAdded = pt.added
+			p.Added = pt.added
 		}
 		return p
 	}}
@@ -127,7 +133,7 @@ func watchMany(rng *rand.Rand, kind func(*rand.Rand, time.Duration) simulated, s
 // Where the counter tells nothing the median cannot be reached; those rows say
 // what is.
 func TestForecastTargets(t *testing.T) {
-	const none = pollWaited
+	const none = mostWaited
 	kinds := []struct {
 		name string
 		// The median that must be reached for downloads of up to 6 s, up to 20 s,
@@ -189,36 +195,36 @@ func TestForecastTargets(t *testing.T) {
 func uneven(took time.Duration, by float64) simulated {
 	first := time.Duration(float64(took) / (1 + by))
 	const total = 300 * mb
-	return simulated{done: took, at: func(t time.Duration) Progress {
-		p := Progress{Status: StatusInProgress, TotalBytes: total}
+	return simulated{done: took, at: func(t time.Duration) sight {
+		p := sight{Counters: Counters{Begun: true, Total: total}}
 		switch {
 		case t >= took:
-			p.Status, p.BytesAdded = StatusDone, total
+			p.done, p.Added = true, total
 		case t < first:
-			p.BytesAdded = int64(float64(total/2) * float64(t) / float64(first))
+			p.Added = int64(float64(total/2) * float64(t) / float64(first))
 		default:
-			p.BytesAdded = total/2 + int64(float64(total/2)*float64(t-first)/float64(took-first))
+			p.Added = total/2 + int64(float64(total/2)*float64(t-first)/float64(took-first))
 		}
 		return p
 	}}
 }
 
 func TestForecastOfADownloadThatNeverEnds(t *testing.T) {
-	for _, p := range []Progress{
-		{Status: StatusPending},
-		{Status: StatusInProgress, BytesAdded: 5, TotalBytes: 10},
-		{Status: StatusInProgress, BytesAdded: 10, TotalBytes: 10},
+	for _, p := range []Counters{
+		{},
+		{Begun: true, Added: 5, Total: 10},
+		{Begun: true, Added: 10, Total: 10},
 	} {
 		now := time.Unix(1e9, 0)
-		var f forecast
-		f.start(now, 0)
+		var f Forecast
+		f.Start(now, 0)
 		polls := 0
 		for end := now.Add(time.Hour); now.Before(end); polls++ {
-			wait := f.next(true)
-			require.GreaterOrEqual(t, wait, pollSoonest)
-			require.LessOrEqual(t, wait, pollWaited)
+			wait := f.Next(true)
+			require.GreaterOrEqual(t, wait, Soonest)
+			require.LessOrEqual(t, wait, mostWaited)
 			now = now.Add(wait)
-			f.observe(now, p)
+			f.Observe(now, p)
 		}
 		assert.Less(t, polls, 2800, "0.75 a second")
 	}
@@ -226,13 +232,13 @@ func TestForecastOfADownloadThatNeverEnds(t *testing.T) {
 
 func TestForecastWhileNobodyWaits(t *testing.T) {
 	now := time.Unix(1e9, 0)
-	var f forecast
-	f.start(now, 0)
+	var f Forecast
+	f.Start(now, 0)
 	var waits []time.Duration
 	for range 8 {
-		waits = append(waits, f.next(false))
-		now = now.Add(f.next(false))
-		f.observe(now, Progress{Status: StatusInProgress})
+		waits = append(waits, f.Next(false))
+		now = now.Add(f.Next(false))
+		f.Observe(now, Counters{Begun: true})
 	}
 	s := time.Second
 	assert.Equal(t, []time.Duration{s / 2, s / 2, s, 2 * s, 4 * s, 8 * s, 10 * s, 10 * s}, waits)
@@ -243,20 +249,20 @@ func FuzzForecast(f *testing.F) {
 	f.Add([]byte("\x00\x10\x20\x30\xff\xfe"), int64(100))
 	f.Fuzz(func(t *testing.T, moves []byte, total int64) {
 		now := time.Unix(1e9, 0)
-		var fc forecast
-		fc.start(now, float64(total))
+		var fc Forecast
+		fc.Start(now, float64(total))
 		added := int64(0)
 		for _, b := range moves {
-			wait := fc.next(b&1 == 0)
-			require.GreaterOrEqual(t, wait, pollSoonest)
-			require.LessOrEqual(t, wait, pollIdle)
+			wait := fc.Next(b&1 == 0)
+			require.GreaterOrEqual(t, wait, Soonest)
+			require.LessOrEqual(t, wait, Idle)
 			now = now.Add(wait)
 			if added += int64(b) << (b % 60); added < 0 {
 				added = 0
 			}
-			fc.observe(now, Progress{Status: StatusInProgress, BytesAdded: added, TotalBytes: total})
+			fc.Observe(now, Counters{Begun: true, Added: added, Total: total})
 			require.LessOrEqual(t, len(fc.moves), maxMoves)
 		}
-		fc.took(now)
+		fc.Took(now)
 	})
 }

@@ -1,0 +1,83 @@
+package download
+
+import (
+	"fmt"
+	"log/slog"
+
+	"downloadfs/download/journal"
+)
+
+// restored is what the journal remembers, oldest first.
+type restored struct {
+	downloads []storedDownload
+	removals  []storedRemoval
+}
+
+type storedDownload struct {
+	serial uint64
+	record downloadRecord
+	nodes  []NodeID
+}
+
+type storedRemoval struct {
+	serial uint64
+	record removalRecord
+}
+
+// restore reads the journal. What is damaged is missing from what it returns.
+func restore(j *journal.Journal, log *slog.Logger) (restored, error) {
+	r := restorer{log: log, nodes: make(map[uint64][]NodeID), ids: make(map[ID]bool), names: make(map[string]bool)}
+	err := j.Load(r.take)
+	return r.restored, err
+}
+
+type restorer struct {
+	restored
+	log   *slog.Logger
+	nodes map[uint64][]NodeID
+	ids   map[ID]bool
+	names map[string]bool
+}
+
+func (r *restorer) take(bucket journal.Bucket, serial uint64, record []byte) error {
+	switch bucket {
+	case journal.Nodes:
+		nodes, err := decodeNodes(record)
+		r.nodes[serial] = nodes
+		return err
+	case journal.Downloads:
+		return r.download(serial, record)
+	case journal.Removals:
+		return r.removal(serial, record)
+	}
+	return fmt.Errorf("bucket %s is unknown", bucket)
+}
+
+func (r *restorer) download(serial uint64, record []byte) error {
+	rec, err := decodeDownload(record)
+	if err != nil {
+		return err
+	}
+	if r.ids[rec.ID] {
+		return fmt.Errorf("download %s is there twice", rec.ID)
+	}
+	if rec.Name != "" && r.names[rec.Name] {
+		r.log.Warn("name is taken, using the id", "op", "journal", "download", rec.ID)
+		rec.Name = ""
+	}
+	r.ids[rec.ID], r.names[rec.Name] = true, true
+	r.downloads = append(r.downloads, storedDownload{serial, rec, r.nodes[serial]})
+	return nil
+}
+
+func (r *restorer) removal(serial uint64, record []byte) error {
+	rec, err := decodeRemoval(record)
+	if err != nil {
+		return err
+	}
+	if rec.Delete && r.ids[rec.ID] {
+		return fmt.Errorf("download %s is both listed and removed", rec.ID)
+	}
+	r.removals = append(r.removals, storedRemoval{serial, rec})
+	return nil
+}
