@@ -74,7 +74,7 @@ func (c *Client) attempt(ctx context.Context, r request, limit time.Duration, re
 	defer resp.Body.Close()
 	f = c.readAnswer(resp, read)
 	if f != nil && r.once {
-		f.kind = f.onceKind()
+		f = onceFailure(f, len(r.body))
 	}
 	return f
 }

@@ -22,6 +22,7 @@ type Client struct {
 	log   *slog.Logger
 	scrub scrubber
 	auth  *session
+	jar   *cookies
 
 	api     *http.Client // short answers
 	once    *http.Client // requests that must not be sent twice
@@ -51,7 +52,8 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	session, scrub := newSession(cfg), newScrubber(cfg.Username, cfg.Password)
+	jar := newCookies(ends.base.Hostname())
+	session, scrub := newSession(cfg), newScrubber(cfg.Username, cfg.Password).also(jar.redact)
 	cfg.Password = "" // so that no print of a Client can show it
 	c := &Client{
 		cfg:   cfg,
@@ -61,6 +63,7 @@ func New(cfg Config) (*Client, error) {
 		log:   cfg.Logger,
 		scrub: scrub,
 		auth:  session,
+		jar:   jar,
 
 		warnRetry: rate.Sometimes{Interval: 5 * time.Second},
 	}
@@ -76,7 +79,7 @@ func New(cfg Config) (*Client, error) {
 func (c *Client) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "client(%s)", c.base) }
 
 func (c *Client) httpClient(t http.RoundTripper) *http.Client {
-	return &http.Client{Transport: t, CheckRedirect: c.checkRedirect}
+	return &http.Client{Transport: t, CheckRedirect: c.checkRedirect, Jar: c.jar}
 }
 
 // Close ends a login that is under way and closes idle connections. Calls and

@@ -97,25 +97,34 @@ func kindOf(code int) error {
 	return download.ErrProtocol
 }
 
-// onceKind is the meaning of a failure for a request that is not sent again: a
-// server that says 500 in its own words is there, and a person decides.
-func (f *failure) onceKind() error {
-	if f.code == http.StatusInternalServerError && f.own {
-		return download.ErrServerFailed
+// onceFailure is what f means for a request that is not sent again, of size bytes.
+// A server that says 500 in its own words is there, and a person decides; a proxy
+// that takes no request so long takes a shorter one.
+func onceFailure(f *failure, size int) *failure {
+	switch {
+	case f.code == http.StatusInternalServerError && f.own:
+		f.kind = download.ErrServerFailed
+	case f.code == http.StatusRequestEntityTooLarge:
+		f.kind = download.ErrListTooLong
+		f.detail = fmt.Sprintf("the server, or a proxy in front of it, takes no request of %d kB (%d): "+
+			"ask in smaller parts, or have its limit raised (of nginx: client_max_body_size)", size/1000+1, f.code)
 	}
-	return f.kind
+	return f
 }
 
 // answerFailure makes a failure of an answer and the beginning of its body.
 func (c *Client) answerFailure(resp *http.Response, body []byte) *failure {
 	f := &failure{kind: kindOf(resp.StatusCode), code: resp.StatusCode}
-	f.retryAfter, f.asked = parseRetryAfter(resp.Header.Get("Retry-After"), time.Now())
+	f.retryAfter, f.asked = retryAfter(resp.Header)
+	f.unsent = turnedAway(resp, body)
 	f.detail, f.own = summary(body)
 	f.detail = c.scrub.clean(f.detail)
 	switch {
 	case resp.StatusCode >= 300 && resp.StatusCode <= 399:
 		f.detail = fmt.Sprintf("the server redirects (%d) to %s, which is not part of the API: is the server URL right?",
 			resp.StatusCode, c.place(resp.Header.Get("Location")))
+	case resp.StatusCode == http.StatusProxyAuthRequired:
+		f.detail = "the proxy wants a login: give it in HTTP_PROXY, as http://USER:PASSWORD@HOST"
 	case f.detail == "" && http.StatusText(resp.StatusCode) != "":
 		f.detail = fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 	case f.detail == "":

@@ -121,3 +121,10 @@ func refuse(w http.ResponseWriter, code int, summary string) {
 func downloadEntryOf(status string) map[string]any {
 	return map[string]any{"id": testID, "status": status, "bytesAdded": 1, "totalBytes": 2, "filesAdded": 3, "totalFiles": 4}
 }
+
+// serverOf starts a server that scripts the tickets API too, and returns its URL.
+func serverOf(t *testing.T, h http.Handler) string {
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	return srv.URL
+}

@@ -41,9 +41,10 @@ const (
 //	connection broke, no answer  again; once: uncertain
 //	408, 502, 504                again; once: uncertain
 //	429                          again, also once: it was turned away
-//	503                          again; once: again if the server says when, or says so
-//	                             in its own words, else uncertain (a proxy's 503 can
-//	                             mean that the connection behind it broke)
+//	503                          again; once: again if the server says when, says so in
+//	                             its own words, or it is a proxy's that has found no
+//	                             server (see turnedAway), else uncertain (it can mean
+//	                             that the connection behind the proxy broke)
 //	500                          again a few times; once: final if in Alfresco's own
 //	                             words, since its transaction was rolled back, else uncertain
 //	other 5xx                    again; once: uncertain

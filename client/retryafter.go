@@ -8,6 +8,17 @@ import (
 	"time"
 )
 
+// retryAfter reads an answer's Retry-After header, and reports whether there was
+// one. A date in it is a moment of the clock that the answer's own Date shows,
+// which need not be this machine's.
+func retryAfter(header http.Header) (time.Duration, bool) {
+	now, err := http.ParseTime(header.Get("Date"))
+	if err != nil {
+		now = time.Now()
+	}
+	return parseRetryAfter(header.Get("Retry-After"), now)
+}
+
 // parseRetryAfter reads a Retry-After header, seconds or a date, and reports
 // whether there was one. A moment that has passed is 0, one out of all reason a
 // year.

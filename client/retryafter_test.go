@@ -8,6 +8,22 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// A server whose clock is an hour ahead means a second when it says so.
+func TestRetryAfterByTheServersClock(t *testing.T) {
+	for _, skew := range []time.Duration{-time.Hour, 0, time.Hour} {
+		theirs := time.Now().Add(skew).UTC()
+		d, ok := retryAfter(http.Header{
+			"Date":        {theirs.Format(http.TimeFormat)},
+			"Retry-After": {theirs.Add(time.Second).Format(http.TimeFormat)},
+		})
+		require.True(t, ok)
+		require.Equal(t, time.Second, d)
+	}
+	d, ok := retryAfter(http.Header{"Date": {"yesterday"}, "Retry-After": {time.Now().Add(time.Minute).UTC().Format(http.TimeFormat)}})
+	require.True(t, ok)
+	require.InDelta(t, time.Minute, d, float64(2*time.Second))
+}
+
 func TestParseRetryAfter(t *testing.T) {
 	now := time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
 	const year = 365 * 24 * time.Hour

@@ -23,6 +23,8 @@ var secretShapes = regexp.MustCompile(`(?i)TICKET_[A-Za-z0-9._~+/=-]+` +
 	`|alf_ticket(?:[=:]|%3D)?[^&\s"'<>]*` +
 	`|(?:proxy-)?authorization\s*[:=]?\s*(?:(?:basic|bearer|digest|negotiate)\s+)?[A-Za-z0-9._~+/=-]*` +
 	`|\b(?:basic|bearer)\s+[A-Za-z0-9._~+/=-]{6,}` +
+	`|\b(?:set-)?cookie:\s*[^\s;]+(?:;\s*[^\s;=]+=[^\s;]*)*` +
+	`|\bJSESSIONID=[^\s;"'<>]+` +
 	`|//[^/@\s"'<>]+@`)
 
 // scrubber takes the credentials out of text and makes it fit to be shown.
@@ -46,6 +48,12 @@ func newScrubber(username string, password Secret) scrubber {
 		}
 	}
 	return scrubber{strings.NewReplacer(pairs...).Replace}
+}
+
+// also returns a scrubber that takes out what replace does as well.
+func (s scrubber) also(replace func(string) string) scrubber {
+	first := s.replace
+	return scrubber{func(text string) string { return replace(first(text)) }}
 }
 
 // clean returns text on one line, without control characters and secrets, cut

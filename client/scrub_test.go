@@ -26,6 +26,7 @@ func TestClean(t *testing.T) {
 		"the ticket TICKET_0123456789abcdef has expired",
 		"proxyconnect https://bob:s3same@proxy:3128/: no",
 		"Bearer eyJhbGciOiJIUzI1NiJ9.e30.abc",
+		"you sent Cookie: JSESSIONID=s3same-1; other=s3same-2 to us", "Set-Cookie: x=s3same-3; Path=/", "/x;jsessionid=s3same-4?y",
 		strings.Repeat("x", maxTextLen-5) + password, // must not survive in part
 	} {
 		got := s.clean(text)

@@ -48,6 +48,9 @@ func tlsSentence(host string, err error) (string, bool) {
 	case errors.As(err, &unknown):
 		return fmt.Sprintf("the certificate of %s is signed by an authority that this system does not know; "+
 			"if it is your organisation's own, give its certificate with --ca-cert FILE", host), true
+	case errors.As(err, &name) && len(name.Certificate.DNSNames)+len(name.Certificate.IPAddresses) == 0:
+		return fmt.Sprintf("the certificate of %s names no host but in its common name, which no current program looks at; "+
+			"the server's administrator must have one made with a subjectAltName", host), true
 	case errors.As(err, &name):
 		return fmt.Sprintf("the certificate is not one for %s (%v); use the host name it was made for", host, name), true
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:

@@ -77,7 +77,9 @@ func TestTLS(t *testing.T) {
 		says   []string // none: it works
 	}{
 		"given authority": {&tls.Config{Certificates: []tls.Certificate{good}}, ca.file, nil},
-		"TLS 1.2":         {&tls.Config{Certificates: []tls.Certificate{good}, MaxVersion: tls.VersionTLS12}, ca.file, nil},
+		"no name but a common one": {&tls.Config{Certificates: []tls.Certificate{
+			ca.issue(t, &x509.Certificate{Subject: pkix.Name{CommonName: "127.0.0.1"}})}}, ca.file, []string{"127.0.0.1", "subjectAltName"}},
+		"TLS 1.2": {&tls.Config{Certificates: []tls.Certificate{good}, MaxVersion: tls.VersionTLS12}, ca.file, nil},
 		"unknown authority": {&tls.Config{Certificates: []tls.Certificate{good}}, "",
 			[]string{"does not know", "--ca-cert"}},
 		"another authority": {&tls.Config{Certificates: []tls.Certificate{good}}, stranger.file,

@@ -48,7 +48,8 @@ var (
 
 	// ErrNotReady: the archive cannot be opened yet; the download is not DONE.
 	ErrNotReady = errors.New("not ready yet")
-	// ErrListTooLong: the list of node ids is over [MaxListBytes].
+	// ErrListTooLong: the list of node ids is over [MaxListBytes], or longer than
+	// the server or a proxy in front of it takes.
 	ErrListTooLong = errors.New("list too long")
 	// ErrExists: the name is taken.
 	ErrExists = errors.New("name exists")

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"unicode/utf16"
 
 	"downloadfs/client"
 )
@@ -71,8 +74,27 @@ func readPasswordFile(name string) (string, error) {
 	if err != nil {
 		return "", exitf(exitUsage, "cannot read --password-file: %w", err)
 	}
-	line, _, _ := strings.Cut(string(text), "\n")
+	line, _, _ := strings.Cut(withoutMark(text), "\n")
 	return strings.TrimSuffix(line, "\r"), nil
+}
+
+// withoutMark returns a text without the byte-order mark that editors on Windows
+// put before it, and as UTF-8 if the mark says that it is UTF-16.
+func withoutMark(text []byte) string {
+	var order binary.ByteOrder
+	switch {
+	case bytes.HasPrefix(text, []byte("\xff\xfe")):
+		order = binary.LittleEndian
+	case bytes.HasPrefix(text, []byte("\xfe\xff")):
+		order = binary.BigEndian
+	default:
+		return strings.TrimPrefix(string(text), "\ufeff")
+	}
+	var units []uint16
+	for at := 2; at+1 < len(text); at += 2 {
+		units = append(units, order.Uint16(text[at:]))
+	}
+	return string(utf16.Decode(units))
 }
 
 var errURLSecret = errors.New("credentials do not belong into the URL, where every local user can see them; set " +

@@ -57,6 +57,21 @@ func TestPasswordFile(t *testing.T) {
 	assert.Equal(t, exitUsage, exitCode(err))
 }
 
+// Notepad and PowerShell put a mark before the text, or write UTF-16.
+func TestPasswordFileWithByteOrderMark(t *testing.T) {
+	t.Setenv(envUsername, "finn")
+	for _, text := range []string{
+		"pässword\r\n", "\xef\xbb\xbfpässword\r\n",
+		"\xff\xfep\x00\xe4\x00s\x00s\x00w\x00o\x00r\x00d\x00\r\x00\n\x00", "\xfe\xff\x00p\x00\xe4\x00s\x00s\x00w\x00o\x00r\x00d\x00\n",
+	} {
+		file := filepath.Join(t.TempDir(), "password")
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		c, err := readCredentials(file)
+		require.NoError(t, err)
+		assert.Equal(t, "pässword", c.password.Reveal(), "%q", text)
+	}
+}
+
 func TestServeUsers(t *testing.T) {
 	t.Setenv(envServeUsers, "b:2 c:3:4")
 	users, err := serveUsers([]string{"a:1"})
