@@ -18,7 +18,7 @@ import (
 )
 
 func newCacheCommand() *cobra.Command {
-	var dir string
+	var dir, profile string
 	cmd := &cobra.Command{
 		Use:   "cache list|verify|clear",
 		Short: "Look after the archives on disk",
@@ -30,6 +30,8 @@ and is left alone (exit code 6).`,
 			return exitf(exitUsage, "say what to do with the cache: list, verify or clear; see '%s --help'", cmd.CommandPath())
 		},
 	}
+	addConfigFlag(cmd.PersistentFlags())
+	cmd.PersistentFlags().StringVar(&profile, "profile", "", "where to look is in this profile of the configuration")
 	cmd.PersistentFlags().StringVar(&dir, "cache-dir", defaultCacheDir(), "where the archives are, as for mount")
 	add := func(name, short string, do cacheAction) {
 		cmd.AddCommand(&cobra.Command{
@@ -37,6 +39,9 @@ and is left alone (exit code 6).`,
 			Short: short,
 			Args:  cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
+				if _, err := applyProfile(cmd, profile); err != nil {
+					return err
+				}
 				ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 				defer stop()
 				return eachCache(ctx, cmd, dir, do)

@@ -12,7 +12,10 @@ import (
 	"strings"
 	"unicode/utf16"
 
+	"github.com/spf13/pflag"
+
 	"downloadfs/client"
+	"downloadfs/config"
 )
 
 // The environment variables that hold the credentials.
@@ -28,34 +31,75 @@ const maxPasswordFile = 64 << 10
 type credentials struct {
 	username string
 	password client.Secret
+	source   string // where they are from, for a sentence
 }
 
-// readCredentials takes the credentials from the environment, or the password
-// from passwordFile when it is not empty. The password leaves the environment,
-// so that no child process inherits it.
-func readCredentials(passwordFile string) (credentials, error) {
-	username, password := os.Getenv(envUsername), os.Getenv(envPassword)
-	if err := os.Unsetenv(envPassword); err != nil {
-		return credentials{}, fmt.Errorf("unset %s: %w", envPassword, err)
+// takeEnvironment returns a secret of the environment, which it leaves, so that
+// no child process inherits it.
+func takeEnvironment(name string) (client.Secret, error) {
+	secret := client.Secret(os.Getenv(name))
+	if err := os.Unsetenv(name); err != nil {
+		return "", fmt.Errorf("unset %s: %w", name, err)
 	}
-	if passwordFile != "" {
-		var err error
-		if password, err = readPasswordFile(passwordFile); err != nil {
+	return secret, nil
+}
+
+// loginOptions are the flags that say who logs in, and with what.
+type loginOptions struct {
+	username     string
+	passwordFile string
+}
+
+func (o *loginOptions) addFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.username, "username", "", "the account's name; without it, "+envUsername)
+	f.StringVar(&o.passwordFile, "password-file", "", "read the password from the first line of this file, which others must not be able to read")
+}
+
+// read returns the credentials. Of the flags, the environment and the
+// configuration, the first that has a password counts; fromEnv is the
+// environment's, and settings are those of the configuration that are no flags.
+func (o *loginOptions) read(flags *pflag.FlagSet, fromEnv client.Secret, settings config.Section) (credentials, error) {
+	c := credentials{username: o.username, source: origin(flags.Lookup("username"))}
+	if name := os.Getenv(envUsername); name != "" && (c.username == "" || fromFile(flags.Lookup("username"))) {
+		c.username, c.source = name, envUsername
+	}
+	file, inConfig := flags.Lookup("password-file"), settings[keyPassword]
+	var from string
+	switch {
+	case o.passwordFile != "" && !fromFile(file), o.passwordFile != "" && fromEnv == "":
+		password, err := readPasswordFile(o.passwordFile)
+		if err != nil {
 			return credentials{}, err
 		}
+		c.password, from = password, o.passwordFile
+	case fromEnv != "":
+		c.password, from = fromEnv, envPassword
+	case len(inConfig.Words) > 0:
+		c.password, from = client.Secret(inConfig.Words[0]), inConfig.Origin
 	}
-	if username == "" && !strings.HasPrefix(password, "TICKET_") { // a ticket names its user
+	if c.username == "" && !strings.HasPrefix(c.password.Reveal(), "TICKET_") { // a ticket names its user
 		return credentials{}, exitf(exitUsage, "no user name: set %s (and %s, or give --password-file)", envUsername, envPassword)
 	}
-	if password == "" {
-		return credentials{}, exitf(exitUsage, "no password for %s: set %s or give --password-file", username, envPassword)
+	if c.password == "" {
+		return credentials{}, exitf(exitUsage, "no password for %s: set %s or give --password-file", c.username, envPassword)
 	}
-	return credentials{username: username, password: client.Secret(password)}, nil
+	if c.source == "" {
+		c.source = from
+	} else {
+		c.source += " and " + from
+	}
+	return c, nil
+}
+
+// fromFile reports whether a flag's value is from a configuration file.
+func fromFile(f *pflag.Flag) bool {
+	from := origin(f)
+	return from != "" && !strings.HasPrefix(from, "--") && !strings.HasPrefix(from, "DOWNLOADFS_")
 }
 
 // readPasswordFile returns the first line of a file that others can neither
 // read nor write.
-func readPasswordFile(name string) (string, error) {
+func readPasswordFile(name string) (client.Secret, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return "", exitf(exitUsage, "cannot read --password-file: %w", err)
@@ -75,7 +119,7 @@ func readPasswordFile(name string) (string, error) {
 		return "", exitf(exitUsage, "cannot read --password-file: %w", err)
 	}
 	line, _, _ := strings.Cut(withoutMark(text), "\n")
-	return strings.TrimSuffix(line, "\r"), nil
+	return client.Secret(strings.TrimSuffix(line, "\r")), nil
 }
 
 // withoutMark returns a text without the byte-order mark that editors on Windows

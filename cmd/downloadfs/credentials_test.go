@@ -5,30 +5,85 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"downloadfs/config"
 )
+
+// readLogin reads credentials as mount does.
+func readLogin(t *testing.T, settings config.Section, flags ...string) (credentials, error) {
+	t.Helper()
+	password, err := takeEnvironment(envPassword)
+	require.NoError(t, err)
+	var o loginOptions
+	cmd := &cobra.Command{}
+	o.addFlags(cmd.Flags())
+	require.NoError(t, cmd.ParseFlags(flags))
+	require.NoError(t, applyEnvironment(cmd))
+	rest, err := applySection(cmd, settings)
+	require.NoError(t, err)
+	return o.read(cmd.Flags(), password, rest)
+}
 
 func TestReadCredentials(t *testing.T) {
 	t.Setenv(envUsername, "finn")
 	t.Setenv(envPassword, "s3cret")
-	c, err := readCredentials("")
+	c, err := readLogin(t, nil)
 	require.NoError(t, err)
 	assert.Equal(t, "finn", c.username)
 	assert.Equal(t, "s3cret", c.password.Reveal())
 	_, there := os.LookupEnv(envPassword)
 	assert.False(t, there, "a child process would inherit the password")
 
-	_, err = readCredentials("")
+	_, err = readLogin(t, nil)
 	assert.Equal(t, exitUsage, exitCode(err), "no password")
 	t.Setenv(envUsername, "")
 	t.Setenv(envPassword, "s3cret")
-	_, err = readCredentials("")
+	_, err = readLogin(t, nil)
 	assert.Equal(t, exitUsage, exitCode(err), "no user name")
 	t.Setenv(envPassword, "TICKET_0123")
-	c, err = readCredentials("")
+	c, err = readLogin(t, nil)
 	require.NoError(t, err, "a ticket names its user")
 	assert.Empty(t, c.username)
+}
+
+// Of flags, environment and configuration, the first that says something counts.
+func TestLoginPrecedence(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	require.NoError(t, os.WriteFile(file, []byte("of the file\n"), 0o600))
+	set := func(key, text string) config.Section {
+		return config.Section{key: {Words: []string{text}, Origin: "/c:1"}}
+	}
+	for _, c := range []struct {
+		name     string
+		env      map[string]string
+		settings config.Section
+		flags    []string
+		user     string
+		password string
+	}{
+		{"flag before all", map[string]string{envUsername: "env", envPassword: "env", "DOWNLOADFS_USERNAME": "var"}, set("username", "config"),
+			[]string{"--username", "flag", "--password-file", file}, "flag", "of the file"},
+		{"variable before the old one", map[string]string{envUsername: "env", envPassword: "env", "DOWNLOADFS_USERNAME": "var"}, nil, nil, "var", "env"},
+		{"variable of the file", map[string]string{envUsername: "env", envPassword: "env", "DOWNLOADFS_PASSWORD_FILE": file}, nil, nil, "env", "of the file"},
+		{"environment before configuration", map[string]string{envUsername: "env", envPassword: "env"}, set("username", "config"), nil, "env", "env"},
+		{"environment before its file", map[string]string{envUsername: "env", envPassword: "env"}, set("password-file", file), nil, "env", "env"},
+		{"environment before its password", map[string]string{envUsername: "env", envPassword: "env"}, set("password", "config"), nil, "env", "env"},
+		{"its file", map[string]string{envUsername: "env"}, set("password-file", file), nil, "env", "of the file"},
+		{"its password", map[string]string{envUsername: "env"}, set("password", "config"), nil, "env", "config"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for name, value := range c.env {
+				t.Setenv(name, value)
+			}
+			got, err := readLogin(t, c.settings, c.flags...)
+			require.NoError(t, err)
+			assert.Equal(t, c.user, got.username)
+			assert.Equal(t, c.password, got.password.Reveal())
+		})
+	}
 }
 
 func TestPasswordFile(t *testing.T) {
@@ -36,7 +91,7 @@ func TestPasswordFile(t *testing.T) {
 	t.Setenv(envPassword, "from the environment")
 	file := filepath.Join(t.TempDir(), "password")
 	require.NoError(t, os.WriteFile(file, []byte("pass word \r\nsecond line\n"), 0o600))
-	c, err := readCredentials(file)
+	c, err := readLogin(t, nil, "--password-file", file)
 	require.NoError(t, err)
 	assert.Equal(t, "pass word ", c.password.Reveal(), "the file goes before the environment")
 	_, there := os.LookupEnv(envPassword)
@@ -44,17 +99,17 @@ func TestPasswordFile(t *testing.T) {
 
 	for _, mode := range []os.FileMode{0o644, 0o604, 0o620, 0o602} {
 		require.NoError(t, os.Chmod(file, mode))
-		_, err := readCredentials(file)
+		_, err := readLogin(t, nil, "--password-file", file)
 		assert.ErrorContains(t, err, "chmod 600", "%o", mode)
 	}
 	require.NoError(t, os.Chmod(file, 0o640))
-	_, err = readCredentials(file)
+	_, err = readLogin(t, nil, "--password-file", file)
 	assert.NoError(t, err, "a group that was let in on purpose may read")
 
-	_, err = readCredentials(filepath.Join(t.TempDir(), "missing"))
-	assert.Equal(t, exitUsage, exitCode(err))
-	_, err = readCredentials(t.TempDir())
-	assert.Equal(t, exitUsage, exitCode(err))
+	for _, name := range []string{filepath.Join(t.TempDir(), "missing"), t.TempDir()} {
+		_, err = readLogin(t, nil, "--password-file", name)
+		assert.Equal(t, exitUsage, exitCode(err))
+	}
 }
 
 // Notepad and PowerShell put a mark before the text, or write UTF-16.
@@ -66,7 +121,7 @@ func TestPasswordFileWithByteOrderMark(t *testing.T) {
 	} {
 		file := filepath.Join(t.TempDir(), "password")
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-		c, err := readCredentials(file)
+		c, err := readLogin(t, nil, "--password-file", file)
 		require.NoError(t, err)
 		assert.Equal(t, "pässword", c.password.Reveal(), "%q", text)
 	}

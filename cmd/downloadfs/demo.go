@@ -52,7 +52,8 @@ Everything it makes is temporary; MOUNTPOINT must be an empty directory.`,
 	if err := cmd.Flags().Set("log-level", "warn"); err != nil {
 		panic(err) // the flag was added two lines above
 	}
-	cmd.Flags().Lookup("log-level").DefValue = "warn"
+	level := cmd.Flags().Lookup("log-level")
+	level.DefValue, level.Changed = "warn", false
 	return cmd
 }
 
@@ -135,7 +136,7 @@ func runDemo(cmd *cobra.Command, o demoOptions, mountpoint string) (err error) {
 			retryTimeout: time.Minute,
 		},
 		server:     base,
-		login:      credentials{username: "admin", password: client.Secret(password)},
+		login:      credentials{username: "admin", password: client.Secret(password), source: "the demo's account"},
 		mountpoint: mountpoint,
 		log:        log,
 	})

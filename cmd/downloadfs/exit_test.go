@@ -41,7 +41,11 @@ func TestWrongUsage(t *testing.T) {
 		want string // what the line must hold
 	}{
 		{"frobnicate", "unknown command"},
-		{"mount", "accepts 2 arg(s)"},
+		{"mount", "accepts between 1 and 2 arg(s)"},
+		{"mount http://h.example", "no mountpoint"},
+		{"mount wrok /m", "no profile"},
+		{"config", "config --help"},
+		{"mount --config /nonexistent/x work", "no profile"},
 		{"mount --frob http://h /m", "unknown flag: --frob"},
 		{"mount --cache-size 5X http://h /m", "--cache-size"},
 		{"mount --wait never http://h /m", "--wait"},

@@ -48,6 +48,9 @@ Exit codes: 0 all is well, 1 something else, 2 wrong usage, 3 login refused,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
 		},
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return applyEnvironment(cmd)
+		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
@@ -57,6 +60,7 @@ Exit codes: 0 all is well, 1 something else, 2 wrong usage, 3 login refused,
 		newMountCommand(),
 		newUnmountCommand(),
 		newCacheCommand(),
+		newConfigCommand(),
 		newServeCommand(),
 		newDemoCommand(),
 		newVersionCommand(),

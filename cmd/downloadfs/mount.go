@@ -11,11 +11,13 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"downloadfs/client"
 )
 
 // mountOptions are the flags of mount.
 type mountOptions struct {
-	passwordFile string
+	login        loginOptions
 	stateDir     string
 	cacheDir     string
 	cacheSize    size
@@ -31,25 +33,46 @@ type mountOptions struct {
 }
 
 func newMountCommand() *cobra.Command {
-	o := mountOptions{cacheSize: 10 << 30, cacheMinFree: 1 << 30}
+	var o mountOptions
 	cmd := &cobra.Command{
-		Use:   "mount [flags] URL MOUNTPOINT",
-		Short: "Mount the downloads of the server at URL",
+		Use:   "mount [flags] URL MOUNTPOINT | PROFILE [MOUNTPOINT]",
+		Short: "Mount the downloads of the server at URL, or of a profile",
 		Long: `mount serves the downloads of an Alfresco server on MOUNTPOINT until it is
 unmounted or gets SIGINT or SIGTERM. It stays in the foreground, logs to standard
 error and prints one line on standard output when the mount is ready.
 
 The user name and the password come from the environment: ` + envUsername + ` and
-` + envPassword + `. The password can be in a file instead, see --password-file.`,
+` + envPassword + `. The password can be in a file instead, see --password-file.
+
+A PROFILE is a name in a configuration file, which has the URL and whatever else
+mount can be told; see 'downloadfs config --help'. Each flag can be given as an
+environment variable too: --cache-size as ` + envName("cache-size") + `.`,
 		Example: `  read -rs ` + envPassword + `; export ` + envPassword + ` ` + envUsername + `=finn
-  downloadfs mount https://alfresco.example.com ~/alfresco`,
-		Args: cobra.ExactArgs(2),
+  downloadfs mount https://alfresco.example.com ~/alfresco
+  downloadfs mount work`,
+		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runMount(cmd, o, args[0], args[1])
+			// The password leaves the environment before anything else happens.
+			password, err := takeEnvironment(envPassword)
+			if err != nil {
+				return err
+			}
+			target, err := findTarget(cmd, args)
+			if err != nil {
+				return err
+			}
+			return runMount(cmd, o, target, password)
 		},
 	}
+	o.addFlags(cmd)
+	return cmd
+}
+
+func (o *mountOptions) addFlags(cmd *cobra.Command) {
+	o.cacheSize, o.cacheMinFree = 10<<30, 1<<30
 	f := cmd.Flags()
-	f.StringVar(&o.passwordFile, "password-file", "", "read the password from the first line of this file, which others must not be able to read")
+	addConfigFlag(f)
+	o.login.addFlags(f)
 	f.StringVar(&o.stateDir, "state-dir", defaultStateDir(), "where to remember downloads; one directory per server and user is made in it")
 	f.StringVar(&o.cacheDir, "cache-dir", defaultCacheDir(), "where to keep archives; one directory per server and user is made in it")
 	f.Var(&o.cacheSize, "cache-size", "how much the cache may hold, such as 512M or 10G")
@@ -62,7 +85,6 @@ The user name and the password come from the environment: ` + envUsername + ` an
 	f.StringVar(&o.caCert, "ca-cert", "", "trust the certificate authorities in this PEM file, besides the system's")
 	f.BoolVar(&o.allowHTTP, "allow-http", false, "send the password over unencrypted http to a server that is not this machine")
 	o.log.addFlags(cmd)
-	return cmd
 }
 
 // check refuses flag values that cannot be right.
@@ -82,9 +104,7 @@ func (o *mountOptions) check() error {
 	return nil
 }
 
-func runMount(cmd *cobra.Command, o mountOptions, serverURL, mountpoint string) error {
-	// The password leaves the environment before anything else happens.
-	login, loginErr := readCredentials(o.passwordFile)
+func runMount(cmd *cobra.Command, o mountOptions, target target, password client.Secret) error {
 	if err := o.check(); err != nil {
 		return err
 	}
@@ -92,21 +112,18 @@ func runMount(cmd *cobra.Command, o mountOptions, serverURL, mountpoint string) 
 	if err != nil {
 		return err
 	}
-	server, err := parseServerURL(serverURL)
+	login, err := o.login.read(cmd.Flags(), password, target.settings)
 	if err != nil {
 		return err
-	}
-	if loginErr != nil {
-		return loginErr
 	}
 	signals := watchSignals()
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	s, err := startSession(ctx, sessionConfig{
 		options:    o,
-		server:     server,
+		server:     target.server,
 		login:      login,
-		mountpoint: mountpoint,
+		mountpoint: target.mountpoint,
 		log:        log,
 	})
 	if ctx.Err() != nil && err != nil {
@@ -115,7 +132,7 @@ func runMount(cmd *cobra.Command, o mountOptions, serverURL, mountpoint string) 
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "mounted %s on %s\n", server, s.mountpoint)
+	fmt.Fprintf(cmd.OutOrStdout(), "mounted %s on %s\n", target.server, s.mountpoint)
 	if err := notify("READY=1"); err != nil {
 		log.Warn("cannot tell the service manager", "op", "mount", "err", err)
 	}

@@ -169,7 +169,7 @@ func checkServer(ctx context.Context, c *client.Client, cfg sessionConfig) (offl
 	case errors.Is(err, download.ErrForbidden):
 		return nil, exitf(exitLogin, "%s does not let this computer or this user in: %s; ask whoever runs the server", cfg.server, reason(err))
 	case errors.Is(err, download.ErrUnauthorized):
-		return nil, exitf(exitLogin, "%s refuses %s: %s; check %s", cfg.server, cfg.login.what(), reason(err), cfg.options.loginSource())
+		return nil, exitf(exitLogin, "%s refuses %s: %s; check %s", cfg.server, cfg.login.what(), reason(err), cfg.login.source)
 	case errors.Is(err, download.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("cannot reach %s: %s; check the URL and the network", cfg.server, reason(err)), nil
 	default:
@@ -186,14 +186,6 @@ func (c credentials) what() string {
 		return "the ticket"
 	}
 	return fmt.Sprintf("the login of %q", c.username)
-}
-
-// loginSource says in a sentence where the credentials come from.
-func (o *mountOptions) loginSource() string {
-	if o.passwordFile != "" {
-		return envUsername + " and " + o.passwordFile
-	}
-	return envUsername + " and " + envPassword
 }
 
 // whenUnlocked opens something that one process at a time may use, and waits a

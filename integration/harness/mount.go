@@ -26,8 +26,9 @@ type MountOptions struct {
 	User     User
 	Username string   // AdminName if empty
 	Password string   // the account's if empty
+	NoLogin  bool     // nothing of the two in the environment
 	Flags    []string // for mount, after the harness's own
-	URL      string   // instead of the server's own, for a proxy in front of it
+	URL      string   // instead of the server's own, for a proxy in front of it; or a profile
 	LogLevel string   // debug if empty; each operation is logged at debug
 	// Allow are patterns of warnings and errors that may be logged.
 	Allow []string
@@ -88,7 +89,10 @@ func TryMount(t testing.TB, s *Server, o MountOptions) (*Mount, *Failure) {
 	if o.URL == "" {
 		o.URL = s.URL
 	}
-	m.env = append([]string{"ALFRESCO_USERNAME=" + o.Username, "ALFRESCO_PASSWORD=" + o.Password}, o.Env...)
+	m.env = o.Env
+	if !o.NoLogin {
+		m.env = append([]string{"ALFRESCO_USERNAME=" + o.Username, "ALFRESCO_PASSWORD=" + o.Password}, o.Env...)
+	}
 	m.args = []string{"mount", "--log-format", "json", "--log-level", o.LogLevel, "--state-dir", m.StateDir, "--cache-dir", m.CacheDir}
 	m.args = append(m.args, o.Flags...)
 	m.args = append(m.args, o.URL, m.Path)

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
+
+	"downloadfs/client"
+	"downloadfs/config"
+)
+
+func newConfigCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config show|check",
+		Short: "Show and check the configuration",
+		Long: `A mount is told what to do by flags, by environment variables (--cache-size is
+DOWNLOADFS_CACHE_SIZE), by a profile, and by the defaults of the configuration
+files; the first of these that says something counts. A file looks like this:
+
+  defaults:
+    cache-size: 20G
+  profiles:
+    work:
+      url: https://alfresco.example.com
+      mountpoint: ~/alfresco
+      username: finn
+
+Each flag of mount is a key. Your own file goes before the system's, ` + systemConfig + `.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return exitf(exitUsage, "say what to do with the configuration: show or check; see '%s --help'", cmd.CommandPath())
+		},
+	}
+	cmd.AddCommand(newConfigShowCommand(), newConfigCheckCommand())
+	return cmd
+}
+
+func newConfigShowCommand() *cobra.Command {
+	var o mountOptions
+	var origins bool
+	cmd := &cobra.Command{
+		Use:   "show [flags] [PROFILE]",
+		Short: "Print what mount would use, given the same flags",
+		Args:  cobra.MaximumNArgs(1),
+	}
+	o.addFlags(cmd)
+	cmd.Flags().BoolVar(&origins, "origin", false, "say where each value is from")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		rest, err := applyProfile(cmd, strings.Join(args, ""))
+		if err != nil {
+			return err
+		}
+		return showConfig(cmd.OutOrStdout(), cmd.Flags(), rest, origins)
+	}
+	return cmd
+}
+
+// showConfig writes YAML, with the origins as comments.
+func showConfig(w io.Writer, flags *pflag.FlagSet, rest config.Section, origins bool) error {
+	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	line := func(key, value, from string) error {
+		text, err := yaml.Marshal(map[string]string{key: value})
+		if err != nil {
+			return err
+		}
+		shown := strings.TrimSuffix(string(text), "\n")
+		if origins {
+			shown += "\t# " + from
+		}
+		_, err = fmt.Fprintln(table, shown)
+		return err
+	}
+	var errs []error
+	for _, key := range slices.Sorted(maps.Keys(rest)) {
+		value := settingText(rest[key])
+		if key == keyPassword {
+			value = client.Secret(value).String()
+		}
+		errs = append(errs, line(key, value, rest[key].Origin))
+	}
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Name == "origin" || f.Name == "help" || f.Name == "config" {
+			return
+		}
+		from := origin(f)
+		if from == "" {
+			from = "default"
+		}
+		errs = append(errs, line(f.Name, f.Value.String(), from))
+	})
+	return errors.Join(append(errs, table.Flush())...)
+}
+
+func newConfigCheckCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check [flags]",
+		Short: "Check the configuration files and the environment",
+		Long: `check reads the configuration files as mount does and prints what is wrong, a line
+each, or one line for each file that is right. The exit code is 2 if something is.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return checkConfig(cmd) },
+	}
+	addConfigFlag(cmd.Flags())
+	return cmd
+}
+
+func checkConfig(cmd *cobra.Command) error {
+	w := cmd.OutOrStdout()
+	stack, err := readConfig(cmd)
+	problems := unknownVariables(cmd.Root())
+	if err != nil {
+		problems = append(problems, strings.Split(err.Error(), "\n")...)
+	}
+	for _, f := range stack {
+		for _, p := range checkFile(f) {
+			problems = append(problems, p.Error())
+		}
+		if err == nil && len(problems) == 0 {
+			fmt.Fprintf(w, "%s: %s\n", f.Path, fileSummary(f))
+		}
+	}
+	for _, p := range problems {
+		fmt.Fprintln(w, p)
+	}
+	switch len(problems) {
+	case 0:
+		return nil
+	case 1:
+		return exitf(exitUsage, "there is a problem with the configuration")
+	}
+	return exitf(exitUsage, "there are %d problems with the configuration", len(problems))
+}
+
+func fileSummary(f *config.File) string {
+	names := config.Stack{f}.Names()
+	switch {
+	case len(names) > 0:
+		return "right; profiles: " + strings.Join(names, ", ")
+	case len(f.Defaults) > 0:
+		return "right; no profiles"
+	}
+	return "missing or empty"
+}
+
+// checkFile tries each section on a mount of its own.
+func checkFile(f *config.File) []error {
+	var errs []error
+	try := func(section config.Section) {
+		var o mountOptions
+		cmd := &cobra.Command{}
+		o.addFlags(cmd)
+		rest, err := applySection(cmd, section)
+		if err == nil {
+			err = o.check()
+		}
+		if s, ok := rest[keyURL]; err == nil && ok {
+			if _, err = parseServerURL(s.Words[0]); err != nil {
+				err = fmt.Errorf("%s: %w", s.Origin, err)
+			}
+		}
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	try(f.Defaults)
+	for _, name := range (config.Stack{f}).Names() {
+		try(f.Profiles[name])
+	}
+	return errs
+}
+
+// unknownVariables tells of variables that look like a flag's and are none.
+func unknownVariables(root *cobra.Command) []string {
+	names := []string{envServeUsers}
+	var visit func(*cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) { names = append(names, envName(f.Name)) })
+		for _, sub := range cmd.Commands() {
+			visit(sub)
+		}
+	}
+	visit(root)
+	var problems []string
+	for _, v := range os.Environ() {
+		name, _, _ := strings.Cut(v, "=")
+		if !strings.HasPrefix(name, "DOWNLOADFS_") || slices.Contains(names, name) {
+			continue
+		}
+		problem := name + ": there is no such flag"
+		if near := config.Closest(name, names); near != "" {
+			problem += "; did you mean " + near + "?"
+		}
+		problems = append(problems, problem)
+	}
+	return problems
+}

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/kballard/go-shellquote"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"downloadfs/config"
+)
+
+// systemConfig is the configuration of all users of this machine.
+const systemConfig = "/etc/downloadfs/config.yaml"
+
+// originKey is the annotation of a flag that tells where its value is from.
+const originKey = "downloadfs_origin"
+
+// The keys of a profile that are not flags.
+const (
+	keyURL        = "url"
+	keyMountpoint = "mountpoint"
+	keyPassword   = "password"
+)
+
+// pathFlags take file names, which a configuration file gives in full.
+var pathFlags = map[string]bool{"state-dir": true, "cache-dir": true, "password-file": true, "ca-cert": true}
+
+// notFromEnvironment are flags that have no variable: help, and what has one of
+// another name.
+var notFromEnvironment = map[string]bool{"help": true, "user": true}
+
+// envName is the variable of a flag.
+func envName(flag string) string {
+	return "DOWNLOADFS_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// applyEnvironment sets each flag that is not on the command line and whose
+// variable is in the environment.
+func applyEnvironment(cmd *cobra.Command) error {
+	var errs []error
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if f.Changed {
+			setOrigin(f, "--"+f.Name)
+			return
+		}
+		if text := os.Getenv(envName(f.Name)); text != "" && !notFromEnvironment[f.Name] {
+			if err := setFlag(cmd, f, text, envName(f.Name)); err != nil {
+				errs = append(errs, err)
+			}
+		}
+	})
+	return errors.Join(errs...)
+}
+
+// setFlag gives a flag a value from elsewhere than the command line. Its error
+// names where.
+func setFlag(cmd *cobra.Command, f *pflag.Flag, text, origin string) error {
+	if err := cmd.Flags().Set(f.Name, text); err != nil {
+		why := errors.Unwrap(err)
+		if why == nil {
+			why = err
+		}
+		return exitf(exitUsage, "%s: invalid value %q for %s: %w", origin, text, f.Name, why)
+	}
+	setOrigin(f, origin)
+	return nil
+}
+
+func setOrigin(f *pflag.Flag, origin string) {
+	if f.Annotations == nil {
+		f.Annotations = map[string][]string{}
+	}
+	f.Annotations[originKey] = []string{origin}
+}
+
+// origin is where a flag's value is from; "" is its default.
+func origin(f *pflag.Flag) string {
+	if f != nil && len(f.Annotations[originKey]) > 0 {
+		return f.Annotations[originKey][0]
+	}
+	return ""
+}
+
+// addConfigFlag adds --config.
+func addConfigFlag(f *pflag.FlagSet) {
+	f.String("config", "", "read this configuration file instead of "+filepath.Join("~", ".config", "downloadfs", "config.yaml")+" and "+systemConfig)
+}
+
+// configFiles are the files that hold the configuration, the first before the
+// others.
+func configFiles(cmd *cobra.Command) []string {
+	if f := cmd.Flags().Lookup("config"); f != nil && f.Value.String() != "" {
+		return []string{f.Value.String()}
+	}
+	var files []string
+	if dir := defaultDir("XDG_CONFIG_HOME", ".config"); dir != "" {
+		files = append(files, filepath.Join(dir, "config.yaml"))
+	}
+	return append(files, systemConfig)
+}
+
+// configKeys are the keys that a section of a file may have: what mount can be
+// told, and what is in a profile only.
+func configKeys() []config.Key {
+	keys := []config.Key{{Name: keyURL}, {Name: keyMountpoint, Path: true}, {Name: keyPassword, Secret: true}}
+	newMountCommand().Flags().VisitAll(func(f *pflag.Flag) {
+		if f.Name != "config" {
+			_, list := f.Value.(*argv)
+			keys = append(keys, config.Key{Name: f.Name, Path: pathFlags[f.Name], List: list})
+		}
+	})
+	return keys
+}
+
+// readConfig reads the configuration files.
+func readConfig(cmd *cobra.Command) (config.Stack, error) {
+	var (
+		stack config.Stack
+		errs  []error
+		keys  = configKeys()
+	)
+	home, err := os.UserHomeDir()
+	if err != nil {
+		home = ""
+	}
+	for _, path := range configFiles(cmd) {
+		f, err := config.Read(path, home, os.Geteuid(), keys)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		stack = append(stack, f)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return stack, exitf(exitUsage, "%w", err)
+	}
+	return stack, nil
+}
+
+// applyProfile sets each flag that neither the command line nor the environment
+// has set as the profile of this name says, or else the defaults of the files.
+// What is no flag of cmd is returned.
+func applyProfile(cmd *cobra.Command, name string) (config.Section, error) {
+	stack, err := readConfig(cmd)
+	if err != nil {
+		return nil, err
+	}
+	section, known := stack.Profile(name)
+	if !known {
+		return nil, unknownProfile(cmd, stack, name)
+	}
+	return applySection(cmd, section)
+}
+
+func applySection(cmd *cobra.Command, section config.Section) (config.Section, error) {
+	var errs []error
+	rest := config.Section{}
+	for key, s := range section {
+		f := cmd.Flags().Lookup(key)
+		switch {
+		case f == nil:
+			rest[key] = s
+		case !f.Changed:
+			if err := setFlag(cmd, f, settingText(s), s.Origin); err != nil {
+				errs = append(errs, err)
+			}
+		}
+	}
+	return rest, errors.Join(errs...)
+}
+
+// settingText is a setting as a flag would have it.
+func settingText(s config.Setting) string {
+	if s.List {
+		return shellquote.Join(s.Words...)
+	}
+	return s.Words[0]
+}
+
+func unknownProfile(cmd *cobra.Command, stack config.Stack, name string) error {
+	names := stack.Names()
+	files := strings.Join(configFiles(cmd), " or ")
+	switch near := config.Closest(name, names); {
+	case near != "":
+		return exitf(exitUsage, "there is no profile %q in %s; did you mean %s?", name, files, near)
+	case len(names) > 0:
+		return exitf(exitUsage, "there is no profile %q in %s; there are: %s", name, files, strings.Join(names, ", "))
+	}
+	return exitf(exitUsage, "there is no profile %q in %s; write one, or give a URL like https://alfresco.example.com", name, files)
+}
+
+// isURL tells a server's URL from the name of a profile.
+func isURL(s string) bool { return strings.ContainsAny(s, ":/") }
+
+// argv is a command to run: a text that is split into words as a shell does, but
+// that no shell sees.
+type argv []string
+
+// Set splits a command, as pflag.Value does.
+func (a *argv) Set(text string) error {
+	words, err := shellquote.Split(text)
+	if err != nil || len(words) == 0 {
+		return fmt.Errorf("it is no command; write it like 'pass show alfresco'")
+	}
+	*a = words
+	return nil
+}
+
+// String is the command as one could write it.
+func (a *argv) String() string { return shellquote.Join(*a...) }
+
+// Type names the flag's value in help texts.
+func (*argv) Type() string { return "command" }

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"net/url"
+
+	"github.com/spf13/cobra"
+
+	"downloadfs/config"
+)
+
+// target is what a command is about: a server, and perhaps where it is mounted.
+type target struct {
+	server     *url.URL
+	mountpoint string         // "" if not said
+	settings   config.Section // of the configuration, that are no flags
+}
+
+// findTarget reads URL MOUNTPOINT or PROFILE [MOUNTPOINT], and gives cmd's flags
+// what the configuration says. A missing mountpoint is an error.
+func findTarget(cmd *cobra.Command, args []string) (target, error) {
+	t, err := findServer(cmd, args[0])
+	if err != nil {
+		return target{}, err
+	}
+	if len(args) > 1 {
+		t.mountpoint = args[1]
+	}
+	if t.mountpoint == "" {
+		return target{}, exitf(exitUsage, "no mountpoint: say where to mount, as in '%s %s DIRECTORY'", cmd.CommandPath(), args[0])
+	}
+	return t, nil
+}
+
+// findServer reads URL or PROFILE, and gives cmd's flags what the configuration
+// says.
+func findServer(cmd *cobra.Command, name string) (t target, err error) {
+	if isURL(name) {
+		if t.server, err = parseServerURL(name); err != nil {
+			return t, err
+		}
+		t.settings, err = applyProfile(cmd, "")
+		return t, err
+	}
+	if t.settings, err = applyProfile(cmd, name); err != nil {
+		return t, err
+	}
+	address, ok := t.settings[keyURL]
+	if !ok {
+		return t, exitf(exitUsage, "the profile %q has no url", name)
+	}
+	if t.server, err = parseServerURL(address.Words[0]); err != nil {
+		return t, exitf(exitUsage, "%s: %w", address.Origin, err)
+	}
+	if m, ok := t.settings[keyMountpoint]; ok {
+		t.mountpoint = m.Words[0]
+	}
+	return t, nil
+}
