@@ -28,6 +28,7 @@ func TestReadSequentially(t *testing.T) {
 	}
 }
 
+// Proves S-39.
 func TestReopenedCacheFetchesNothing(t *testing.T) {
 	dir := t.TempDir()
 	src := &fakeSource{}
@@ -52,6 +53,7 @@ func TestReopenedCacheFetchesNothing(t *testing.T) {
 	require.Equal(t, before, src.count())
 }
 
+// Proves S-35.
 func TestLockedCache(t *testing.T) {
 	dir := t.TempDir()
 	openCache(t, dir, &fakeSource{})

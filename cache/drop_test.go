@@ -15,6 +15,7 @@ import (
 
 // A Drop in the middle of a read costs that read nothing, is no fault of the
 // disk's, and leaves no file behind, whichever of them is first at the file.
+// Proves S-41.
 func TestDropWhileReading(t *testing.T) {
 	var mu sync.Mutex
 	var log bytes.Buffer

@@ -10,6 +10,7 @@ import (
 
 // How large an archive is comes from a server: the largest number there is costs
 // neither memory nor time.
+// Proves S-87.
 func TestHugeArchives(t *testing.T) {
 	for _, size := range []int64{maxBlocks*BlockSize + 1, 1 << 50, math.MaxInt64 - BlockSize, math.MaxInt64} {
 		c := openCache(t, t.TempDir(), &fakeSource{})

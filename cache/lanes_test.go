@@ -32,6 +32,7 @@ func drain(t *testing.T, c *Cache, id string, size int64) time.Duration {
 
 // TestParallelStreamsWhereEachIsSlow: a server that gives 20 MB/s per connection
 // is read at nearly four times that.
+// Proves S-47.
 func TestParallelStreamsWhereEachIsSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const rate, size = 20e6, 512 << 20
@@ -97,6 +98,7 @@ func (l *link) pace(ctx context.Context, _ request, n int) (int, error) {
 }
 
 // TestStreamsAreGivenUp: streams that have ceased to raise the throughput go.
+// Proves S-47.
 func TestStreamsAreGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		each, together := limitPerStream(20e6), &link{rate: 30e6}
@@ -140,6 +142,7 @@ func TestLanesOnABusyMachine(t *testing.T) {
 
 // TestOneStreamWhereTheLinkIsTheLimit: more streams are tried, found useless and
 // given up, at no cost.
+// Proves S-47.
 func TestOneStreamWhereTheLinkIsTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const rate, size = 100e6, 512 << 20

@@ -57,6 +57,7 @@ func TestMemoryChild(t *testing.T) {
 
 // TestMemory: the peak of a process that streams eight archives of 2 GB at a time
 // to readers, where nothing can be kept, is below 64 MB; so it is where all is kept.
+// Proves S-48.
 func TestMemory(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector takes memory of its own")

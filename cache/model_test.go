@@ -96,6 +96,7 @@ func modelReader(ctx context.Context, r *rand.Rand, h download.Archive, a downlo
 
 // TestModel reads archives of all sizes at random, from several readers each,
 // with room for everything, for exactly the largest, for less, and for nothing.
+// Proves S-38, S-45.
 func TestModel(t *testing.T) {
 	largest := modelSizes[len(modelSizes)-2] // but the one of several GB
 	fit := roundUp(largest) + fileOverhead + overhead + 64<<10

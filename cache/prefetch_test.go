@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// Proves S-46.
 func TestPrefetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := &fakeSource{pace: limitPerStream(50e6)}
@@ -38,6 +39,7 @@ func TestPrefetch(t *testing.T) {
 
 // TestPrefetchGivesWay: while a reader needs the network a background fetch
 // stands still, and goes on afterwards.
+// Proves S-46.
 func TestPrefetchGivesWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const rate = 10e6
@@ -109,6 +111,7 @@ func TestReaderOfPrefetchedArchiveIsFast(t *testing.T) {
 }
 
 // TestPrefetchEnds: Drop and Close end a background fetch.
+// Proves S-46.
 func TestPrefetchEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := &fakeSource{pace: limitPerStream(1e6)}
@@ -166,6 +169,7 @@ func TestPrefetchSurvivesErrors(t *testing.T) {
 
 // TestPrefetchOnlyWhatFits: an archive larger than the cache is not begun; one
 // that turns out not to fit beside open ones is given up without harm.
+// Proves S-46.
 func TestPrefetchOnlyWhatFits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := &fakeSource{}

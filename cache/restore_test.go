@@ -107,6 +107,7 @@ var damages = map[string]struct {
 
 // TestDamageBetweenRuns: whatever happened to the files, the bytes are right, and
 // only what is damaged is fetched again.
+// Proves S-38.
 func TestDamageBetweenRuns(t *testing.T) {
 	for name, damage := range damages {
 		t.Run(name, func(t *testing.T) {
@@ -150,6 +151,7 @@ func TestDamageBetweenRuns(t *testing.T) {
 
 // TestDamageWithinRun: a file that shrinks or goes bad under an open archive is
 // noticed where the file system notices it.
+// Proves S-38.
 func TestDamageWithinRun(t *testing.T) {
 	src := &fakeSource{}
 	dir := t.TempDir()
@@ -167,6 +169,7 @@ func TestDamageWithinRun(t *testing.T) {
 }
 
 // TestChangedIdentity: an id that names other bytes now does not show the old ones.
+// Proves S-20.
 func TestChangedIdentity(t *testing.T) {
 	a := info("reborn", 3*BlockSize)
 	dir, _ := earlierRun(t, &fakeSource{}, a)
@@ -218,6 +221,7 @@ func TestStrayFilesAreRemoved(t *testing.T) {
 }
 
 // TestModes: nobody else can read or change what the cache serves.
+// Proves S-50.
 func TestModes(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	require.NoError(t, os.MkdirAll(dir, 0o755))

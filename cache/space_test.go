@@ -16,6 +16,7 @@ import (
 
 // TestEviction: the least recently used archive goes first, an open one never,
 // and the limit holds throughout.
+// Proves S-44.
 func TestEviction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -89,6 +90,7 @@ func TestUsage(t *testing.T) {
 
 // TestMinFree: the cache leaves room on the disk, and gives up old archives
 // rather than take it.
+// Proves S-44.
 func TestMinFree(t *testing.T) {
 	dir := t.TempDir()
 	src := &fakeSource{}
@@ -166,6 +168,7 @@ func mountTmpfs(t *testing.T, options string) string {
 
 // TestDiskFull: on a disk smaller than the limit everything is read right, and as
 // much as fits is kept.
+// Proves S-45.
 func TestDiskFull(t *testing.T) {
 	dir := filepath.Join(mountTmpfs(t, "size=6m"), "cache")
 	src := &fakeSource{}
@@ -201,6 +204,7 @@ func TestDiskFull(t *testing.T) {
 
 // TestDiskFilledByOthers: the disk is filled behind the cache's back, so that a
 // write fails although there seemed to be room.
+// Proves S-45.
 func TestDiskFilledByOthers(t *testing.T) {
 	mnt := mountTmpfs(t, "size=8m")
 	dir := filepath.Join(mnt, "cache")
@@ -251,6 +255,7 @@ func TestWriteFails(t *testing.T) {
 }
 
 // TestUnusableDirectory: where nothing can be kept, everything can be read.
+// Proves S-45.
 func TestUnusableDirectory(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))

@@ -19,6 +19,7 @@ import (
 
 // TestBrokenStreamsGoOnAtTheByte: however often the connection breaks, no byte
 // is delivered twice.
+// Proves S-40.
 func TestBrokenStreamsGoOnAtTheByte(t *testing.T) {
 	for _, end := range []error{errBroken, io.EOF, fmt.Errorf("nothing came: %w", download.ErrUnavailable)} {
 		r := random(t)
@@ -123,6 +124,7 @@ func TestSourcePanics(t *testing.T) {
 
 // TestReadersShareOneFetch: many readers of the same bytes cost one request, and
 // one that gives up does not disturb the others.
+// Proves S-39.
 func TestReadersShareOneFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := &fakeSource{pace: limitPerStream(1e6)}
@@ -286,6 +288,7 @@ func TestCloseReleasesReaders(t *testing.T) {
 
 // TestManyReadersLittleMemory: more slow readers of different archives than there
 // are buffers, none of which can be kept on disk, all get their bytes.
+// Proves S-48.
 func TestManyReadersLittleMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := &fakeSource{pace: limitPerStream(5e6)}

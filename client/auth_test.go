@@ -130,6 +130,7 @@ func TestTicketIsGotOnceAndNeverDeleted(t *testing.T) {
 	require.Equal(t, []string{"POST"}, g.methods)
 }
 
+// Proves S-73.
 func TestDeadTicketIsRenewedOnceForAll(t *testing.T) {
 	g, c := newGate(t)
 	require.NoError(t, get(t, c))

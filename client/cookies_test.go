@@ -49,6 +49,7 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // A balancer that knows its clients by a cookie always finds the node that has
 // the ticket.
+// Proves S-72.
 func TestCookiesKeepTheNode(t *testing.T) {
 	g := &cluster{sticky: true}
 	c := newClient(t, testConfig(serverOf(t, g)))
@@ -58,6 +59,7 @@ func TestCookiesKeepTheNode(t *testing.T) {
 	require.Equal(t, []int{200, 200, 200, 200, 200, 200}, g.codes)
 }
 
+// Proves S-72.
 func TestCookiesAreForTheHostAlone(t *testing.T) {
 	jar := newCookies("ecm.example.org")
 	at := func(s string) *url.URL {
@@ -75,6 +77,7 @@ func TestCookiesAreForTheHostAlone(t *testing.T) {
 }
 
 // A server cannot make the jar big, nor a request too long to be taken.
+// Proves S-72.
 func TestCookiesAreBounded(t *testing.T) {
 	jar := newCookies("h")
 	u := &url.URL{Scheme: "http", Host: "h", Path: "/"}
@@ -97,6 +100,7 @@ func TestCookiesAreBounded(t *testing.T) {
 }
 
 // A server that quotes the request shows a session to whoever reads the log.
+// Proves S-72.
 func TestCookiesAreRedacted(t *testing.T) {
 	srv := serverOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.SetCookie(w, &http.Cookie{Name: "SID", Value: "sesame-sesame", Path: "/"})

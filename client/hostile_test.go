@@ -47,6 +47,7 @@ func (endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// Proves S-75.
 func TestHostileBodiesAreBounded(t *testing.T) {
 	var bomb bytes.Buffer
 	zw := gzip.NewWriter(&bomb)
@@ -108,6 +109,7 @@ func TestHostileBodiesAreBounded(t *testing.T) {
 }
 
 // A body that dribbles for ever is not waited for beyond the time for a request.
+// Proves S-75.
 func TestDribblingAnswersEnd(t *testing.T) {
 	for _, code := range []int{200, 404} {
 		srv := newServer(t, func(w http.ResponseWriter, r *http.Request) {
@@ -133,6 +135,7 @@ func TestDribblingAnswersEnd(t *testing.T) {
 
 // TestNoSecretInErrorsOrLogs has a server give back whatever it was sent, in
 // every place a message could come from.
+// Proves S-66.
 func TestNoSecretInErrorsOrLogs(t *testing.T) {
 	const password, ticket = "c0rrect-h0rse", "TICKET_feedfacecafebeef"
 	echo := func(r *http.Request) string {

@@ -30,6 +30,7 @@ func TestRedirectOnTheSameServerKeepsTheLogin(t *testing.T) {
 	require.Equal(t, auth[0], auth[1])
 }
 
+// Proves S-67.
 func TestRedirectToAnotherHostIsRefused(t *testing.T) {
 	var mu sync.Mutex
 	var met []string

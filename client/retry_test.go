@@ -15,6 +15,7 @@ import (
 	"downloadfs/download"
 )
 
+// Proves S-69.
 func TestJudge(t *testing.T) {
 	answered := func(code int) *failure { return &failure{kind: kindOf(code), code: code} }
 	own := func(code int) *failure { return &failure{kind: kindOf(code), code: code, own: true} }
@@ -135,6 +136,7 @@ func TestRepeat500AFewTimes(t *testing.T) {
 	})
 }
 
+// Proves S-69.
 func TestRepeatHonoursRetryAfter(t *testing.T) {
 	for _, c := range []struct{ asked, budget, waited time.Duration }{
 		{40 * time.Second, 2 * time.Minute, 40 * time.Second},
@@ -191,6 +193,7 @@ func TestRepeatTellsWhatWasTried(t *testing.T) {
 	})
 }
 
+// Proves S-69.
 func TestRepeatOnce(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	tries := 0

@@ -9,6 +9,7 @@ import (
 )
 
 // A server whose clock is an hour ahead means a second when it says so.
+// Proves S-69.
 func TestRetryAfterByTheServersClock(t *testing.T) {
 	for _, skew := range []time.Duration{-time.Hour, 0, time.Hour} {
 		theirs := time.Now().Add(skew).UTC()

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// Proves S-66.
 func TestSecretIsNeverPrinted(t *testing.T) {
 	const text = "Pa55word"
 	s := Secret(text)

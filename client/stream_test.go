@@ -152,6 +152,7 @@ func own(code int) answer {
 
 // TestStreamBelieves asks for bytes 100 to 199 of 1000 and says what comes of
 // each answer; after the scripted ones, the server behaves.
+// Proves S-20.
 func TestStreamBelieves(t *testing.T) {
 	full := func(w http.ResponseWriter, r *http.Request, content []byte) {
 		r.Header.Del("Range")
@@ -275,6 +276,7 @@ func TestStreamFromTheBeginningWhereRangesAreEmpty(t *testing.T) {
 	}
 }
 
+// Proves S-73.
 func TestStreamRenewsItsTicket(t *testing.T) {
 	content, a := archiveOf(1000)
 	g := &gate{password: "pa55word!"}
@@ -320,6 +322,7 @@ func stalling(t *testing.T, content []byte, serve int64) (*server, chan struct{}
 	return srv, release
 }
 
+// Proves S-74.
 func TestIdleStreamIsDropped(t *testing.T) {
 	content, a := archiveOf(1000)
 	srv, _ := stalling(t, content, 100)
@@ -364,6 +367,7 @@ func TestStreamIdleBeforeItsFirstByteIsTriedAgain(t *testing.T) {
 	require.Equal(t, 2, n)
 }
 
+// Proves S-74.
 func TestSlowStreamThatMovesIsLeftAlone(t *testing.T) {
 	content, a := archiveOf(20)
 	srv := newServer(t, func(w http.ResponseWriter, r *http.Request) {

@@ -68,6 +68,7 @@ func (a authority) issue(t *testing.T, template *x509.Certificate) tls.Certifica
 
 func localhost() []net.IP { return []net.IP{net.IPv4(127, 0, 0, 1)} }
 
+// Proves S-68.
 func TestTLS(t *testing.T) {
 	ca, stranger := newAuthority(t), newAuthority(t)
 	good := ca.issue(t, &x509.Certificate{IPAddresses: localhost()})

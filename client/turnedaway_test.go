@@ -47,6 +47,7 @@ func TestTurnedAway(t *testing.T) {
 }
 
 // A list that no proxy has passed on is sent again; one that may have been is not.
+// Proves S-70.
 func TestCreateThatAProxyTurnedAway(t *testing.T) {
 	for page, sent := range map[string]int64{apachePage: 3, haproxyPage: 3, nginxPage: 3, envoyBroke: 1, unknownPage: 1} {
 		var posts atomic.Int64
@@ -69,6 +70,7 @@ func TestCreateThatAProxyTurnedAway(t *testing.T) {
 }
 
 // nginx takes 1 MB in one request unless it is told otherwise.
+// Proves S-71.
 func TestCreateTooLongForAProxy(t *testing.T) {
 	srv := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(413)

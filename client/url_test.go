@@ -39,6 +39,7 @@ func TestParseURL(t *testing.T) {
 	require.Equal(t, "http://ecm.example.org", ends.base.String())
 }
 
+// Proves S-67.
 func TestParseURLRefuses(t *testing.T) {
 	for given, says := range map[string]string{
 		"":                                      "no server URL",

@@ -22,6 +22,7 @@ func TestDecodeDownload(t *testing.T) {
 	require.False(t, p.Status.Ended())
 }
 
+// Proves S-75.
 func TestDecodeDownloadRefuses(t *testing.T) {
 	good := map[string]any{"id": testID, "status": "DONE", "bytesAdded": 1, "totalBytes": 1, "filesAdded": 1, "totalFiles": 1}
 	for key, values := range map[string][]any{

@@ -63,6 +63,7 @@ func TestReadNothing(t *testing.T) {
 }
 
 // Each thing that is wrong is told with its line, and no value is.
+// Proves S-97.
 func TestReadRefuses(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"profiles:\n  work:\n    cache-sise: 1\n", ":3: unknown key cache-sise; did you mean cache-size?"},
@@ -96,6 +97,7 @@ func TestReadRefuses(t *testing.T) {
 
 // A file that others can change is refused, and with a secret in it one that
 // they can read.
+// Proves S-98.
 func TestExposedFile(t *testing.T) {
 	secret, plain := "profiles:\n  w:\n    password: s3cret\n", "profiles:\n  w:\n    cache-size: 1G\n"
 	for _, c := range []struct {

@@ -43,6 +43,7 @@ func TestCloseReleasesEverything(t *testing.T) {
 }
 
 // What the server was asked for already is not lost if it answers soon.
+// Proves S-32.
 func TestCloseAwaitsCreate(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.service.SetLatency(2 * time.Second)
@@ -79,6 +80,7 @@ func TestCloseAwaitsCreate(t *testing.T) {
 	})
 }
 
+// Proves S-32.
 func TestCloseEndsCreate(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.service.SetLatency(time.Hour)

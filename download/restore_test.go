@@ -65,6 +65,7 @@ func TestRestore(t *testing.T) {
 }
 
 // A damaged record costs that record, not the others.
+// Proves S-36.
 func TestRestoreDamagedRecords(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal.db")
 	j := mustOpenJournal(t, path)

@@ -14,6 +14,7 @@ import (
 	"downloadfs/download/downloadtest"
 )
 
+// Proves S-77.
 func TestUnreachable(t *testing.T) {
 	for _, kind := range []struct {
 		name string
@@ -73,6 +74,7 @@ func TestUnreachableWaiterFindsItBack(t *testing.T) {
 }
 
 // A short outage is not noticed by waiters at all.
+// Proves S-77.
 func TestShortOutage(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		f := w.faults()

@@ -14,6 +14,7 @@ import (
 	"downloadfs/download/downloadtest"
 )
 
+// Proves S-76.
 func TestStall(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		d := w.create(downloadtest.Plan{Zipping: 2 * time.Minute, FailAfter: 30 * time.Second})
@@ -93,6 +94,7 @@ func TestStallTimeoutIsConfigured(t *testing.T) {
 
 // Only time in which the server answers counts: neither an outage, nor a
 // suspended machine, nor a request that hangs is a stall.
+// Proves S-76.
 func TestOutageIsNoStall(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		f := w.faults()
@@ -108,6 +110,7 @@ func TestOutageIsNoStall(t *testing.T) {
 	})
 }
 
+// Proves S-76.
 func TestSuspendIsNoStall(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		d := w.create(downloadtest.Plan{Zipping: 10 * time.Hour, FailAfter: time.Second})

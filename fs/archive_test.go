@@ -53,6 +53,7 @@ func hash(data []byte) string {
 
 // Whatever a tool does first, it gets the bytes of an archive that is pending
 // when it starts.
+// Proves S-17.
 func TestArchiveWaits(t *testing.T) {
 	const size = 3<<20 + 4711
 	tests := map[string]string{
@@ -109,6 +110,7 @@ sys.stdout.buffer.write(os.pread(f,n,0))
 }
 
 // Whoever only looks gets an answer at once.
+// Proves S-16.
 func TestArchiveBrowsing(t *testing.T) {
 	m := newTestMount(t)
 	d := m.domain.add("d1", nil)
@@ -144,6 +146,7 @@ func TestArchiveRemovedWhileWaiting(t *testing.T) {
 	}
 }
 
+// Proves S-18.
 func TestArchiveInterrupt(t *testing.T) {
 	for _, test := range []struct {
 		name   string

@@ -21,6 +21,7 @@ const (
 
 // Each way of writing the control file makes one download, which is there when
 // the writer's close returns.
+// Proves S-2.
 func TestControlWays(t *testing.T) {
 	tests := map[string]struct {
 		script string
@@ -68,6 +69,7 @@ func TestControlWays(t *testing.T) {
 	}
 }
 
+// Proves S-7.
 func TestControlReadBack(t *testing.T) {
 	m := newTestMount(t)
 	assert.Empty(t, m.ok(`cat $D/new`))
@@ -81,6 +83,7 @@ print(f.read().strip())"`))
 }
 
 // A list whose writer is killed before its end asks for nothing.
+// Proves S-8.
 func TestControlWriterKilled(t *testing.T) {
 	for name, script := range map[string]string{
 		"kill":          `{ echo ` + idA + `; kill -KILL $BASHPID; } > $D/new`,
@@ -102,6 +105,7 @@ func TestControlWriterKilled(t *testing.T) {
 
 // It asks for nothing either when children hold the descriptor as well and all
 // are killed together, in whichever order they die.
+// Proves S-8.
 func TestControlWriterKilledWithChildren(t *testing.T) {
 	m := newTestMount(t)
 	m.ok(`cd $D && python3 -c "
@@ -128,6 +132,7 @@ for i in range(50):
 }
 
 // Who only inherited the descriptor may be killed without harm.
+// Proves S-8.
 func TestControlBystanderKilled(t *testing.T) {
 	m := newTestMount(t)
 	m.ok(`{ echo ` + idA + `; sleep 9 & kill -KILL $!; wait; echo ` + idB + `; } > $D/new 2>/dev/null`)
@@ -135,6 +140,7 @@ func TestControlBystanderKilled(t *testing.T) {
 	assert.Len(t, m.domain.find("d1").nodes, 2)
 }
 
+// Proves S-5.
 func TestControlRefusals(t *testing.T) {
 	m := newTestMount(t)
 	m.domain.script(func(f *fakeDomain) {
@@ -169,6 +175,7 @@ func TestControlRefusals(t *testing.T) {
 }
 
 // These end in nothing and are no errors.
+// Proves S-3.
 func TestControlNothing(t *testing.T) {
 	m := newTestMount(t)
 	for _, script := range []string{`: > $D/new`, `echo > $D/new`, `echo '# nothing' > $D/new`, `truncate -s 0 $D/new`, `touch $D/new`,

@@ -33,6 +33,7 @@ def attempt(s):
 }
 
 // What a control file system refuses, it refuses with the errno that says so.
+// Proves S-12, S-28.
 func TestRefusals(t *testing.T) {
 	tests := [][2]string{
 		{`write(D+'/x',os.O_CREAT)`, "EPERM"},
@@ -133,6 +134,7 @@ func TestRefusals(t *testing.T) {
 	assert.NotContains(t, m.log.String(), "level=ERROR")
 }
 
+// Proves S-26.
 func TestRenameAndAdopt(t *testing.T) {
 	m := newTestMount(t)
 	d := m.domain.add("d1", nil)
@@ -155,6 +157,7 @@ func TestRenameAndAdopt(t *testing.T) {
 }
 
 // A position in a directory stays where it is while entries come and go.
+// Proves S-30.
 func TestReaddirStable(t *testing.T) {
 	m := newTestMount(t)
 	for i := range 500 {
@@ -223,6 +226,7 @@ stat -c "%i %h %A $f" $M$f; done`))
 }
 
 // What is open stays readable after it was removed.
+// Proves S-24.
 func TestUnlinkedButOpen(t *testing.T) {
 	m := newTestMount(t)
 	d := m.domain.add("d1", nil)

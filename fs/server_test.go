@@ -88,6 +88,7 @@ func aborts(m *testMount) bool {
 }
 
 // A handler that panics costs its caller EIO and nobody else anything.
+// Proves S-78.
 func TestPanic(t *testing.T) {
 	m := newTestMount(t)
 	d := m.domain.add("d1", nil)

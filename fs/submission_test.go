@@ -44,6 +44,7 @@ os.close(f)"`
 
 // A wait that a signal interrupted is taken up again: who asks once more is told
 // what became of the list, not that there is none.
+// Proves S-9.
 func TestControlInterruptedAndAsked(t *testing.T) {
 	for name, again := range map[string]string{
 		"fsync": `os.fsync(f)`,
@@ -74,6 +75,7 @@ except Alarm: print('interrupted', flush=True)
 }
 
 // A handle tells of its latest list, also when the one before is answered later.
+// Proves S-7.
 func TestControlLateAnswer(t *testing.T) {
 	m := newTestMount(t)
 	late, release := make(chan struct{}), make(chan struct{})
@@ -111,6 +113,7 @@ print(os.read(f, 99).decode(), end='')"`)
 
 // No signal reaches a process that is ending, so one that ends without closing
 // its list waits for a short time only. The list goes on.
+// Proves S-10.
 func TestControlExitIsBounded(t *testing.T) {
 	t.Parallel()
 	m := newTestMount(t)
@@ -141,6 +144,7 @@ func TestUnmountDuringSubmission(t *testing.T) {
 
 // When the writer of a list is killed, the other writers of it fail and do not
 // try for ever, as they would after EINTR.
+// Proves S-8.
 func TestControlWriterKilledOthersFail(t *testing.T) {
 	m := newTestMount(t)
 	more := filepath.Join(t.TempDir(), "more")
@@ -153,6 +157,7 @@ func TestControlWriterKilledOthersFail(t *testing.T) {
 
 // A process that has the control files of two mounts open ends each list with
 // the close of it.
+// Proves S-11.
 func TestControlTwoMounts(t *testing.T) {
 	a, b := newTestMount(t), newTestMount(t)
 	out := a.ok(`python3 -c "
@@ -170,6 +175,7 @@ print(len(os.listdir('$D')), len(os.listdir('` + b.dir + `/downloads')))"`)
 
 // Who adopts a download of a server that does not answer is let go, and with him
 // everybody who lists the directory; the entry appears with the answer.
+// Proves S-27.
 func TestAdoptIsBounded(t *testing.T) {
 	t.Parallel()
 	m := newTestMount(t)
@@ -188,6 +194,7 @@ func TestAdoptIsBounded(t *testing.T) {
 }
 
 // At debug level each operation leaves a record, and no data.
+// Proves S-79.
 func TestTrace(t *testing.T) {
 	m := newTestMount(t)
 	m.ok(`echo ` + idA + ` > $D/new; mv $D/d1 $D/q3; cat $D/q3/status > /dev/null; rmdir $D/q3; ls $D/none 2>/dev/null || :`)

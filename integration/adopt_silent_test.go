@@ -24,6 +24,7 @@ const adoptLimit = 10 * time.Second
 // it is going on. So who adopts a download of a server that does not answer is let
 // go soon, however long readers would wait for it; it is listed when the server is
 // back.
+// Proves S-27.
 func TestAdoptWithoutAnswer(t *testing.T) {
 	t.Parallel()
 	s := harness.StartServer(t, harness.Samples(t))

@@ -44,6 +44,7 @@ for e in os.scandir(sys.argv[1]): print(e.name, e.stat().st_size)' "$d"`, `archi
 }
 
 // TestBrowsing: looking around never waits for a pending archive.
+// Proves S-16.
 func TestBrowsing(t *testing.T) {
 	asUsers(t, func(t *testing.T, u harness.User) {
 		s := harness.StartServer(t, harness.Samples(t), "--archive-rate", "5000")

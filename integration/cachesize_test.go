@@ -52,6 +52,7 @@ func readWithin(t testing.TB, m *harness.Mount, id string, limit int64) string {
 
 // TestArchiveLargerThanCache: an archive that does not fit is read as any other, as
 // often as one likes, and the cache keeps to its limit.
+// Proves S-44.
 func TestArchiveLargerThanCache(t *testing.T) {
 	t.Parallel()
 	const size, limit = 8 << 20, 3 << 20
@@ -71,6 +72,7 @@ func TestArchiveLargerThanCache(t *testing.T) {
 
 // TestCacheEvictsLeastRecentlyUsed: when another archive needs the room, the one
 // goes that nobody has read for longest.
+// Proves S-44.
 func TestCacheEvictsLeastRecentlyUsed(t *testing.T) {
 	t.Parallel()
 	const limit = 5 << 20 // room for two of 2 MB
@@ -110,6 +112,7 @@ func TestCacheEvictsLeastRecentlyUsed(t *testing.T) {
 }
 
 // TestDf: df of the mount tells the cache's size and use.
+// Proves S-49.
 func TestDf(t *testing.T) {
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()

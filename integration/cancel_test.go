@@ -27,6 +27,7 @@ except OSError as e:
 
 // TestCancel: each way of removing a running download cancels it on the server
 // and releases everybody who waits for it.
+// Proves S-21, S-22.
 func TestCancel(t *testing.T) {
 	t.Parallel()
 	server := neverDone(t)
@@ -89,6 +90,7 @@ func accepted(s *faults.Server, kind faults.Kind, id string) int {
 }
 
 // TestRemoveDone: removing a finished download frees the server's storage.
+// Proves S-23.
 func TestRemoveDone(t *testing.T) {
 	t.Parallel()
 	server := harness.StartServer(t, harness.Samples(t))
@@ -100,6 +102,7 @@ func TestRemoveDone(t *testing.T) {
 
 // TestRemoveWhileReading: what is open when its entry is removed can be read to
 // the end, as everywhere in Unix, though not all of it was fetched yet.
+// Proves S-24.
 func TestRemoveWhileReading(t *testing.T) {
 	t.Parallel()
 	server := harness.StartServer(t, harness.Samples(t), "--content-rate", "1000000")
@@ -113,6 +116,7 @@ func TestRemoveWhileReading(t *testing.T) {
 }
 
 // TestMoveOut: mv takes the archive out of the mount and leaves the entry.
+// Proves S-25.
 func TestMoveOut(t *testing.T) {
 	t.Parallel()
 	server := slow(t)

@@ -13,6 +13,7 @@ const askAgain = "the server has deleted the download; ask for the same nodes ag
 
 // TestCleanerDeletesPending: the server's cleaner does not ask whether somebody
 // waits; who does gets ESTALE.
+// Proves S-43.
 func TestCleanerDeletesPending(t *testing.T) {
 	t.Parallel()
 	s := harness.StartServer(t, harness.Samples(t), "--archive-rate", "10K", "--download-max-age", "1s")
@@ -27,6 +28,7 @@ func TestCleanerDeletesPending(t *testing.T) {
 // TestCleanerLeavesTheCache: of the archives that the server's cleaner has deleted,
 // those that are whole in the cache stay readable, after a remount too; the others
 // are EXPIRED and ESTALE.
+// Proves S-43.
 func TestCleanerLeavesTheCache(t *testing.T) {
 	t.Parallel()
 	dir, data := harness.Samples(t), harness.Dir(t, harness.User{})

@@ -19,6 +19,7 @@ import (
 )
 
 // Whatever keeps a mount from starting is told in one line, with its exit code.
+// Proves S-35, S-53.
 func TestMountFailures(t *testing.T) {
 	t.Parallel()
 	s := harness.StartServer(t, harness.Samples(t))
@@ -72,6 +73,7 @@ func TestMountFailures(t *testing.T) {
 }
 
 // The service manager is told when the mount is ready, and when it ends.
+// Proves S-59.
 func TestServiceManagerIsTold(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(harness.Dir(t, harness.User{}), "notify")
@@ -93,6 +95,7 @@ func TestServiceManagerIsTold(t *testing.T) {
 }
 
 // SIGTERM releases who waits and unmounts.
+// Proves S-54.
 func TestSignalReleasesWaiters(t *testing.T) {
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
@@ -112,6 +115,7 @@ func TestSignalReleasesWaiters(t *testing.T) {
 }
 
 // A busy mount says who holds it, and is unmounted as soon as it is free.
+// Proves S-55.
 func TestBusyMount(t *testing.T) {
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
@@ -138,6 +142,7 @@ func TestBusyMount(t *testing.T) {
 }
 
 // A second signal detaches a busy mount.
+// Proves S-55.
 func TestSecondSignalDetaches(t *testing.T) {
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
@@ -154,6 +159,7 @@ func TestSecondSignalDetaches(t *testing.T) {
 }
 
 // Whoever unmounts, the process ends, and well.
+// Proves S-57.
 func TestUnmountFromOutside(t *testing.T) {
 	asUsers(t, func(t *testing.T, u harness.User) {
 		s := harness.StartServer(t, harness.Samples(t))
@@ -173,6 +179,7 @@ func TestUnmountFromOutside(t *testing.T) {
 	})
 }
 
+// Proves S-58.
 func TestUnmountRefuses(t *testing.T) {
 	t.Parallel()
 	dir := harness.Dir(t, harness.User{})
@@ -188,6 +195,7 @@ func TestUnmountRefuses(t *testing.T) {
 }
 
 // A dead mount is removed by unmount, too.
+// Proves S-58.
 func TestUnmountDeadMount(t *testing.T) {
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
@@ -200,6 +208,7 @@ func TestUnmountDeadMount(t *testing.T) {
 }
 
 // Without its server a mount starts if it knows downloads, and shows them.
+// Proves S-37.
 func TestMountWithoutServer(t *testing.T) {
 	t.Parallel()
 	s := harness.StartServer(t, harness.Samples(t))
@@ -232,6 +241,7 @@ func TestDump(t *testing.T) {
 
 // The demo shows the main job, does what it shows, leaves nothing behind, and
 // no command in it sees a password.
+// Proves S-60, S-61.
 func TestDemo(t *testing.T) {
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
@@ -260,6 +270,7 @@ func TestDemo(t *testing.T) {
 }
 
 // cache lists, verifies and clears what mounts keep, but not under a running one.
+// Proves S-42.
 func TestCacheCommand(t *testing.T) {
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
@@ -300,6 +311,7 @@ func TestCacheCommand(t *testing.T) {
 }
 
 // The password may be in a file instead of the environment.
+// Proves S-65.
 func TestPasswordFileMount(t *testing.T) {
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()

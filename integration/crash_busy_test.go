@@ -12,6 +12,7 @@ import (
 
 // TestUnmountNamesHolders: unmount says which processes keep the mount busy, and
 // how, and harms none of them.
+// Proves S-56.
 func TestUnmountNamesHolders(t *testing.T) {
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()

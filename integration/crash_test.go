@@ -40,6 +40,7 @@ func envNumber(t testing.TB, name string, otherwise int) int {
 // TestCrashLoop kills the mount with SIGKILL at random moments of everything it
 // does and mounts again. What was acknowledged before a kill is there after it;
 // what was not has happened or has not.
+// Proves S-33, S-34.
 func TestCrashLoop(t *testing.T) {
 	kills := envNumber(t, envCrashLoops, 26)
 	asUsers(t, func(t *testing.T, u harness.User) {

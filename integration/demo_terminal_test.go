@@ -17,6 +17,7 @@ var demoStays = regexp.MustCompile(`the mount stays at\r\n  (\S+)\r\n`)
 
 // TestDemoOnTerminal: on a terminal the demo stays mounted after its steps until
 // Ctrl-C, and then leaves nothing behind.
+// Proves S-60.
 func TestDemoOnTerminal(t *testing.T) {
 	t.Parallel()
 	u := harness.Ordinary(t)

@@ -226,6 +226,7 @@ func (s faultCells) removed() *seen {
 }
 
 // TestFaultTable: each cell of the table, on a mount of its own.
+// Proves S-80, S-81.
 func TestFaultTable(t *testing.T) {
 	t.Parallel()
 	quick := harness.StartServer(t, harness.Samples(t), "--archive-rate", "4M")

@@ -21,6 +21,7 @@ import (
 
 // No id that a server can think of gets a name into the mount that is none of a
 // download, or out of it.
+// Proves S-87.
 func TestHostileIDs(t *testing.T) {
 	t.Parallel()
 	r := newFaultRig(t, harness.StartServer(t, harness.Samples(t))).mounted(t)
@@ -76,6 +77,7 @@ func treeOf(t testing.TB, dir string) []string {
 
 // Whatever a server says of an archive, it can be listed, and reading it ends
 // with the right bytes or an error.
+// Proves S-87.
 func TestHostileArchives(t *testing.T) {
 	t.Parallel()
 	server := harness.StartServer(t, harness.Samples(t))
@@ -135,6 +137,7 @@ func TestHostileArchives(t *testing.T) {
 func ofDownload(q *http.Request) bool { return !strings.Contains(q.URL.Path, "-root-") }
 
 // While a download is pending its counters can be anything.
+// Proves S-87.
 func TestHostileCounters(t *testing.T) {
 	t.Parallel()
 	r := newFaultRig(t, harness.StartServer(t, harness.Samples(t))).mounted(t)
@@ -149,6 +152,7 @@ func TestHostileCounters(t *testing.T) {
 
 // What a server says in its errors is shown on one line, without what would
 // move a terminal's cursor and without the secrets it was told.
+// Proves S-87.
 func TestHostileWords(t *testing.T) {
 	t.Parallel()
 	r := newFaultRig(t, harness.StartServer(t, harness.Samples(t))).mounted(t)
@@ -171,6 +175,7 @@ func TestHostileWords(t *testing.T) {
 }
 
 // A login answered with something that is no ticket does not get that sent back.
+// Proves S-87.
 func TestHostileTickets(t *testing.T) {
 	t.Parallel()
 	server := harness.StartServer(t, harness.Samples(t))
@@ -186,6 +191,7 @@ func TestHostileTickets(t *testing.T) {
 }
 
 // Nodes that a path resolves to have to be nodes.
+// Proves S-87.
 func TestHostileResolve(t *testing.T) {
 	t.Parallel()
 	r := newFaultRig(t, harness.StartServer(t, harness.Samples(t))).mounted(t)
@@ -200,6 +206,7 @@ func TestHostileResolve(t *testing.T) {
 
 // An answer that comes unasked, before the next question or right after it, is
 // never taken for the archive.
+// Proves S-87.
 func TestHostileAnswersUnasked(t *testing.T) {
 	t.Parallel()
 	r := newFaultRig(t, harness.StartServer(t, harness.Samples(t))).mounted(t)

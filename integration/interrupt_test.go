@@ -31,6 +31,7 @@ func endsWithin(t *testing.T, p *harness.Process) harness.Result {
 
 // TestSignalEndsWaitingReader: Ctrl-C, a kill and the like end a reader that
 // waits for an archive.
+// Proves S-18.
 func TestSignalEndsWaitingReader(t *testing.T) {
 	t.Parallel()
 	m := harness.StartMount(t, neverDone(t), harness.MountOptions{})
@@ -54,6 +55,7 @@ func TestSignalEndsWaitingReader(t *testing.T) {
 
 // TestHandledSignalInterruptsOpen: a program that handles a signal gets EINTR
 // from its call, as it would from a slow terminal or a pipe.
+// Proves S-18.
 func TestHandledSignalInterruptsOpen(t *testing.T) {
 	t.Parallel()
 	m := harness.StartMount(t, neverDone(t), harness.MountOptions{})
@@ -77,6 +79,7 @@ print(fd, errno.errorcode[ctypes.get_errno()])
 // TestHarmlessSignalsDoNotInterrupt: a resized terminal, an ended child, a
 // profiler's and a runtime's own signals do not make a reader fail, though it
 // handles them; and after them it can still be killed.
+// Proves S-18.
 func TestHarmlessSignalsDoNotInterrupt(t *testing.T) {
 	t.Parallel()
 	server, endless := slow(t), neverDone(t)
@@ -118,6 +121,7 @@ const envGoReader = "DOWNLOADFS_TEST_GO_READER"
 
 // TestGoReader: Go's runtime sends its own threads SIGURG all the time; a Go
 // program reads a pending archive all the same.
+// Proves S-13.
 func TestGoReader(t *testing.T) {
 	t.Parallel()
 	server := slow(t)

@@ -11,6 +11,7 @@ import (
 
 // TestJournal: what was made, renamed and pending when the mount was killed or
 // unmounted is there after the next mount, and finishes.
+// Proves S-31.
 func TestJournal(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

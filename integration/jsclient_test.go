@@ -12,6 +12,7 @@ import (
 
 // TestJSClient: Alfresco's own JavaScript client, unchanged, logs in, finds
 // nodes, and makes, polls, reads and cancels downloads on serve.
+// Proves S-91.
 func TestJSClient(t *testing.T) {
 	t.Parallel()
 	dir, err := filepath.Abs("jsclient")

@@ -13,6 +13,7 @@ import (
 
 // TestContentTooLarge: content over the server's limit releases who waits for its
 // archive with EFBIG, and status says how much is too much.
+// Proves S-14.
 func TestContentTooLarge(t *testing.T) {
 	t.Parallel()
 	r := newFaultRig(t, harness.StartServer(t, harness.Samples(t), "--max-content-size", "100000"))

@@ -48,6 +48,7 @@ func TestMainJob(t *testing.T) {
 }
 
 // rm -r cancels: who waits hears of it at once, and the server forgets it.
+// Proves S-21.
 func TestRemoveCancels(t *testing.T) {
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
@@ -73,6 +74,7 @@ func TestRemoveCancels(t *testing.T) {
 }
 
 // A refused list fails the tool that wrote it, and new says why.
+// Proves S-5.
 func TestRefusedList(t *testing.T) {
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
@@ -89,6 +91,7 @@ func TestRefusedList(t *testing.T) {
 }
 
 // What the journal knows survives a crash, a pending download included.
+// Proves S-31, S-34.
 func TestCrashAndRemount(t *testing.T) {
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()

@@ -16,6 +16,7 @@ import (
 
 // TestManyDownloads: 500 downloads asked for by 16 processes at once are made
 // once each, and every archive holds its own file.
+// Proves S-19.
 func TestManyDownloads(t *testing.T) {
 	t.Parallel()
 	const n = 500
@@ -53,6 +54,7 @@ func TestManyDownloads(t *testing.T) {
 
 // TestManyReaders: 200 readers of one pending archive all get the same bytes,
 // which the server sends once.
+// Proves S-19.
 func TestManyReaders(t *testing.T) {
 	t.Parallel()
 	const n = 200

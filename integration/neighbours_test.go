@@ -16,6 +16,7 @@ import (
 
 // TestNeighbourIsLockedOut: another user of the machine, root's mount or not,
 // reads neither the mount nor the state, the cache or the credentials.
+// Proves S-63.
 func TestNeighbourIsLockedOut(t *testing.T) {
 	t.Parallel()
 	neighbour := harness.Nobody(t)
@@ -51,6 +52,7 @@ func TestNeighbourIsLockedOut(t *testing.T) {
 
 // TestAllowOtherOnlyReads: with --allow-other a neighbour reads, waits and
 // unpacks, but neither creates nor cancels nor renames.
+// Proves S-63.
 func TestAllowOtherOnlyReads(t *testing.T) {
 	t.Parallel()
 	neighbour := harness.Nobody(t)
@@ -89,6 +91,7 @@ func TestAllowOtherOnlyReads(t *testing.T) {
 
 // TestForeignStateDir: a state or cache directory that another user has prepared
 // is not used.
+// Proves S-64.
 func TestForeignStateDir(t *testing.T) {
 	t.Parallel()
 	neighbour := harness.Nobody(t)

@@ -99,6 +99,7 @@ func (l *lists) assertRefused(t *testing.T, r refusal) {
 // TestNewRefuses: each thing that can be wrong with a list fails the call that
 // finds it, with its errno; new tells it in a sentence; nothing is left behind,
 // and the next list is none the worse for it.
+// Proves S-5.
 func TestNewRefuses(t *testing.T) {
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
@@ -152,6 +153,7 @@ var deaf = []way{
 
 // TestNewRefusesTools: tools fail when their list is refused, and say why; where
 // a shell does not look, new tells.
+// Proves S-6.
 func TestNewRefusesTools(t *testing.T) {
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
@@ -191,6 +193,7 @@ func TestNewRefusesTools(t *testing.T) {
 }
 
 // TestNewStays: new cannot be removed, renamed or replaced.
+// Proves S-12.
 func TestNewStays(t *testing.T) {
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
@@ -220,6 +223,7 @@ except OSError as e: print(errno.errorcode[e.errno])'`, "")
 
 // TestNewGivenUp: a list asks for nothing when its writer is ended by a signal
 // before it has closed new.
+// Proves S-8.
 func TestNewGivenUp(t *testing.T) {
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()

@@ -364,6 +364,7 @@ func (l *lists) finish(t *testing.T) {
 
 // TestNewFromShells: however a shell writes a list, the list is one download,
 // which exists when the command has returned.
+// Proves S-2.
 func TestNewFromShells(t *testing.T) {
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
@@ -379,6 +380,7 @@ func TestNewFromShells(t *testing.T) {
 
 // TestNewFromPrograms: so it is with programs that open new themselves, copy
 // descriptors, fork, or use threads.
+// Proves S-2.
 func TestNewFromPrograms(t *testing.T) {
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
@@ -394,6 +396,7 @@ func TestNewFromPrograms(t *testing.T) {
 }
 
 // TestNewForms: every form of a list, written at once and byte by byte.
+// Proves S-1.
 func TestNewForms(t *testing.T) {
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
@@ -422,6 +425,7 @@ func longList(id string, n int) string {
 const thousands = 5000
 
 // TestNewThousands: lists of 5,000 ids, which take many writes.
+// Proves S-4.
 func TestNewThousands(t *testing.T) {
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()

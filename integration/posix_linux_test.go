@@ -24,6 +24,7 @@ var posixApplies = map[string]string{
 // thing to be right is that they are refused: at once, with EPERM, EINVAL or
 // EACCES, which nobody takes for a defect or for a call that does not exist,
 // and leaving nothing behind.
+// Proves S-29.
 func TestPOSIX(t *testing.T) {
 	t.Parallel()
 	server := harness.StartServer(t, harness.Samples(t))

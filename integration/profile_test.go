@@ -21,6 +21,7 @@ func configFile(t *testing.T, u harness.User, text string) string {
 }
 
 // A profile has all that a mount needs.
+// Proves S-96.
 func TestMountProfile(t *testing.T) {
 	t.Parallel()
 	s := harness.StartServer(t, harness.Samples(t))

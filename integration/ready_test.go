@@ -13,6 +13,7 @@ import (
 
 // TestReadyLine: serve and mount write one line on standard output when they are
 // ready, and nothing else in their whole lives, whatever they log.
+// Proves S-51.
 func TestReadyLine(t *testing.T) {
 	t.Parallel()
 	dir := harness.Dir(t, harness.User{})
@@ -53,6 +54,7 @@ func TestReadyLine(t *testing.T) {
 }
 
 // TestServeLog: serve logs where its API is, for whoever wants to try it.
+// Proves S-52.
 func TestServeLog(t *testing.T) {
 	t.Parallel()
 	s := harness.StartServer(t, harness.Samples(t))

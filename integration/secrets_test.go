@@ -39,6 +39,7 @@ func assertNoSecret(t *testing.T, where, text string) {
 }
 
 // TestSecretsPatterns: the patterns find what they are for.
+// Proves S-62.
 func TestSecretsPatterns(t *testing.T) {
 	for what, text := range map[string]string{
 		"password":        "login with " + harness.AdminPassword,
@@ -56,6 +57,7 @@ func TestSecretsPatterns(t *testing.T) {
 // most talkative log level, no secret is in the log, a crash's stacks included,
 // in any file of the mount, in the journal, in the cache, or in the arguments
 // and the environment of a child process.
+// Proves S-62.
 func TestNoSecretAnywhere(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"json", "text"} {

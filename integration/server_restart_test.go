@@ -13,6 +13,7 @@ import (
 
 // A server that is started again in the middle of a read costs the reader time
 // and nothing else, though it has forgotten the ticket.
+// Proves S-86.
 func TestServerRestartsDuringRead(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*harness.Server, testing.TB){"stop": (*harness.Server).Stop, "kill -9": (*harness.Server).Kill} {
@@ -37,6 +38,7 @@ func TestServerRestartsDuringRead(t *testing.T) {
 
 // A download that was being zipped when the server was started again never ends
 // there: it stalls here, and can be asked for again.
+// Proves S-86.
 func TestServerRestartsDuringZip(t *testing.T) {
 	t.Parallel()
 	server := harness.StartServer(t, harness.Samples(t), "--data-dir", harness.Dir(t, harness.User{}), "--archive-rate", "500K")
@@ -58,6 +60,7 @@ func TestServerRestartsDuringZip(t *testing.T) {
 
 // A server that is away for longer than the budget is told as such to who waits,
 // and the next reader finds it back.
+// Proves S-86.
 func TestServerAwayForLong(t *testing.T) {
 	t.Parallel()
 	server := harness.StartServer(t, harness.Samples(t), "--data-dir", harness.Dir(t, harness.User{}), "--archive-rate", "4M")
@@ -81,6 +84,7 @@ func TestServerAwayForLong(t *testing.T) {
 
 // A server that has lost its downloads makes what is not cached ESTALE and
 // leaves what is cached readable.
+// Proves S-86.
 func TestServerForgetsDownloads(t *testing.T) {
 	t.Parallel()
 	server := harness.StartServer(t, harness.Samples(t))

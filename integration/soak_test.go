@@ -136,6 +136,7 @@ var troubles = map[string]trouble{
 
 // TestSoak runs everything at once for as long as the environment says; see
 // "make soak".
+// Proves S-90.
 func TestSoak(t *testing.T) {
 	text := os.Getenv(envSoak)
 	if text == "" {

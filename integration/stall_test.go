@@ -19,6 +19,7 @@ var seesStalled = seen{errno: syscall.ETIMEDOUT}
 
 // A zip that died on the server without a word releases who waits, and status
 // says why.
+// Proves S-82.
 func TestSilentZipFailure(t *testing.T) {
 	t.Parallel()
 	r := newFaultRig(t, harness.StartServer(t, harness.Samples(t), "--fail-zip-after", "300000"))
@@ -46,6 +47,7 @@ func TestSilentZipFailure(t *testing.T) {
 }
 
 // A stalled download is still polled, slowly, and goes on when the server does.
+// Proves S-82.
 func TestStallRecovers(t *testing.T) {
 	t.Parallel()
 	r := newFaultRig(t, harness.StartServer(t, harness.Samples(t)))
@@ -64,6 +66,7 @@ func TestStallRecovers(t *testing.T) {
 }
 
 // A server that is away does not make a download stall.
+// Proves S-83.
 func TestOutageIsNoStall(t *testing.T) {
 	t.Parallel()
 	r := newFaultRig(t, harness.StartServer(t, harness.Samples(t), "--archive-rate", "800K"))
@@ -78,6 +81,7 @@ func TestOutageIsNoStall(t *testing.T) {
 }
 
 // A download whose counters move is not stalled, though it takes longer in all.
+// Proves S-83.
 func TestSlowZipIsNoStall(t *testing.T) {
 	t.Parallel()
 	r := newFaultRig(t, harness.StartServer(t, harness.Samples(t), "--archive-rate", "300K"))
@@ -90,6 +94,7 @@ func TestSlowZipIsNoStall(t *testing.T) {
 
 // A connection on which no byte moves is dropped, and the read goes on at the
 // byte it had reached, on another.
+// Proves S-84.
 func TestIdleConnectionIsDropped(t *testing.T) {
 	t.Parallel()
 	r := newFaultRig(t, harness.StartServer(t, harness.Samples(t))).mounted(t)
@@ -107,6 +112,7 @@ func TestIdleConnectionIsDropped(t *testing.T) {
 }
 
 // A slow connection that moves is left alone.
+// Proves S-84.
 func TestSlowConnectionIsKept(t *testing.T) {
 	t.Parallel()
 	r := newFaultRig(t, harness.StartServer(t, harness.Samples(t))).mounted(t)
@@ -122,6 +128,7 @@ func TestSlowConnectionIsKept(t *testing.T) {
 
 // The background fetch goes on after every fault of content, once each, until
 // the archive is in the cache.
+// Proves S-85.
 func TestBackgroundFetchSurvivesFaults(t *testing.T) {
 	t.Parallel()
 	r := newFaultRig(t, harness.StartServer(t, harness.Samples(t)))

@@ -14,6 +14,7 @@ import (
 )
 
 // A server whose certificate is not right is refused before it is told anything.
+// Proves S-88.
 func TestCertificateIsRefused(t *testing.T) {
 	t.Parallel()
 	server := harness.StartServer(t, harness.Samples(t))
@@ -60,6 +61,7 @@ func TestCertificateIsRefused(t *testing.T) {
 
 // With its authority's certificate the server is spoken to, and a redirect out
 // of TLS is not followed.
+// Proves S-88.
 func TestCACert(t *testing.T) {
 	t.Parallel()
 	server := harness.StartServer(t, harness.Samples(t))

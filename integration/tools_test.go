@@ -194,6 +194,7 @@ const toolsAtOnce = 8
 
 // TestTools: every tool that is started on an archive that is still pending
 // waits, and then has the right bytes.
+// Proves S-13.
 func TestTools(t *testing.T) {
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()

@@ -14,6 +14,7 @@ import (
 
 // TestWaitOpen: with --wait open, looking at a pending archive itself does not wait
 // either; opening it does, and who does so gets the right bytes.
+// Proves S-15.
 func TestWaitOpen(t *testing.T) {
 	t.Parallel()
 	r := newFaultRig(t, harness.StartServer(t, harness.Samples(t)))

@@ -39,6 +39,7 @@ func TestWhoIsAdministrator(t *testing.T) {
 }
 
 // A password is in no log and no error.
+// Proves S-66.
 func TestPasswordIsNotLogged(t *testing.T) {
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))

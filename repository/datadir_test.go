@@ -10,6 +10,7 @@ import (
 
 // Whatever the data directory is called, and if nobody named one, it is refused
 // in the served folder, and nothing is left there.
+// Proves S-92.
 func TestDataIsNotServed(t *testing.T) {
 	top := t.TempDir()
 	dir := filepath.Join(top, "documents")

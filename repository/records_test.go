@@ -24,6 +24,7 @@ func (s *server) restart(cfg Config) *server {
 
 // After a restart DONE downloads can be read and the others stay in their state
 // for ever.
+// Proves S-93.
 func TestRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		data := filepath.Join(t.TempDir(), "a", "b")
@@ -97,6 +98,7 @@ func TestDamagedRecordIsReported(t *testing.T) {
 
 // A kill leaves what it interrupted: files without their last name, and zips
 // whose download was deleted. They go; what is not the server's stays.
+// Proves S-93.
 func TestLoadRemovesWhatAKillLeft(t *testing.T) {
 	s := newDirect(t, Config{DataDir: t.TempDir()}, files{"a": "aaa"})
 	p := s.await(s.create(nodeID("a")).ID, statusDone)
@@ -113,6 +115,7 @@ func TestLoadRemovesWhatAKillLeft(t *testing.T) {
 
 // A record is written when the state changes and when the zip ends; steps in
 // between are not worth a write.
+// Proves S-93.
 func TestRecordsAreWrittenForStates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newDirect(t, Config{DataDir: t.TempDir(), ArchiveRate: 1}, files{"f/1": "1", "f/2": "2", "f/3": "3", "f/4": "4"})

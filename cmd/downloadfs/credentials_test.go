@@ -27,6 +27,7 @@ func readLogin(t *testing.T, settings config.Section, flags ...string) (credenti
 	return o.read(cmd.Flags(), password, rest)
 }
 
+// Proves S-61.
 func TestReadCredentials(t *testing.T) {
 	t.Setenv(envUsername, "finn")
 	t.Setenv(envPassword, "s3cret")
@@ -50,6 +51,7 @@ func TestReadCredentials(t *testing.T) {
 }
 
 // Of flags, environment and configuration, the first that says something counts.
+// Proves S-96.
 func TestLoginPrecedence(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "password")
 	require.NoError(t, os.WriteFile(file, []byte("of the file\n"), 0o600))
@@ -86,6 +88,7 @@ func TestLoginPrecedence(t *testing.T) {
 	}
 }
 
+// Proves S-65.
 func TestPasswordFile(t *testing.T) {
 	t.Setenv(envUsername, "finn")
 	t.Setenv(envPassword, "from the environment")
@@ -113,6 +116,7 @@ func TestPasswordFile(t *testing.T) {
 }
 
 // Notepad and PowerShell put a mark before the text, or write UTF-16.
+// Proves S-65.
 func TestPasswordFileWithByteOrderMark(t *testing.T) {
 	t.Setenv(envUsername, "finn")
 	for _, text := range []string{

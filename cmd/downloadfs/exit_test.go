@@ -12,6 +12,7 @@ import (
 	"downloadfs/download"
 )
 
+// Proves S-53.
 func TestExitCode(t *testing.T) {
 	for _, c := range []struct {
 		err  error
@@ -34,6 +35,7 @@ func TestExitCode(t *testing.T) {
 
 // Whatever is wrong with a command line, it is told in one line, on standard
 // error, with exit code 2, and secrets in it are not repeated.
+// Proves S-53, S-61.
 func TestWrongUsage(t *testing.T) {
 	t.Setenv(envUsername, "finn")
 	for _, c := range []struct {

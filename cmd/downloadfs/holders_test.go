@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// Proves S-56.
 func TestHolders(t *testing.T) {
 	proc := t.TempDir()
 	process := func(pid, comm, cwd, maps string, fds ...string) {

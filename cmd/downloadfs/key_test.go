@@ -59,6 +59,7 @@ func TestDefaultDirs(t *testing.T) {
 	assert.Equal(t, exitUsage, exitCode(err))
 }
 
+// Proves S-64.
 func TestAccountDir(t *testing.T) {
 	shared := filepath.Join(t.TempDir(), "a", "b")
 	path, err := accountDir("state-dir", shared, "key")

@@ -24,6 +24,7 @@ import (
 
 // What serve could only do with harm it refuses, in one line that says what to
 // do instead.
+// Proves S-92, S-95.
 func TestServeRefuses(t *testing.T) {
 	dir := t.TempDir()
 	for _, c := range []struct {
@@ -85,6 +86,7 @@ func servePipe(t *testing.T) net.Conn {
 
 // Who announces a body and does not send it does not keep the connection, with
 // a login or without.
+// Proves S-94.
 func TestRequestsEnd(t *testing.T) {
 	for _, c := range []string{
 		"POST " + repository.AuthAPI + "/tickets|Content-Length: 10",
@@ -110,6 +112,7 @@ func TestRequestsEnd(t *testing.T) {
 }
 
 // The time for a request does not count for its answer.
+// Proves S-94.
 func TestLongAnswer(t *testing.T) {
 	for _, body := range []string{"", "to be ignored"} {
 		synctest.Test(t, func(t *testing.T) {

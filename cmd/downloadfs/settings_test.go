@@ -43,6 +43,7 @@ profiles:
 
 // A flag goes before the environment, that before the profile, that before the
 // defaults, and show says where each value is from.
+// Proves S-96.
 func TestSettingsPrecedence(t *testing.T) {
 	path := writeConfig(t, sampleConfig)
 	t.Setenv("DOWNLOADFS_STALL_TIMEOUT", "7s")
@@ -75,6 +76,7 @@ func TestSettingsPrecedence(t *testing.T) {
 	assert.NotContains(t, out, "#")
 }
 
+// Proves S-96.
 func TestEveryFlagHasAVariable(t *testing.T) {
 	t.Setenv("DOWNLOADFS_CACHE_SIZE", "5X")
 	code, _, stderr := tool("mount", "http://h.example", "/m")
@@ -87,6 +89,7 @@ func TestEveryFlagHasAVariable(t *testing.T) {
 	assert.Contains(t, stderr, `--log-level "loud"`)
 }
 
+// Proves S-97.
 func TestConfigCheck(t *testing.T) {
 	path := writeConfig(t, sampleConfig)
 	code, out, stderr := tool("config", "check", "--config", path)

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// Proves S-56.
 func TestWaitingFor(t *testing.T) {
 	dir := t.TempDir()
 	// A memory in which three texts lie, and the last one has no end.

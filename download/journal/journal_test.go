@@ -103,6 +103,7 @@ func TestJournalKeepsRecords(t *testing.T) {
 	}))
 }
 
+// Proves S-50.
 func TestJournalMendsTheMode(t *testing.T) {
 	path := fill(t, 1)
 	require.NoError(t, os.Chmod(path, 0o644))
@@ -133,6 +134,7 @@ func TestJournalSerialsAreNeverReused(t *testing.T) {
 	}
 }
 
+// Proves S-35.
 func TestJournalIsLocked(t *testing.T) {
 	path := fill(t, 1)
 	j := mustOpen(t, path)
@@ -187,6 +189,7 @@ func openAndLoad(t *testing.T, path string) (*Journal, error) {
 }
 
 // A journal that cannot be read is neither replaced nor a crash.
+// Proves S-36.
 func TestJournalDamagedFile(t *testing.T) {
 	whole, err := os.ReadFile(fill(t, 2000))
 	require.NoError(t, err)
@@ -275,6 +278,7 @@ func TestJournalOfAnotherVersion(t *testing.T) {
 
 // What is damaged is set aside, and the rest is there: keys that are no serial,
 // what is no record, and what the caller does not take.
+// Proves S-36.
 func TestJournalSetsDamageAside(t *testing.T) {
 	path := fill(t, 3)
 	j := mustOpen(t, path)

@@ -41,6 +41,7 @@ func entries(l download.List) []string {
 	return all
 }
 
+// Proves S-1.
 func TestListAccepts(t *testing.T) {
 	for _, test := range []struct {
 		name, text string
@@ -97,6 +98,7 @@ func TestListAccepts(t *testing.T) {
 	}
 }
 
+// Proves S-5.
 func TestListRefuses(t *testing.T) {
 	for _, test := range []struct {
 		name, text string
@@ -174,6 +176,7 @@ func TestListRefuses(t *testing.T) {
 
 // What cannot become right fails the write that brings it, though no separator
 // has followed yet.
+// Proves S-5.
 func TestListFailsInWrite(t *testing.T) {
 	for _, text := range []string{
 		"nonsense", "x", "1111-", u1 + "0", u1 + ";p", u1 + ";1.x", "workspace:/x", "workspace://Other",
@@ -199,6 +202,7 @@ func TestListFailsInWrite(t *testing.T) {
 	}
 }
 
+// Proves S-4.
 func TestListTooLong(t *testing.T) {
 	line := u1 + "\n"
 	full := strings.Repeat(line, download.MaxListBytes/len(line)+1)
@@ -213,6 +217,7 @@ func TestListTooLong(t *testing.T) {
 }
 
 // A URL can carry a ticket or a password: an error must not.
+// Proves S-66.
 func TestListErrorKeepsSecrets(t *testing.T) {
 	for _, text := range []string{
 		"https://h/alfresco/x?alf_ticket=TICKET_secret\n",
