@@ -1,6 +1,9 @@
 package fs
 
-import "sync/atomic"
+import (
+	"cmp"
+	"sync/atomic"
+)
 
 // callers answers what the tree must know of the processes that use it. Where
 // the system cannot tell (another pid namespace, not Linux), the answers are
@@ -13,7 +16,9 @@ type callers struct {
 	mount *mountWatch
 }
 
-func newCallers() callers { return callers{proc: "/proc", mount: &mountWatch{}} }
+func newCallers(proc string) callers {
+	return callers{proc: cmp.Or(proc, "/proc"), mount: &mountWatch{}}
+}
 
 // mountWatch says whether a mount is still there, asking at most once a second.
 type mountWatch struct {

@@ -62,6 +62,21 @@ func (c callers) killed(pid int) bool {
 	return err == nil && exitSignal(string(text)) != 0
 }
 
+// closed reports whether a process holds no descriptor of the control file any
+// more but others, which are for other handles. /proc does not tell two
+// descriptions of one file apart, so they are counted: as long as the process has
+// more descriptors than those, one of them is the handle's.
+func (c callers) closed(opener, _, others int) bool {
+	held, ok := c.controlFiles(opener)
+	return ok && held <= others
+}
+
+// sees reports whether a process and its descriptors can be seen.
+func (c callers) sees(tgid int) bool {
+	_, ok := c.controlFiles(tgid)
+	return ok
+}
+
 // controlFiles returns how many descriptors of the process refer to the control
 // file, and false when that cannot be seen. When a descriptor is closed it is
 // gone from there before its FLUSH is sent.

@@ -25,6 +25,8 @@ type Config struct {
 	UID, GID uint32
 	// Logger may be nil. At debug level each operation is logged.
 	Logger *slog.Logger
+
+	proc string // where /proc is, a test's own; /proc if empty
 }
 
 // What keeps a directory from being mounted on; the error says what to do.

@@ -16,14 +16,15 @@ import (
 type controlNode struct {
 	node
 
-	mu      sync.Mutex // guards handles and their released
+	mu      sync.Mutex // guards what follows and the released of handles
 	handles map[*controlHandle]struct{}
+	unseen  map[*controlHandle]struct{} // those of unseen openers until they are answered
 }
 
 var _ fusefs.NodeOpener = (*controlNode)(nil)
 
 func newControlNode(f *filesystem) *controlNode {
-	n := &controlNode{node: node{fs: f}, handles: make(map[*controlHandle]struct{})}
+	n := &controlNode{node: node{fs: f}, handles: make(map[*controlHandle]struct{}), unseen: make(map[*controlHandle]struct{})}
 	n.self = n
 	return n
 }
@@ -59,10 +60,17 @@ func (n *controlNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle
 	if !n.fs.mine(ctx) {
 		return nil, 0, syscall.EACCES
 	}
-	h := newControlHandle(n, n.fs.callers.tgid(callerPID(ctx)), flags&syscall.O_APPEND != 0)
+	if flags&syscall.O_ACCMODE == syscall.O_RDONLY {
+		n.settle(ctx, fsyncPatience)
+	}
+	h := newControlHandle(n, n.fs.caller(ctx).tgid, flags&syscall.O_APPEND != 0)
+	h.unseen = n.fs.newUnseen(ctx, h.opener)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.handles[h] = struct{}{}
+	if h.unseen != nil {
+		n.unseen[h] = struct{}{}
+	}
 	return h, fuse.FOPEN_DIRECT_IO, 0
 }
 

@@ -24,11 +24,13 @@ var errKilled = errors.New("the process writing the list was killed")
 // shell's echo x > new flushes before it writes, and { cat a; cat b; } > new
 // when each cat exits. The list ends with the FLUSH after which the process
 // that opened the file holds no descriptor to it, so that close(2) can return
-// what the server says; else with RELEASE, which comes when nobody does.
+// what the server says; else, and where that cannot be seen, with RELEASE, which
+// comes when nobody does.
 type controlHandle struct {
 	node   *controlNode
 	opener int // the process that opened it, 0 when not visible
 	append bool
+	unseen *unseen // nil when the opener's descriptors can be seen
 
 	released bool // guarded by node.mu: the opener has closed it
 
@@ -64,6 +66,9 @@ func (h *controlHandle) Write(ctx context.Context, data []byte, off int64) (uint
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.writer = writer
+	if h.unseen != nil {
+		h.unseen.closing = false
+	}
 	if !h.wrote {
 		h.wrote, h.answer = true, nil
 	}
@@ -85,9 +90,12 @@ func (h *controlHandle) Write(ctx context.Context, data []byte, off int64) (uint
 
 // Flush ends the list if it is the opener's last close.
 func (h *controlHandle) Flush(ctx context.Context) syscall.Errno {
+	if h.unseen != nil {
+		return h.flushUnseen(ctx)
+	}
 	pid := callerPID(ctx)
 	tgid := h.node.fs.callers.tgid(pid)
-	closed := h.closedBy(tgid)
+	closed := h.node.fs.callers.closed(h.opener, tgid, h.node.others(h))
 	h.abandonIfKilled(pid, tgid) // after that, since an opener may die in between
 	if !closed {
 		return 0
@@ -98,21 +106,6 @@ func (h *controlHandle) Flush(ctx context.Context) syscall.Errno {
 		patience = exitPatience
 	}
 	return h.submit(ctx, patience)
-}
-
-// closedBy reports whether, after a close by the process tgid, the opener holds
-// no descriptor to h any more.
-//
-// /proc does not tell two descriptions of one file apart, so the opener's other
-// handles are counted: as long as it has more descriptors than those, one of
-// them is h's.
-func (h *controlHandle) closedBy(tgid int) bool {
-	others := h.node.others(h)
-	held, ok := h.node.fs.callers.controlFiles(h.opener)
-	if !ok {
-		return tgid == h.opener
-	}
-	return held <= others
 }
 
 // abandonIfKilled gives the list up when the process that was writing it, or
@@ -146,8 +139,14 @@ func (h *controlHandle) Fsync(ctx context.Context, _ uint32) syscall.Errno {
 func (h *controlHandle) Release(context.Context) syscall.Errno {
 	f := h.node.fs
 	h.node.forget(h)
+	if h.unseen != nil {
+		defer close(h.unseen.released)
+	}
 	asked, err := h.end()
 	f.work.Go(func() {
+		if h.unseen != nil {
+			defer h.node.answered(h)
+		}
 		if asked != nil {
 			<-asked.done
 			err = asked.err

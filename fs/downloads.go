@@ -87,7 +87,8 @@ func (n *downloadsNode) lookupEntry(ctx context.Context, name string, d item, ou
 	return child
 }
 
-func (n *downloadsNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+func (n *downloadsNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	n.control.settle(ctx, unseenPatience)
 	return newDirHandle(n.list, nil), 0, 0
 }
 

@@ -40,7 +40,7 @@ func newFilesystem(cfg Config, d domain) *filesystem {
 		waitOpen: cfg.WaitOpen,
 		mounted:  now,
 		browsers: newBrowsers(),
-		callers:  newCallers(),
+		callers:  newCallers(cfg.proc),
 		touched:  now,
 	}
 	if f.log == nil {

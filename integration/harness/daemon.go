@@ -166,7 +166,7 @@ type Failure struct {
 
 // startDaemon starts the binary and waits for its ready line. When it ends
 // first, the failure is returned instead.
-func startDaemon(t testing.TB, u User, env, args []string) (*daemon, *Failure) {
+func startDaemon(t testing.TB, u User, env, args []string, pidNamespace bool) (*daemon, *Failure) {
 	t.Helper()
 	d := &daemon{Log: &Log{more: make(chan struct{})}, done: make(chan struct{})}
 	d.cmd = exec.Command(Binary(), args...)
@@ -176,6 +176,9 @@ func startDaemon(t testing.TB, u User, env, args []string) (*daemon, *Failure) {
 		d.cmd.Env = append(d.cmd.Env, "GOMAXPROCS="+n)
 	}
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: u.credential()}
+	if pidNamespace {
+		inPIDNamespace(d.cmd.SysProcAttr)
+	}
 	// os.Pipe and not StdoutPipe: Wait must not end before all is read.
 	outR, outW, err := os.Pipe()
 	require.NoError(t, err)

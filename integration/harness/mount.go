@@ -38,6 +38,9 @@ type MountOptions struct {
 	StateDir, CacheDir string
 	// Env is added to the environment of the mount.
 	Env []string
+	// PIDNamespace gives the mount a pid namespace of its own, as a container's,
+	// from which no caller can be seen. It needs root.
+	PIDNamespace bool
 }
 
 // Mount is a running downloadfs mount.
@@ -105,7 +108,7 @@ func TryMount(t testing.TB, s *Server, o MountOptions) (*Mount, *Failure) {
 
 func (m *Mount) start(t testing.TB) *Failure {
 	t.Helper()
-	d, failure := startDaemon(t, m.User, m.env, m.args)
+	d, failure := startDaemon(t, m.User, m.env, m.args, m.options.PIDNamespace)
 	if failure != nil {
 		return failure
 	}
