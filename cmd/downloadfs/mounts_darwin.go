@@ -2,7 +2,8 @@ package main
 
 import "golang.org/x/sys/unix"
 
-// mounts lists the mounts, without asking any of their file systems.
+// mounts lists the mounts, without asking any of their file systems. (Package
+// mountinfo asks them on macOS, where one that hangs would hang us.)
 func mounts() ([]mountEntry, error) {
 	n, err := unix.Getfsstat(nil, unix.MNT_NOWAIT)
 	if err != nil {

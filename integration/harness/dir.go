@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/moby/sys/mountinfo"
 	"github.com/stretchr/testify/require"
 )
 
@@ -39,18 +40,11 @@ func removeDir(t testing.TB, dir string) {
 // MountsBelow lists the mountpoints at or below dir, without touching them.
 func MountsBelow(t testing.TB, dir string) []string {
 	t.Helper()
-	text, err := os.ReadFile("/proc/self/mountinfo")
+	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(dir))
 	require.NoError(t, err)
 	var below []string
-	for line := range strings.Lines(string(text)) {
-		fields := strings.Fields(line)
-		if len(fields) < 5 {
-			continue
-		}
-		// Test directories have no character that the kernel would escape.
-		if path := fields[4]; path == dir || strings.HasPrefix(path, dir+"/") {
-			below = append(below, path)
-		}
+	for _, m := range mounts {
+		below = append(below, m.Mountpoint)
 	}
 	return below
 }
