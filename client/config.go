@@ -59,7 +59,7 @@ type Config struct {
 // withDefaults returns cfg with defaults filled in, or an error that says which
 // setting is wrong. The error never holds the password.
 func (cfg Config) withDefaults() (Config, error) {
-	if cfg.Username == "ROLE_TICKET" {
+	if strings.EqualFold(cfg.Username, "ROLE_TICKET") { // to the server that is in any case
 		cfg.Username = ""
 	}
 	switch {

@@ -457,16 +457,22 @@ func TestNewThousands(t *testing.T) {
 // that is not the folder's.
 func (l *lists) many(t *testing.T) (paths, ids []string) {
 	t.Helper()
-	code, body := l.server.Core(t, "GET", fmt.Sprintf("/nodes/-root-/children?relativePath=many&maxItems=%d&fields=id,name", thousands), nil)
-	require.Equal(t, http.StatusOK, code, "%.1000s", body)
-	var answer struct {
-		List struct {
-			Entries []struct{ Entry struct{ ID, Name string } }
+	type entry struct{ Entry struct{ ID, Name string } }
+	var entries []entry
+	for more := true; more; {
+		code, body := l.server.Core(t, "GET", fmt.Sprintf("/nodes/-root-/children?relativePath=many&maxItems=1000&skipCount=%d&fields=id,name", len(entries)), nil)
+		require.Equal(t, http.StatusOK, code, "%.1000s", body)
+		var answer struct {
+			List struct {
+				Pagination struct{ HasMoreItems bool }
+				Entries    []entry
+			}
 		}
+		require.NoError(t, json.Unmarshal(body, &answer))
+		entries = append(entries, answer.List.Entries...)
+		more = answer.List.Pagination.HasMoreItems
 	}
-	require.NoError(t, json.Unmarshal(body, &answer))
-	entries := answer.List.Entries
-	require.Len(t, entries, thousands)
+	require.Equal(t, thousands, len(entries))
 	rand.New(rand.NewPCG(1, 2)).Shuffle(len(entries), func(i, j int) { entries[i], entries[j] = entries[j], entries[i] })
 	for _, e := range entries {
 		paths, ids = append(paths, "many/"+e.Entry.Name), append(ids, e.Entry.ID)

@@ -6,9 +6,11 @@ import (
 	"strings"
 )
 
-// ticketUser as the user name of basic authentication says that the password is
-// a ticket.
+// ticketUser as the user name of basic authentication, in any case, says that the
+// password is a ticket.
 const ticketUser = "ROLE_TICKET"
+
+func isTicketUser(name string) bool { return strings.EqualFold(name, ticketUser) }
 
 // credentials are what an Authorization header carries: a ticket, or a name and
 // a password.
@@ -18,7 +20,7 @@ type credentials struct {
 }
 
 // parseBasic reads an Authorization header. A value without a colon, with an
-// empty name or with the name ROLE_TICKET is a ticket.
+// empty name or with the name of ticketUser is a ticket.
 func parseBasic(header string) (credentials, bool) {
 	scheme, value, _ := strings.Cut(header, " ")
 	if !strings.EqualFold(scheme, "basic") {
@@ -33,7 +35,7 @@ func parseBasic(header string) (credentials, bool) {
 	switch {
 	case !colon:
 		return credentials{ticket: name}, true
-	case name == "" || name == ticketUser:
+	case name == "" || isTicketUser(name):
 		return credentials{ticket: password}, true
 	}
 	return credentials{name: name, password: password}, true

@@ -40,6 +40,7 @@ func TestAuthentication(t *testing.T) {
 		{"ticket, no colon", basic(ticket), "", "alice"},
 		{"ticket, empty name", basic(":" + ticket), "", "alice"},
 		{"ticket of ROLE_TICKET", basic("ROLE_TICKET:" + ticket), "", "alice"},
+		{"ticket of role_ticket", basic("role_ticket:" + ticket), "", "alice"},
 		{"ticket as a user's password", basic("alice:" + ticket), "", ""},
 		{"dead ticket", basic("TICKET_0"), "", ""},
 		{"alf_ticket", "", ticket, "alice"},

@@ -26,6 +26,9 @@ type paginationJSON struct {
 	MaxItems     int  `json:"maxItems"`
 }
 
+// maxPage is the largest page of a list.
+const maxPage = 1000
+
 // getChildren is GET /nodes/{id}/children: what the user may read in a folder,
 // a page at a time.
 func (s *Repository) getChildren(w http.ResponseWriter, r *http.Request, a *account) error {
@@ -44,6 +47,7 @@ func (s *Repository) getChildren(w http.ResponseWriter, r *http.Request, a *acco
 	if err != nil {
 		return err
 	}
+	limit = min(limit, maxPage)
 	keep, err := parseWhere(r.URL.Query().Get("where"))
 	if err != nil {
 		return err
@@ -180,5 +184,6 @@ var orderings = map[string]func(a, b node) int{
 	"nodeType":    func(a, b node) int { return cmp.Compare(nodeType(a), nodeType(b)) },
 	"sizeInBytes": func(a, b node) int { return cmp.Compare(a.size, b.size) },
 	"modifiedAt":  func(a, b node) int { return a.modified.Compare(b.modified) },
-	"createdAt":   func(a, b node) int { return a.modified.Compare(b.modified) },
+	// A folder on disk does not know what was added when: its order is the zip's.
+	"createdAt": filesFirst,
 }

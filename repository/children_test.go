@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,11 +78,40 @@ func TestChildrenOrders(t *testing.T) {
 		"sizeInBytes": {"2.pdf", "3.csv", "1.txt"},
 		"mimeType":    {"2.pdf", "3.csv", "1.txt"},
 		"modifiedAt":  {"1.txt", "3.csv", "2.pdf"},
-		"createdAt":   {"1.txt", "3.csv", "2.pdf"},
+		"createdAt":   {"1.txt", "2.pdf", "3.csv"}, // as they are zipped
 	} {
 		_, names := s.children(nodeID("f"), "orderBy="+by)
 		require.Equal(t, want, names, by)
 	}
+}
+
+// In the order in which they were added, children come as they do in a zip.
+func TestChildrenInTheOrderOfAZip(t *testing.T) {
+	s := newServer(t, Config{}, files{"f/b": "", "f/B": "", "f/a/x": "", "f/c/": "", "f/A/": "", "f/é": "", "f/z": ""})
+	_, names := s.children(nodeID("f"), "orderBy=createdAt")
+	_, b := s.archive("f")
+	var zipped []string
+	for _, e := range unzip(t, b)[1:] {
+		if name := strings.TrimSuffix(strings.TrimPrefix(e.name, "f/"), "/"); !strings.Contains(name, "/") {
+			zipped = append(zipped, name)
+		}
+	}
+	require.Equal(t, zipped, names)
+}
+
+// No page is longer than a thousand, whatever is asked for.
+func TestChildrenPagesAreBounded(t *testing.T) {
+	content := files{}
+	for i := range 1001 {
+		content[fmt.Sprintf("f/%04d", i)] = ""
+	}
+	s := newDirect(t, Config{}, content)
+	page, names := s.children(nodeID("f"), "maxItems=5000")
+	require.Equal(t, paginationJSON{1000, true, 1001, 0, 1000}, page)
+	page, last := s.children(nodeID("f"), "maxItems=1000&skipCount=1000")
+	require.Equal(t, paginationJSON{1, false, 1001, 1000, 1000}, page)
+	require.Equal(t, []string{"1000"}, last)
+	require.Len(t, names, 1000)
 }
 
 // What the user may not read is neither listed nor counted.

@@ -59,6 +59,11 @@ type Config struct {
 	// FailZipAfter makes every zip that reaches so many bytes of content die as a
 	// real server's does: without a word, its state unchanged for ever. 0 never.
 	FailZipAfter int64
+	// ZipEra is the era of the zips made; empty means ZipNewer.
+	ZipEra ZipEra
+	// MaxZipEntry is the size from which on a file makes the zip that it is in die
+	// as FailZipAfter does; 0 means 4 GiB less one, the real server's.
+	MaxZipEntry int64
 	// ContentRate is how many bytes a second each connection is sent content at;
 	// 0 means as fast as it goes.
 	ContentRate int64
@@ -109,9 +114,21 @@ func (c *Config) setDefaults() {
 	if c.ZipThreads <= 0 {
 		c.ZipThreads = defaultZipThreads
 	}
+	if c.ZipEra == "" {
+		c.ZipEra = ZipNewer
+	}
+	if c.MaxZipEntry <= 0 {
+		c.MaxZipEntry = zip32Max
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+}
+
+// zipFormat is how zips are made. Their DOS times are in this machine's zone, as a
+// real server's are in its.
+func (c *Config) zipFormat() zipFormat {
+	return zipFormat{c.ZipEra, time.Local, c.MaxZipEntry}
 }
 
 // validate reports what a server could not run with, without a password in it.
@@ -119,10 +136,15 @@ func (c *Config) validate() error {
 	if c.Dir == "" {
 		return errors.New("no folder to serve")
 	}
+	switch c.ZipEra {
+	case "", ZipNewer, ZipOlder:
+	default:
+		return fmt.Errorf("zip era %q: it is %s or %s", c.ZipEra, ZipNewer, ZipOlder)
+	}
 	seen := make(map[string]bool, len(c.Users))
 	for _, u := range c.Users {
 		switch {
-		case u.Name == "" || u.Name == ticketUser || u.Name == "." || u.Name == ".." ||
+		case u.Name == "" || isTicketUser(u.Name) || u.Name == "." || u.Name == ".." ||
 			strings.ContainsAny(u.Name, ":/") || strings.ContainsFunc(u.Name, unicode.IsControl):
 			return fmt.Errorf("user %q: not a user name", u.Name)
 		case u.Password == "":

@@ -68,6 +68,7 @@ func TestConfigRefusals(t *testing.T) {
 		"folder does not exist":        {Dir: dir + "/nowhere"},
 		"no user name":                 {Dir: dir, Users: []User{{Password: "x"}}},
 		"a ticket's user name":         {Dir: dir, Users: []User{{Name: "ROLE_TICKET", Password: "x"}}},
+		"the same in another case":     {Dir: dir, Users: []User{{Name: "Role_Ticket", Password: "x"}}},
 		"a colon in the name":          {Dir: dir, Users: []User{{Name: "a:b", Password: "x"}}},
 		"a path as name":               {Dir: dir, Users: []User{{Name: "a/b", Password: "x"}}},
 		"no password":                  {Dir: dir, Users: []User{{Name: "a"}}},

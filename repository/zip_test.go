@@ -17,6 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+var testZips = zipFormat{ZipNewer, time.UTC, zip32Max}
+
 func names(entries []entry) []string {
 	var all []string
 	for _, e := range entries {
@@ -127,7 +129,7 @@ func unicodeName(t *testing.T, extra []byte) string {
 // More than 65,535 entries make it Zip64.
 func TestZip64Entries(t *testing.T) {
 	var b bytes.Buffer
-	z := newZipStream(&b)
+	z := newZipStream(&b, testZips)
 	for i := range 70_000 {
 		require.NoError(t, z.create(fmt.Sprintf("%d", i), time.Unix(0, 0)))
 		require.NoError(t, z.closeEntry())
@@ -159,7 +161,7 @@ func (s shifted) ReadAt(p []byte, off int64) (int, error) {
 func TestZip64Offsets(t *testing.T) {
 	const skip = 5 << 30
 	var b bytes.Buffer
-	z := newZipStream(&b)
+	z := newZipStream(&b, testZips)
 	z.written = skip
 	require.NoError(t, z.create("far.txt", time.Unix(1e9, 0)))
 	_, err := io.WriteString(z, "far away")
@@ -178,19 +180,11 @@ func TestZip64Offsets(t *testing.T) {
 
 // An entry of 4 GiB cannot be written: its local header has promised 32 bits.
 func TestZipEntryTooLarge(t *testing.T) {
-	z := newZipStream(io.Discard)
+	z := newZipStream(io.Discard, testZips)
 	require.NoError(t, z.create("big", time.Now()))
 	z.size = zip32Max - 1
 	require.NoError(t, z.closeEntry())
 	require.NoError(t, z.create("bigger", time.Now()))
 	z.size = zip32Max
 	require.ErrorIs(t, z.closeEntry(), errZip64Required)
-}
-
-func TestDOSTime(t *testing.T) {
-	date, clock := dosTime(time.Date(2026, 11, 23, 14, 26, 13, 0, time.UTC))
-	require.Equal(t, uint16(46<<9|11<<5|23), date)
-	require.Equal(t, uint16(14<<11|26<<5|6), clock)
-	date, clock = dosTime(time.Unix(0, 0))
-	require.Equal(t, []uint16{33, 0}, []uint16{date, clock})
 }

@@ -49,7 +49,7 @@ func (ds *downloads) archive(ctx context.Context, d *download) error {
 	defer f.Close()
 
 	pace := newPacer(ds.cfg.ArchiveRate, copyBuffer)
-	x := &exporter{tree: ds.tree, zip: newZipStream(f), buf: make([]byte, copyBuffer),
+	x := &exporter{tree: ds.tree, zip: newZipStream(f, ds.cfg.zipFormat()), buf: make([]byte, copyBuffer),
 		pace: pace.wait, failAfter: ds.cfg.FailZipAfter}
 	count := func(status string) {
 		d.status = status

@@ -7,6 +7,7 @@ import (
 	"hash"
 	"hash/crc32"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/klauspost/compress/flate"
@@ -15,12 +16,13 @@ import (
 // zipStream writes a zip as Alfresco's does (Commons Compress on a plain output
 // stream): every entry deflated, folders too, with its sizes in a data
 // descriptor behind it, a UTF-8 name with the Unicode path extra field, and the
-// node's time in three forms. archive/zip cannot write that: it stores folder
-// entries, and its local and central extra fields are the same.
+// node's times as the [ZipEra] has it. archive/zip cannot write that: it stores
+// folder entries, and its local and central extra fields are the same.
 //
 // It needs no seeking and holds nothing but the central directory in memory. It
 // is not safe for concurrent use.
 type zipStream struct {
+	format  zipFormat
 	out     *bufio.Writer
 	written int64
 	entries []zipEntry
@@ -64,14 +66,23 @@ const (
 	extraUnicode = 0x7075
 )
 
+// zipFormat is how the zips of a server differ from another's.
+type zipFormat struct {
+	era  ZipEra
+	zone *time.Location // of the DOS times
+	// maxEntry is the size at which an entry ends the zip: zip32Max, or less for
+	// tests that have no 4 GiB to spare.
+	maxEntry int64
+}
+
 // errZip64Required ends a zip whose entry is 4 GiB or more: its size was not
 // known when its header was written, and Commons Compress then refuses to go on.
 var errZip64Required = errors.New("entry of 4 GiB or more in a zip that is streamed")
 
 // newZipStream returns a zipStream on w. The fastest level of deflate is used:
 // most documents are compressed already, and 2 GiB must not take minutes.
-func newZipStream(w io.Writer) *zipStream {
-	z := &zipStream{crc: crc32.NewIEEE()}
+func newZipStream(w io.Writer, format zipFormat) *zipStream {
+	z := &zipStream{format: format, crc: crc32.NewIEEE()}
 	z.out = bufio.NewWriterSize(w, zipBufferSize)
 	z.deflate, _ = flate.NewWriter(zipSink{z}, flate.BestSpeed) // the level is valid
 	return z
@@ -88,9 +99,12 @@ func (s zipSink) Write(p []byte) (int, error) {
 
 // create begins an entry; a folder's name ends in a slash.
 func (z *zipStream) create(name string, modified time.Time) error {
+	if !strings.Contains(name, "/") {
+		name = strings.ReplaceAll(name, `\`, "/") // as Commons Compress does where the host is FAT
+	}
 	z.entries = append(z.entries, zipEntry{name: name, modified: modified, offset: z.written})
-	date, clock := dosTime(modified)
-	extra := localExtra(name, modified)
+	date, clock := dosTime(modified.In(z.format.zone))
+	extra := z.format.extra(name, modified, true)
 	b := z.buf[:0]
 	b = binary.LittleEndian.AppendUint32(b, sigLocal)
 	b = appendUint16s(b, version20, flagsStream, methodFlate, clock, date)
@@ -122,7 +136,7 @@ func (z *zipStream) closeEntry() error {
 	z.open = false
 	e := &z.entries[len(z.entries)-1]
 	e.crc, e.size, e.compressed = z.crc.Sum32(), z.size, z.written-z.start
-	if e.size >= zip32Max || e.compressed >= zip32Max {
+	if e.size >= z.format.maxEntry || e.compressed >= z.format.maxEntry {
 		return errZip64Required
 	}
 	b := z.buf[:0]
@@ -137,7 +151,7 @@ func (z *zipStream) closeEntry() error {
 func (z *zipStream) Close() error {
 	start := z.written
 	for i := range z.entries {
-		if err := z.flush(z.entries[i].central(z.buf[:0])); err != nil {
+		if err := z.flush(z.central(&z.entries[i], z.buf[:0])); err != nil {
 			return err
 		}
 	}
@@ -174,10 +188,10 @@ func (z *zipStream) flush(b []byte) error {
 	return err
 }
 
-// central appends the entry's central directory header to b.
-func (e *zipEntry) central(b []byte) []byte {
-	date, clock := dosTime(e.modified)
-	extra := centralExtra(e.name, e.modified)
+// central appends an entry's central directory header to b.
+func (z *zipStream) central(e *zipEntry, b []byte) []byte {
+	date, clock := dosTime(e.modified.In(z.format.zone))
+	extra := z.format.extra(e.name, e.modified, false)
 	version := uint16(version20)
 	if e.offset >= zip32Max { // the sizes always fit: see errZip64Required
 		version = version45
@@ -194,64 +208,6 @@ func (e *zipEntry) central(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint32(b, uint32(min(e.offset, zip32Max)))
 	b = append(b, e.name...)
 	return append(b, extra...)
-}
-
-// localExtra is what a local header carries behind the name: all three times.
-func localExtra(name string, t time.Time) []byte {
-	var b []byte
-	if unix, ok := zipUnixTime(t); ok {
-		b = appendUint16s(b, extraTime, 13)
-		b = append(b, 7) // modified, accessed, created
-		for range 3 {
-			b = binary.LittleEndian.AppendUint32(b, unix)
-		}
-	}
-	return appendCommonExtra(b, name, t)
-}
-
-// centralExtra is what a central header carries: of the Unix times only the first.
-func centralExtra(name string, t time.Time) []byte {
-	var b []byte
-	if unix, ok := zipUnixTime(t); ok {
-		b = appendUint16s(b, extraTime, 5)
-		b = append(b, 7)
-		b = binary.LittleEndian.AppendUint32(b, unix)
-	}
-	return appendCommonExtra(b, name, t)
-}
-
-func appendCommonExtra(b []byte, name string, t time.Time) []byte {
-	b = appendUint16s(b, extraNTFS, 32)
-	b = append(b, 0, 0, 0, 0)
-	b = appendUint16s(b, 1, 24)
-	ntfs := ntfsTime(t)
-	b = appendUint64s(b, ntfs, ntfs, ntfs)
-	b = appendUint16s(b, extraUnicode, uint16(5+len(name)))
-	b = append(b, 1)
-	b = binary.LittleEndian.AppendUint32(b, crc32.ChecksumIEEE([]byte(name)))
-	return append(b, name...)
-}
-
-// zipUnixTime is t in the extended timestamp's 32 bits, if it fits.
-func zipUnixTime(t time.Time) (uint32, bool) {
-	u := t.Unix()
-	return uint32(int32(u)), u == int64(int32(u))
-}
-
-// ntfsTime counts 100 ns since 1601.
-func ntfsTime(t time.Time) uint64 {
-	const epoch = 11_644_473_600 // seconds from 1601 to 1970
-	return uint64(t.UnixMilli()+epoch*1000) * 10_000
-}
-
-// dosTime is t in UTC, which is a server's usual zone; before 1980 there is no time.
-func dosTime(t time.Time) (date, clock uint16) {
-	t = t.UTC()
-	if t.Year() < 1980 {
-		return 1<<5 | 1, 0
-	}
-	return uint16(t.Day() + int(t.Month())<<5 + min(t.Year()-1980, 127)<<9),
-		uint16(t.Second()/2 + t.Minute()<<5 + t.Hour()<<11)
 }
 
 func appendUint16s(b []byte, vs ...uint16) []byte {

@@ -31,6 +31,8 @@ type serveOptions struct {
 	ticketMaxIdle  time.Duration
 	dataDir        string
 	failZipAfter   size
+	maxZipEntry    size
+	zipEra         string
 	skipFails      bool
 	skipReads      bool
 	log            logOptions
@@ -64,6 +66,8 @@ by white space.`,
 	f.DurationVar(&o.ticketMaxIdle, "ticket-max-idle", time.Hour, "how long a ticket lives without being used")
 	f.StringVar(&o.dataDir, "data-dir", "", "where to keep downloads across restarts; must not be in DIR (default: nowhere)")
 	f.Var(&o.failZipAfter, "fail-zip-after", "make every zip die without a word after so many bytes, as a real server's can; 0 for never")
+	f.Var(&o.maxZipEntry, "max-zip-entry", "make every zip die without a word at a file of so many bytes or more; 0 for 4 GiB, as on a real server")
+	f.StringVar(&o.zipEra, "zip-era", string(repository.ZipNewer), "how zips tell the times of their files: newer in UTC, older in the server's time zone only")
 	f.BoolVar(&o.skipFails, "skip-fails", false, "answer ranges that do not start at 0 with an empty 206, as some content stores make a real server do")
 	f.BoolVar(&o.skipReads, "skip-reads", false, "read through the content, at --content-rate, to where a range starts, as object storage makes a real server do")
 	if err := f.MarkHidden("skip-reads"); err != nil {
@@ -81,6 +85,10 @@ func runServe(cmd *cobra.Command, o serveOptions, dir string) error {
 	users, err := serveUsers(o.users)
 	if err != nil {
 		return err
+	}
+	era := repository.ZipEra(o.zipEra)
+	if era != repository.ZipNewer && era != repository.ZipOlder {
+		return exitf(exitUsage, "--zip-era %q: it is %s or %s", o.zipEra, repository.ZipNewer, repository.ZipOlder)
 	}
 	signals := watchSignals()
 	listener, err := net.Listen("tcp", o.listen)
@@ -101,6 +109,8 @@ func runServe(cmd *cobra.Command, o serveOptions, dir string) error {
 		TicketMaxIdle:  o.ticketMaxIdle,
 		DataDir:        o.dataDir,
 		FailZipAfter:   int64(o.failZipAfter),
+		MaxZipEntry:    int64(o.maxZipEntry),
+		ZipEra:         era,
 		SkipFails:      o.skipFails,
 		SkipReads:      o.skipReads,
 		Logger:         log,
