@@ -225,7 +225,7 @@ func (c *Client) requestTicket(ctx context.Context) (string, *failure) {
 	}
 	defer resp.Body.Close()
 	var ticket string
-	f = c.readAnswer(resp, func(body []byte) (f *failure) {
+	f = c.readAnswer(resp, 0, func(body []byte) (f *failure) {
 		ticket, f = decodeTicket(body)
 		return f
 	})

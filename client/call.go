@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// maxAnswer is how much of an answer is read; the API's are below 4 KiB.
+	// maxAnswer is how much of an answer is read; but for lists, the API's are below 4 KiB.
 	maxAnswer  = 1 << 20
 	maxRefusal = 64 << 10
 )
@@ -26,6 +26,7 @@ type request struct {
 	once   bool          // must not be sent again blindly
 	probe  bool          // asks whether the API is there at all
 	budget time.Duration // 0: the client's
+	limit  int64         // of the answer's size; 0: maxAnswer
 }
 
 // call makes a request, again where that is safe, and gives the body of a
@@ -72,7 +73,7 @@ func (c *Client) attempt(ctx context.Context, r request, limit time.Duration, re
 		return f
 	}
 	defer resp.Body.Close()
-	f = c.readAnswer(resp, read)
+	f = c.readAnswer(resp, r.limit, read)
 	if f != nil && r.once {
 		f = onceFailure(f, len(r.body))
 	}
@@ -154,7 +155,7 @@ func (c *Client) roundTrip(hc *http.Client, op operation, req *http.Request) (*h
 }
 
 // readAnswer reads a short answer to its end.
-func (c *Client) readAnswer(resp *http.Response, read func(body []byte) *failure) *failure {
+func (c *Client) readAnswer(resp *http.Response, limit int64, read func(body []byte) *failure) *failure {
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return c.refusal(resp)
 	}
@@ -167,14 +168,17 @@ func (c *Client) readAnswer(resp *http.Response, read func(body []byte) *failure
 		_, _ = io.CopyN(io.Discard, resp.Body, maxRefusal)
 		return nil
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if limit == 0 {
+		limit = maxAnswer
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	switch {
 	case err != nil:
 		f := c.transportFailure(err, true, false)
 		f.detail = "the answer broke off: " + f.detail
 		return f
-	case len(body) > maxAnswer:
-		return protocolFailure("the answer is longer than %d bytes", maxAnswer)
+	case int64(len(body)) > limit:
+		return protocolFailure("the answer is longer than %d bytes", limit)
 	}
 	return read(body)
 }

@@ -28,7 +28,9 @@ type repo struct {
 
 func newRepo(t *testing.T, cfg repository.Config) repo {
 	t.Helper()
-	cfg.Dir = t.TempDir()
+	if cfg.Dir == "" {
+		cfg.Dir = t.TempDir()
+	}
 	cfg.Users = []repository.User{{Name: "admin", Password: "admin", Admin: true}, {Name: "alice", Password: "pa55word!"}, {Name: "bob", Password: "b0bs-own"}}
 	big := make([]byte, 3<<20)
 	_, _ = rand.NewChaCha8([32]byte{2}).Read(big)

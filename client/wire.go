@@ -36,10 +36,22 @@ type (
 	nodeEntry struct {
 		ID         string `json:"id"`
 		Name       string `json:"name"`
+		IsFolder   bool   `json:"isFolder"`
 		ModifiedAt string `json:"modifiedAt"`
 		Content    *struct {
 			SizeInBytes *int64 `json:"sizeInBytes"`
 		} `json:"content"`
+	}
+
+	childList struct {
+		List *struct {
+			Pagination struct {
+				HasMoreItems bool `json:"hasMoreItems"`
+			} `json:"pagination"`
+			Entries []struct {
+				Entry *nodeEntry `json:"entry"`
+			} `json:"entries"`
+		} `json:"list"`
 	}
 )
 
@@ -92,6 +104,44 @@ func decodeNode(body []byte) (download.NodeID, *failure) {
 		return "", protocolFailure("the server names a node %s", e.ID)
 	}
 	return download.NodeID(id), nil
+}
+
+// node is what the entry tells of a file or folder. A file may be without content.
+func (e *nodeEntry) node() (download.Node, *failure) {
+	id, err := download.ParseID(e.ID)
+	if err != nil {
+		return download.Node{}, protocolFailure("the server names a node %s", e.ID)
+	}
+	n := download.Node{ID: download.NodeID(id), Name: e.Name, Folder: e.IsFolder, ModifiedAt: parseTime(e.ModifiedAt)}
+	if e.Content != nil && e.Content.SizeInBytes != nil && !e.IsFolder {
+		if n.Size = *e.Content.SizeInBytes; n.Size < 0 {
+			return download.Node{}, protocolFailure("the server gives node %s %d bytes", id, n.Size)
+		}
+	}
+	return n, nil
+}
+
+// decodeChildren reads a page of a folder's children.
+func decodeChildren(body []byte, skip int) (page []download.Node, more bool, f *failure) {
+	var wire childList
+	if err := json.Unmarshal(body, &wire); err != nil || wire.List == nil || len(wire.List.Entries) > pageSize {
+		return nil, false, protocolFailure("the answer is no page of a folder's children")
+	}
+	for _, e := range wire.List.Entries {
+		if e.Entry == nil {
+			return nil, false, protocolFailure("a folder's child is missing from its page")
+		}
+		n, f := e.Entry.node()
+		if f != nil {
+			return nil, false, f
+		}
+		page = append(page, n)
+	}
+	more = wire.List.Pagination.HasMoreItems
+	if more && len(page) == 0 {
+		return nil, false, protocolFailure("the server gives no children after the first %d, and says that there are more", skip)
+	}
+	return page, more, nil
 }
 
 // decodeArchive reads the node of download id as its archive.

@@ -76,6 +76,9 @@ func (m *Manager) create(l List) (*Download, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := m.checkSizes(nodes); err != nil {
+		return nil, err
+	}
 	if m.ctx.Err() != nil {
 		return nil, Because(ErrClosed, "the file system is being unmounted")
 	}

@@ -14,7 +14,9 @@ import (
 
 // Config is what a Manager needs.
 type Config struct {
-	Service  Service
+	Service Service
+	// Nodes tells how large what is asked for is; nil if that cannot be known.
+	Nodes    Nodes
 	Archives Archives
 	// JournalPath is the file that remembers downloads across mounts. It is
 	// created with mode 0600; its directory must exist.
@@ -40,6 +42,7 @@ type Config struct {
 // mu, and mu's holder may take the scheduler's lock, never the other way round.
 type Manager struct {
 	service            Service
+	nodes              Nodes // may be nil
 	archives           Archives
 	log                *slog.Logger
 	stallTimeout       time.Duration // 0: never
@@ -90,6 +93,7 @@ const (
 func Open(cfg Config) (*Manager, error) {
 	m := &Manager{
 		service:            cfg.Service,
+		nodes:              cfg.Nodes,
 		archives:           cfg.Archives,
 		log:                cfg.Logger,
 		stallTimeout:       max(cfg.StallTimeout, 0),

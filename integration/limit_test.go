@@ -1,11 +1,14 @@
 package integration
 
 import (
+	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"downloadfs/integration/faults"
 	"downloadfs/integration/harness"
@@ -44,4 +47,22 @@ func TestContentTooLarge(t *testing.T) {
 	r.rightBytes(t, small, r.read(t, small).Wait())
 	r.mount.Sh(t, "ls -l "+id+"/archive.zip && rm -r "+id).OK(t)
 	r.forgotten(t, id)
+}
+
+// TestFileOf4GiB: a file that a server's zip cannot hold is refused when the list is
+// closed, with the reason; the server is not asked for it.
+// Proves S-101.
+func TestFileOf4GiB(t *testing.T) {
+	t.Parallel()
+	dir := harness.Samples(t)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "film.mkv"), nil, 0o600))
+	require.NoError(t, os.Truncate(filepath.Join(dir, "film.mkv"), 4<<30))
+	r := newFaultRig(t, harness.StartServer(t, dir))
+	r.mounted(t)
+	res := r.mount.Sh(t, "printf '/film.mkv\\n/"+library+"/report.txt\\n' | dd of=new status=none")
+	assert.NotZero(t, res.Code)
+	assert.Contains(t, res.Stderr, "File too large")
+	assert.Contains(t, r.mount.Sh(t, "cat new").Out(t), `error: create download: the file "film.mkv" has 4294967296 bytes`)
+	assert.Zero(t, r.http.Count(faults.Create))
+	assert.Empty(t, r.mount.List(t))
 }

@@ -27,6 +27,7 @@ var (
 
 // A zip of an older server is, but for what its deflater makes of the content,
 // byte for byte the one that the real library writes.
+// Proves S-100.
 func TestZipIsTheRealWriters(t *testing.T) {
 	paths, err := filepath.Glob("testdata/zips/*.zip")
 	require.NoError(t, err)
@@ -95,6 +96,7 @@ func headers(t *testing.T, b []byte) []rawEntry {
 
 // A newer server's entries have their times in two more forms: there is no access
 // time, and no Unix time that does not fit into 32 bits.
+// Proves S-100.
 func TestZipTimesOfANewerServer(t *testing.T) {
 	at := time.Date(2026, 7, 1, 12, 34, 56, 123_456_789, time.UTC)
 	seconds := hex.EncodeToString(binary.LittleEndian.AppendUint32(nil, uint32(at.Unix())))
@@ -116,6 +118,7 @@ func TestZipTimesOfANewerServer(t *testing.T) {
 }
 
 // The DOS time is what the server's clock shows.
+// Proves S-100.
 func TestZipTimesAreInTheServersZone(t *testing.T) {
 	at := time.Date(2026, 7, 1, 22, 34, 56, 0, time.UTC)
 	zone := time.FixedZone("server", 3*3600)

@@ -109,6 +109,7 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 	if s.manager, err = whenUnlocked(ctx, func() (*download.Manager, error) {
 		return download.Open(download.Config{
 			Service:            c,
+			Nodes:              c,
 			Archives:           s.cache,
 			JournalPath:        filepath.Join(stateDir, "journal.db"),
 			StallTimeout:       o.managerStallTimeout(),
