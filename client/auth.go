@@ -18,6 +18,7 @@ const maxLoginHold = 5 * time.Minute
 type credential struct {
 	header    string // the value of Authorization
 	renewable bool   // a ticket that a new login can replace
+	instead   bool   // the password, where the server gave a ticket and then did not know it
 }
 
 // session keeps the login of a Client: the ticket that all requests share, one
@@ -163,10 +164,17 @@ func (s *session) reconsider() {
 	}
 }
 
+// byPassword returns what every node of a cluster knows, whichever gave the ticket.
+// It is kept when it is accepted.
+func (s *session) byPassword() credential { return credential{header: s.basic(), instead: true} }
+
 // accepted notes that the server took cred.
 func (s *session) accepted(cred credential) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if cred.instead && s.cred.renewable {
+		s.cred, s.fell = cred, true
+	}
 	if s.cred == cred {
 		s.denied, s.refuses = nil, 0
 	}

@@ -39,10 +39,13 @@ func (c *Client) call(ctx context.Context, r request, read func(body []byte) *fa
 	limit := patience(c.cfg.RequestTimeout)
 	return c.repeat(ctx, r.op, r.once, budget, func() *failure {
 		f := c.attempt(ctx, r, limit.next(), read)
-		if f != nil && f.code == http.StatusNotFound && !f.own && !r.probe {
-			return c.believeNotFound(ctx, r.op, f)
+		switch {
+		case !f.elsewhere():
+			return f
+		case r.probe:
+			return c.away(f)
 		}
-		return f
+		return c.believeRefusal(ctx, r.op, f)
 	})
 }
 
@@ -94,15 +97,15 @@ func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, erro
 	return req, nil
 }
 
-// send makes the request that build returns, with the login, and once more with
-// a new login when the server does not accept the one it had. The caller closes
-// the answer's body.
+// send makes the request that build returns, with the login, once more with a new
+// login when the server does not accept the one it had, and then with the password
+// itself. The caller closes the answer's body.
 func (c *Client) send(ctx context.Context, hc *http.Client, op operation, build func() (*http.Request, error)) (*http.Response, *failure) {
 	cred, f := c.auth.credential(ctx)
 	if f != nil {
 		return nil, f
 	}
-	for renewed := false; ; renewed = true {
+	for tries := 1; ; tries++ {
 		req, err := build()
 		if err != nil {
 			return nil, protocolFailure("%v", err)
@@ -118,12 +121,20 @@ func (c *Client) send(ctx context.Context, hc *http.Client, op operation, build 
 		}
 		refusal := c.refusal(resp)
 		resp.Body.Close()
-		if renewed || !cred.renewable {
+		switch {
+		case tries == 1 && cred.renewable:
+			c.log.LogAttrs(ctx, slog.LevelDebug, "login no longer accepted", op.attrs()...)
+			cred, f = c.auth.renew(ctx, cred)
+		case tries == 2 && cred.renewable:
+			// The server has just taken the password and given this ticket: it is a
+			// node of a cluster that does not know the tickets of another.
+			c.log.LogAttrs(ctx, slog.LevelDebug, "new login not accepted, sending the password", op.attrs()...)
+			cred = c.auth.byPassword()
+		default:
 			c.auth.refused(cred, refusal)
 			return nil, refusal
 		}
-		c.log.LogAttrs(ctx, slog.LevelDebug, "login no longer accepted", op.attrs()...)
-		if cred, f = c.auth.renew(ctx, cred); f != nil {
+		if f != nil {
 			return nil, f
 		}
 	}

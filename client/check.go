@@ -5,18 +5,28 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"downloadfs/download"
 )
 
-// checkBudget is how long Check keeps trying: a person is waiting.
-const checkBudget = 5 * time.Second
+const (
+	// checkBudget is how long Check keeps trying: a person is waiting.
+	checkBudget = 5 * time.Second
+	// nearbyTimeout is how long it then looks for a server at another path, of
+	// no more parts than maxNearby.
+	nearbyTimeout = 3 * time.Second
+	maxNearby     = 4
+
+	rootPath = "/nodes/-root-?fields=id"
+)
 
 // Check reports whether the server can be reached, is an Alfresco and accepts
-// the credentials: ErrUnavailable, ErrProtocol or ErrUnauthorized if not;
-// ErrForbidden when something in front of the server keeps the user out. It keeps
-// trying for a few seconds only.
+// the credentials: ErrUnavailable, ErrProtocol or ErrUnauthorized if not. What is
+// in front of a server that is starting, or out of reach, answers in its place:
+// ErrUnavailable too. It keeps trying for a few seconds only.
 func (c *Client) Check(ctx context.Context) error {
 	op := operate("check", "check "+c.base.String())
 	err := c.call(ctx, request{
@@ -24,34 +34,82 @@ func (c *Client) Check(ctx context.Context) error {
 		budget: min(c.cfg.MaxElapsed, checkBudget),
 	}, isNode)
 	var f *failure
-	switch {
-	case !errors.As(err, &f):
+	if !errors.As(err, &f) {
 		return err
-	case f.kind == download.ErrForbidden && f.own:
-		return nil // the root is not for everybody to read: the login was accepted
-	case makesNoSense(f):
-		return fmt.Errorf("%s: %w", op.text, &failure{kind: download.ErrProtocol, code: f.code, detail: f.Error()})
 	}
-	return err
+	if f.own && f.kind == download.ErrForbidden {
+		return nil // the root is not for everybody to read: the login was accepted
+	}
+	if makesNoSense(f) {
+		f = &failure{kind: download.ErrProtocol, code: f.code, own: f.own, detail: f.Error()}
+	}
+	if !f.own && (f.code != 0 || f.kind == download.ErrProtocol) {
+		if at := c.nearby(ctx); at != nil {
+			f.detail += fmt.Sprintf("; there is an Alfresco server at %s: give that address", at)
+		}
+	}
+	return fmt.Errorf("%s: %w", op.text, f)
+}
+
+// nearby returns the address of an Alfresco server that is nearer to the root
+// of this host than the one that was given; nil if there is none. It is told no
+// login: it may be another server.
+func (c *Client) nearby(ctx context.Context) *url.URL {
+	ctx, cancel := context.WithTimeout(ctx, nearbyTimeout)
+	defer cancel()
+	parts := strings.Split(strings.Trim(c.base.Path, "/"), "/")
+	if apiRoot.MatchString(c.base.Path) || len(parts) > maxNearby {
+		return nil
+	}
+	for n := len(parts) - 1; n >= 0 && c.base.Path != ""; n-- {
+		at := *c.base
+		at.Path = slashed(parts[:n])
+		op := operate("check", "check "+at.String())
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpointsOf(&at).core+rootPath, nil)
+		if err != nil {
+			return nil
+		}
+		resp, f := c.roundTrip(c.api, op, req)
+		if f != nil {
+			continue
+		}
+		f = c.readAnswer(resp, maxAnswer, isNode)
+		resp.Body.Close()
+		if f == nil || f.own {
+			return &at
+		}
+	}
+	return nil
 }
 
 // rootURL is what every Alfresco server has.
-func (c *Client) rootURL() string { return c.core + "/nodes/-root-?fields=id" }
+func (c *Client) rootURL() string { return c.core + rootPath }
 
 func isNode(body []byte) *failure {
 	_, f := decodeNode(body)
 	return f
 }
 
-// believeNotFound judges a 404 that is not in Alfresco's own words. A reverse
-// proxy may have replaced Alfresco's page by its own; but some answer 404 for
-// everything while the server behind them restarts, and a download must not be
+// elsewhere reports whether f is a 403 or 404 that is not in Alfresco's own words.
+func (f *failure) elsewhere() bool {
+	return f != nil && !f.own && (f.code == http.StatusNotFound || f.code == http.StatusForbidden)
+}
+
+// believeRefusal judges a 403 or 404 that is not in Alfresco's own words. A reverse
+// proxy may have replaced Alfresco's page by its own; but some answer so to
+// everything while the server behind them restarts, Tomcat does until it has
+// deployed Alfresco, and a gateway does until the VPN is up. A download must not be
 // taken for deleted then. So it counts only if the API is there.
-func (c *Client) believeNotFound(ctx context.Context, op operation, f *failure) *failure {
+func (c *Client) believeRefusal(ctx context.Context, op operation, f *failure) *failure {
 	probe := c.attempt(ctx, request{op: op, method: http.MethodGet, url: c.rootURL()}, c.cfg.RequestTimeout, isNode)
 	if probe == nil || probe.own {
 		return f
 	}
+	return c.away(f)
+}
+
+// away is what a 403 or 404 means while no API is there.
+func (c *Client) away(f *failure) *failure {
 	c.auth.reconsider()
 	return &failure{kind: download.ErrUnavailable, code: f.code, unsent: true,
 		detail: "the server's API is not there at the moment: " + f.detail}

@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,7 +37,7 @@ func TestCheckTellsWhatIsWrong(t *testing.T) {
 		says   string
 	}{
 		"a web server": {page(200), download.ErrProtocol, "Alfresco server"},
-		"no such path": {page(404), download.ErrProtocol, "404"},
+		"no such path": {page(404), download.ErrUnavailable, "404"},
 		"bad request":  {page(400), download.ErrProtocol, "400"},
 		"not allowed":  {page(405), download.ErrProtocol, ""},
 		"other JSON":   {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"hello":"world"}`) }, download.ErrProtocol, "Alfresco server"},
@@ -45,7 +47,7 @@ func TestCheckTellsWhatIsWrong(t *testing.T) {
 			http.Redirect(w, r, "https://sso.example.org/login?x=1", http.StatusFound)
 		}, download.ErrProtocol, "sso.example.org"},
 		"login refused": {func(w http.ResponseWriter, _ *http.Request) { refuse(w, 401, "no") }, download.ErrUnauthorized, ""},
-		"forbidden":     {page(403), download.ErrForbidden, "403"},
+		"forbidden":     {page(403), download.ErrUnavailable, "403"},
 		"bad gateway":   {page(502), download.ErrUnavailable, "502"},
 		"unavailable":   {page(503), download.ErrUnavailable, "503"},
 		"a defect":      {page(500), download.ErrUnavailable, "500"},
@@ -113,4 +115,47 @@ func TestCheckNotHTTP(t *testing.T) {
 	require.ErrorIs(t, err, download.ErrProtocol)
 	require.ErrorContains(t, err, "HTTP")
 	require.Less(t, time.Since(start), 4*time.Second, "not tried again")
+}
+
+// A person may give the address of an application that is not Alfresco's own, and
+// the server is at another path of the same host.
+// Proves S-102.
+func TestCheckFindsAServerNearby(t *testing.T) {
+	var shown bool
+	srv := serverOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/ecm/alfresco/api/-default-/public/") {
+			shown = shown || r.Header.Get("Authorization") != ""
+			refuse(w, 401, "07110002 Login required")
+			return
+		}
+		w.Header().Set("Content-Type", "text/html") // an application that answers with itself to everything
+		fmt.Fprint(w, "<html>Welcome</html>")
+	}))
+	err := newClient(t, testConfig(srv+"/ecm/our-app/start")).Check(t.Context())
+	require.ErrorIs(t, err, download.ErrProtocol)
+	require.ErrorContains(t, err, "there is an Alfresco server at "+srv+"/ecm: give that address")
+	require.False(t, shown, "it was told a login")
+
+	err = newClient(t, testConfig(srv+"/other/app")).Check(t.Context())
+	require.ErrorIs(t, err, download.ErrProtocol)
+	require.NotContains(t, err.Error(), "give that address")
+}
+
+// What is in front of a server that is starting answers in its place.
+// Proves S-103.
+func TestCheckWhileTheServerStarts(t *testing.T) {
+	for _, code := range []int{403, 404} {
+		var requests atomic.Int64
+		srv := serverOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case requests.Add(1) <= 4:
+				http.Error(w, "not here", code)
+			case strings.HasSuffix(r.URL.Path, "/tickets"):
+				entry(w, 201, map[string]any{"id": "TICKET_x", "userId": "admin"})
+			default:
+				entry(w, 200, map[string]any{"id": "root-1"})
+			}
+		}))
+		require.NoError(t, newClient(t, testConfig(srv)).Check(t.Context()), code)
+	}
 }

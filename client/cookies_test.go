@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"downloadfs/download"
 )
 
 // cluster is two nodes behind a balancer that knows a client by its cookie and
@@ -114,4 +116,18 @@ func TestCookiesAreRedacted(t *testing.T) {
 	require.ErrorContains(t, err, "bad request of session "+redacted)
 	require.NotContains(t, err.Error(), "sesame")
 	require.NotContains(t, err.Error(), "0123")
+}
+
+// Where nothing leads back to the node that gave the ticket, the password serves,
+// which every node knows.
+// Proves S-104.
+func TestTicketThatTheOtherNodeDoesNotKnow(t *testing.T) {
+	g := &cluster{}
+	c := newClient(t, testConfig(serverOf(t, g)))
+	for range 6 {
+		require.NoError(t, get(t, c))
+	}
+	_, err := c.Create(t.Context(), []download.NodeID{"a"})
+	require.NoError(t, err)
+	require.Equal(t, []int{401, 401, 200, 200, 200, 200, 200, 200, 200}, g.codes)
 }

@@ -13,6 +13,7 @@ import (
 // it was carried out is not sent again: ErrUncertain.
 func (c *Client) Create(ctx context.Context, nodes []download.NodeID) (download.Progress, error) {
 	op := operate("create", "create download")
+	op.confirm = confirmList
 	if len(nodes) == 0 {
 		return download.Progress{}, invalid("%s: no nodes", op.text)
 	}

@@ -60,6 +60,12 @@ func (e *ended) Error() string {
 func (e *ended) Unwrap() error  { return e.cause }
 func (e *ended) Reason() string { return e.f.detail }
 
+// doubtful reports whether a node of a cluster that is behind the others could say
+// the same.
+func (f *failure) doubtful() bool {
+	return !f.unsent && (f.kind == download.ErrNotFound || f.kind == download.ErrForbidden)
+}
+
 // protocolFailure is an answer that no Alfresco server gives.
 func protocolFailure(format string, args ...any) *failure {
 	return &failure{kind: download.ErrProtocol, detail: fmt.Sprintf(format, args...), lasting: true}

@@ -35,9 +35,11 @@ func (c *Client) Resolve(ctx context.Context, path string) (download.NodeID, err
 		// The server reads + as a blank in one place and as itself in another.
 		query += "&relativePath=" + strings.ReplaceAll(url.QueryEscape(rest), "+", "%20")
 	}
+	op := operate("resolve", "resolve "+c.scrub.clean(path))
+	op.confirm = confirmList
 	var id download.NodeID
 	err := c.call(ctx, request{
-		op: operate("resolve", "resolve "+c.scrub.clean(path)), method: http.MethodGet, url: c.core + "/nodes/" + root + query,
+		op: op, method: http.MethodGet, url: c.core + "/nodes/" + root + query,
 	}, func(body []byte) (f *failure) {
 		id, f = decodeNode(body)
 		return f

@@ -30,6 +30,7 @@ func front(t *testing.T, back http.Handler) (url string, away *atomic.Bool) {
 	return srv.URL, away
 }
 
+// Proves S-103.
 func TestNotFoundWhileTheServerIsAway(t *testing.T) {
 	g := &gate{password: "pa55word!"}
 	url, away := front(t, g)
@@ -37,10 +38,6 @@ func TestNotFoundWhileTheServerIsAway(t *testing.T) {
 	cfg.MaxElapsed = 300 * time.Millisecond
 	c := newClient(t, cfg)
 	for call, err := range everyCall(t.Context(), c) {
-		if call == "check" {
-			require.ErrorIs(t, err, download.ErrProtocol)
-			continue
-		}
 		require.ErrorIs(t, err, download.ErrUnavailable, call)
 		require.NotErrorIs(t, err, download.ErrNotFound, call)
 	}
@@ -135,4 +132,24 @@ func TestSlowAnswersAreWaitedForLonger(t *testing.T) {
 	require.NoError(t, err)
 	rc.Close()
 	require.GreaterOrEqual(t, len(srv.seen()), 4, "earlier attempts were given up")
+}
+
+// A gateway lets nobody through for a while: that says nothing of the download.
+// Proves S-103.
+func TestForbiddenInAGatewaysWords(t *testing.T) {
+	srv := serverOf(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "Access denied", 403) }))
+	cfg := testConfig(srv)
+	cfg.MaxElapsed = 300 * time.Millisecond
+	for call, err := range everyCall(t.Context(), newClient(t, cfg)) {
+		require.ErrorIs(t, err, download.ErrUnavailable, call)
+	}
+	// One that is particular about this request is believed.
+	some := newServer(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "-root-") {
+			entry(w, 200, map[string]any{"id": "root-1"})
+			return
+		}
+		http.Error(w, "Access denied", 403)
+	})
+	require.ErrorIs(t, get(t, newClient(t, testConfig(some.URL))), download.ErrForbidden)
 }

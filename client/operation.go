@@ -2,6 +2,7 @@ package client
 
 import (
 	"log/slog"
+	"time"
 
 	"downloadfs/download"
 )
@@ -13,7 +14,20 @@ type operation struct {
 	text string      // verb and subject, the beginning of an error
 	id   download.ID // may be empty
 	off  int64       // of a read; -1: none
+
+	// confirm is how long to wait before each further request when the answer is
+	// that there is no such thing, or that it is not for this user: behind a load
+	// balancer it may be that of a node which is behind the others. None: the caller
+	// asks again by itself.
+	confirm []time.Duration
 }
+
+var (
+	// confirmList is for what a person waits for who may have mistyped something.
+	confirmList = []time.Duration{300 * time.Millisecond, 700 * time.Millisecond}
+	// confirmContent is for the archive of a download that is known to be done.
+	confirmContent = []time.Duration{time.Second, 2 * time.Second, 2 * time.Second}
+)
 
 func operate(name, text string) operation { return operation{name: name, text: text, off: -1} }
 

@@ -27,10 +27,11 @@ const (
 type verdict int
 
 const (
-	final     verdict = iota // the failure is the outcome
-	again                    // try again until the budget is used up
-	againFew                 // try again fewTries times
-	uncertain                // it may have had its effect: ErrUncertain
+	final       verdict = iota // the failure is the outcome
+	again                      // try again until the budget is used up
+	againFew                   // try again fewTries times
+	uncertain                  // it may have had its effect: ErrUncertain
+	unconfirmed                // see operation.confirm; repeat decides
 )
 
 // judge decides whether a request may be sent again; nothing else does. once
@@ -49,7 +50,8 @@ const (
 //	                             words, since its transaction was rolled back, else uncertain
 //	other 5xx                    again; once: uncertain
 //	content of no bytes          again a few times
-//	404 while no API is there    again, also once (see believeNotFound)
+//	403, 404 while no API is there again, also once (see believeRefusal)
+//	other 403, 404               final, unless op.confirm has the answer confirmed
 //	login failed                 as the login's own answer says: it may be repeated
 //	certificate, redirect, no    final
 //	HTTP, any other status
@@ -79,7 +81,7 @@ func judge(once bool, f *failure) verdict {
 // used up or ctx ends, which also ends the wait between two attempts. The last
 // attempt is made when the budget ends.
 func (c *Client) repeat(ctx context.Context, op operation, once bool, budget time.Duration, attempt func() *failure) error {
-	pace := newPace(budget)
+	pace, confirm := newPace(budget), op.confirm
 	var last *failure
 	for few := 0; ; {
 		f := attempt()
@@ -90,6 +92,9 @@ func (c *Client) repeat(ctx context.Context, op operation, once bool, budget tim
 		f = &mine
 		f.detail = c.scrub.cleanTo(maxDetailLen, f.detail)
 		v := judge(once, f)
+		if v == final && f.doubtful() && len(confirm) > 0 && pace.left() > confirm[0] {
+			v = unconfirmed
+		}
 		if v == againFew {
 			if few++; few > fewTries {
 				v = final
@@ -110,6 +115,9 @@ func (c *Client) repeat(ctx context.Context, op operation, once bool, budget tim
 			return fmt.Errorf("%s: %w", op.text, f)
 		}
 		wait := pace.next(f.retryAfter)
+		if v == unconfirmed {
+			wait, confirm = confirm[0], confirm[1:]
+		}
 		if wait == backoff.Stop {
 			return fmt.Errorf("%s: %w", op.text, f)
 		}
@@ -142,10 +150,12 @@ func newPace(budget time.Duration) *pace {
 	return &pace{grow: grow, start: time.Now(), budget: budget}
 }
 
+func (p *pace) left() time.Duration { return p.budget - time.Since(p.start) }
+
 // next returns the wait, or backoff.Stop when the budget is used up. after is
 // what the server asked for, or 0.
 func (p *pace) next(after time.Duration) time.Duration {
-	left := p.budget - time.Since(p.start)
+	left := p.left()
 	if left <= 0 {
 		return backoff.Stop
 	}

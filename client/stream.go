@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"time"
 
 	"downloadfs/download"
@@ -28,11 +29,12 @@ var errIdle = errors.New("no byte came for the idle timeout")
 //
 // A range is asked for by absolute, clamped positions. Believed is a 206 that
 // says it starts at off and is of a whole of a.Size bytes, and a 200 of a.Size
-// bytes, of which the first off are skipped. Where the server answers a range
+// bytes, of which the first off are skipped. One that does not say its length is
+// read to its end before the last byte is passed on. Where the server answers a range
 // with nothing, as it does over some content stores, the content is read from
 // its beginning instead.
 func (c *Client) Stream(ctx context.Context, a download.ArchiveInfo, off, end int64) (io.ReadCloser, error) {
-	op := operation{name: "read", text: fmt.Sprintf("read archive of %s at %d", a.ID, off), id: a.ID, off: off}
+	op := operation{name: "read", text: fmt.Sprintf("read archive of %s at %d", a.ID, off), id: a.ID, off: off, confirm: confirmContent}
 	if off < 0 || off >= end || end > a.Size {
 		return nil, invalid("%s: bytes %d to %d of %d", op.text, off, end, a.Size)
 	}
@@ -44,8 +46,8 @@ func (c *Client) Stream(ctx context.Context, a download.ArchiveInfo, off, end in
 	err := c.repeat(ctx, op, false, c.cfg.MaxElapsed, func() (f *failure) {
 		s, f = c.open(ctx, op, a, off, end, limit.next(), false)
 		switch {
-		case f != nil && f.code == http.StatusNotFound && !f.own:
-			return c.believeNotFound(ctx, op, f)
+		case f.elsewhere():
+			return c.believeRefusal(ctx, op, f)
 		case f == nil || f.empty == 0:
 			empty = 0
 			return f
@@ -104,7 +106,10 @@ func (c *Client) open(ctx context.Context, op operation, a download.ArchiveInfo,
 	}
 	s := &stream{
 		c: c, ctx: ctx, own: own, cancel: cancel, body: resp.Body, op: op, left: end - off,
-		watchdog: watchdog, idle: limit,
+		watchdog: watchdog, idle: limit, size: a.Size, after: -1,
+	}
+	if sizeUntold(resp) {
+		s.after = a.Size - end
 	}
 	var skip int64
 	if skip, f = c.believe(resp, a, off, end); f == nil {
@@ -155,6 +160,7 @@ func (c *Client) believe(resp *http.Response, a download.ArchiveInfo, off, end i
 		switch {
 		case err == nil && r.first != 0:
 			return 0, protocolFailure("the server sends all bytes and says they start at %d", r.first)
+		case sizeUntold(resp):
 		case total < 0:
 			return 0, protocolFailure("the server does not say how large the archive is")
 		case total != a.Size:
@@ -174,6 +180,13 @@ func (c *Client) believe(resp *http.Response, a download.ArchiveInfo, off, end i
 	return 0, c.refusal(resp)
 }
 
+// sizeUntold reports whether an answer is a whole one that does not say how long it
+// is, but shows its end.
+func sizeUntold(resp *http.Response) bool {
+	return resp.StatusCode == http.StatusOK && resp.ContentLength < 0 && resp.Header.Get("Content-Range") == "" &&
+		slices.Contains(resp.TransferEncoding, "chunked")
+}
+
 func changed(got, known int64) *failure {
 	return &failure{kind: download.ErrChanged, detail: fmt.Sprintf("it has %d bytes now, not %d", got, known), lasting: true}
 }
@@ -191,6 +204,8 @@ type stream struct {
 	op       operation
 	head     []byte // read ahead by begin
 	left     int64  // bytes still to be passed on, head's included
+	size     int64  // of the archive
+	after    int64  // how many bytes must follow these; -1: their number is known to be right
 	err      error  // sticky
 }
 
@@ -210,6 +225,9 @@ func (s *stream) begin(skip int64) *failure {
 	buf = buf[:min(int64(len(buf)), s.left, firstRead)]
 	for len(s.head) == 0 {
 		n, err := s.fill(buf)
+		if f := s.atEnd(n, &err); f != nil {
+			return f
+		}
 		s.head = buf[:n]
 		if err != nil && n == 0 {
 			return s.early(err)
@@ -254,12 +272,38 @@ func (s *stream) Read(p []byte) (int, error) {
 		return 0, s.err
 	}
 	n, err := s.fill(p[:min(int64(len(p)), s.left)])
+	if f := s.atEnd(n, &err); f != nil {
+		s.err = fmt.Errorf("%s: %w", s.op.text, f)
+		return 0, s.err
+	}
 	s.left -= int64(n)
 	if err != nil && s.left > 0 {
 		s.err = s.broken(err)
 		return n, s.err
 	}
 	return n, nil
+}
+
+// atEnd sees to it that the last n bytes that are wanted are only passed on when
+// the answer turns out to have the right length. err is what the read of these
+// bytes gave.
+func (s *stream) atEnd(n int, err *error) *failure {
+	if s.after < 0 || int64(n) < s.left {
+		return nil
+	}
+	got, buf := int64(0), make([]byte, firstRead)
+	for *err == nil && got <= s.after {
+		var more int
+		more, *err = s.fill(buf)
+		got += int64(more)
+	}
+	switch {
+	case *err == nil, *err == io.EOF && got != s.after:
+		return changed(s.size-s.after+got, s.size)
+	case *err != io.EOF:
+		return s.c.transportFailure(s.cause(*err), true, false)
+	}
+	return nil
 }
 
 // fill reads once from the body under the watchdog.

@@ -132,6 +132,16 @@ func header(code int, contentRange string, length int, body func(content []byte)
 	}
 }
 
+// chunked answers with a whole body whose length is not told beforehand.
+func chunked(body func(content []byte) []byte) answer {
+	return func(w http.ResponseWriter, _ *http.Request, content []byte) {
+		w.Header().Set("Content-Type", "application/octet-stream")
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush()
+		_, _ = w.Write(body(content))
+	}
+}
+
 func part(first, end int) func([]byte) []byte {
 	return func(content []byte) []byte { return content[first:end] }
 }
@@ -152,7 +162,7 @@ func own(code int) answer {
 
 // TestStreamBelieves asks for bytes 100 to 199 of 1000 and says what comes of
 // each answer; after the scripted ones, the server behaves.
-// Proves S-20.
+// Proves S-20, S-105.
 func TestStreamBelieves(t *testing.T) {
 	full := func(w http.ResponseWriter, r *http.Request, content []byte) {
 		r.Header.Del("Range")
@@ -185,7 +195,10 @@ func TestStreamBelieves(t *testing.T) {
 		"range ignored, cut behind":    {[]answer{header(200, "", 1000, part(0, 150))}, nil, io.ErrUnexpectedEOF, 50, 1},
 		"range ignored, other size":    {[]answer{header(200, "", 999, part(0, 999))}, download.ErrChanged, nil, 0, 1},
 		"range ignored, sizes differ":  {[]answer{header(200, "bytes 0-998/999", 1000, part(0, 1000))}, download.ErrChanged, nil, 0, 1},
-		"range ignored, no size":       {[]answer{header(200, "", -1, part(0, 1000))}, download.ErrProtocol, nil, 0, 1},
+		"range ignored, chunked":       {[]answer{chunked(part(0, 1000))}, nil, nil, 0, 1},
+		"range ignored, chunked, less": {[]answer{chunked(part(0, 999))}, download.ErrChanged, nil, 0, 1},
+		"range ignored, chunked, more": {[]answer{chunked(func(c []byte) []byte { return append(c[:1000:1000], 'x') })}, download.ErrChanged, nil, 0, 1},
+		"range ignored, until close":   {[]answer{header(200, "", -1, part(0, 1000))}, download.ErrProtocol, nil, 0, 1},
 		"200 for a part":               {[]answer{header(200, "bytes 100-199/1000", 100, part(100, 200))}, download.ErrProtocol, nil, 0, 1},
 		"other start":                  {[]answer{header(206, "bytes 0-99/1000", 100, part(0, 100))}, download.ErrProtocol, nil, 0, 1},
 		"beyond the end":               {[]answer{header(206, "bytes 100-200/1000", 101, part(100, 201))}, download.ErrProtocol, nil, 0, 1},
@@ -196,8 +209,10 @@ func TestStreamBelieves(t *testing.T) {
 		"416":                          {[]answer{header(416, "*", 0, nothing)}, download.ErrChanged, nil, 0, 1},
 		"204":                          {[]answer{header(204, "", -1, nothing)}, download.ErrProtocol, nil, 0, 1},
 		"304":                          {[]answer{header(304, "", -1, nothing)}, download.ErrProtocol, nil, 0, 1},
-		"404":                          {[]answer{own(404)}, download.ErrNotFound, nil, 0, 1},
-		"403":                          {[]answer{page(403)}, download.ErrForbidden, nil, 0, 1},
+		"404":                          {[]answer{own(404), own(404), own(404)}, download.ErrNotFound, nil, 0, 3},
+		"404 of a node that is behind": {[]answer{own(404), own(404)}, nil, nil, 0, 3},
+		"403":                          {[]answer{own(403), own(403), own(403)}, download.ErrForbidden, nil, 0, 3},
+		"403 for a moment":             {[]answer{own(403)}, nil, nil, 0, 2},
 		"412":                          {[]answer{page(412)}, download.ErrArchived, nil, 0, 1},
 		"a web page":                   {[]answer{page(200)}, download.ErrProtocol, nil, 0, 1},
 		"502, 503, 504":                {[]answer{page(502), page(503), page(504)}, nil, nil, 0, 4},

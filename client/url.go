@@ -4,13 +4,21 @@ import (
 	"net"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 )
 
-// apiRoot matches the path of an API root and what it may be cut short to; the
-// groups are what is in front of it (the web application, usually /alfresco)
-// and the tenant.
-var apiRoot = regexp.MustCompile(`^(.*)/api(?:/([^/]+)(?:/public(?:/(?:alfresco|authentication|discovery|search)(?:/versions(?:/1)?)?)?)?)?$`)
+// contentServer is the path at which Alfresco serves its repository unless it was
+// installed elsewhere.
+const contentServer = "alfresco"
+
+// webApps are the paths, beside the repository's, of what people see of an
+// Alfresco server in a browser.
+var webApps = []string{"share", "workspace", "digital-workspace", "content-app", "aca", "adw", "control-center", "api-explorer"}
+
+// apiRoot matches the path of an API root, what it may be cut short to, and what
+// may follow it; the groups are what is in front of it and the tenant.
+var apiRoot = regexp.MustCompile(`^(.*)/api(?:/([^/]+)(?:/public(?:/.*)?)?)?$`)
 
 // endpoints are the two API roots in use, without a slash at the end.
 type endpoints struct {
@@ -19,39 +27,102 @@ type endpoints struct {
 	auth string
 }
 
-// parseURL reads the address a person gave. allowHTTP is Config.AllowHTTP.
-func parseURL(s string, allowHTTP bool) (endpoints, error) {
-	s = strings.TrimSpace(s)
-	u, err := url.Parse(s)
+// ServerURL finds the server of which a person has an address: the server's own,
+// that of its API, or one that a browser shows, such as
+// https://HOST/share/page/site/x/dashboard. It returns the shortest address that
+// means the same server. Its errors never hold the address as it was given, which
+// may have a secret in it.
+func ServerURL(address string) (*url.URL, error) {
+	address = strings.TrimSpace(address)
+	u, err := url.Parse(address)
 	switch {
-	case s == "":
-		return endpoints{}, invalid("no server URL was given")
+	case address == "":
+		return nil, invalid("no server URL was given")
 	case err != nil:
 		// The parser's error quotes the text, which may hold a password.
-		return endpoints{}, invalid("the server URL cannot be read: give it as https://HOST")
-	case u.User != nil:
-		return endpoints{}, invalid("the server URL holds a user name or password, which others can see: give them in ALFRESCO_USERNAME and ALFRESCO_PASSWORD")
+		return nil, invalid("the server URL cannot be read: give it as https://HOST")
+	case u.User != nil || u.Query().Has("alf_ticket") || strings.Contains(address, "TICKET_"):
+		return nil, invalid("the server URL holds a user name, password or ticket, which others can see: give them in ALFRESCO_USERNAME and ALFRESCO_PASSWORD")
 	case u.Scheme != "http" && u.Scheme != "https" || u.Opaque != "":
-		return endpoints{}, invalid("the server URL %.128q must begin with https:// (or http://)", scrubURL(s))
+		return nil, invalid("the server URL %.128q must begin with https:// (or http://)", scrubURL(address))
 	case u.Hostname() == "":
-		return endpoints{}, invalid("the server URL %.128q names no host", scrubURL(s))
-	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return endpoints{}, invalid("the server URL must end before any ? or #: give it as %s://%s", u.Scheme, u.Host)
+		return nil, invalid("the server URL %.128q names no host", scrubURL(address))
+	}
+	path, err := url.PathUnescape(serverPath(u.EscapedPath()))
+	if err != nil {
+		return nil, invalid("the server URL cannot be read: give it as https://HOST")
+	}
+	return &url.URL{Scheme: u.Scheme, Host: strings.ToLower(u.Host), Path: path}, nil
+}
+
+// serverPath cuts the path of an address down to what is in front of the
+// repository's, which is empty for most servers. Of a repository that is elsewhere
+// than usual, or of a tenant's, the API root is left.
+func serverPath(path string) string {
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	for i, part := range parts {
+		next := ""
+		if i+1 < len(parts) {
+			next = parts[i+1]
+		}
+		switch {
+		case part == contentServer && next == "api" && i+2 < len(parts) && parts[i+2] != "-default-":
+			return slashed(parts[:i+1]) + "/api/" + parts[i+2] + "/public"
+		case part == contentServer:
+			return before(parts, i)
+		case slices.Contains(webApps, part) && next != contentServer:
+			return slashed(parts[:i])
+		}
+	}
+	if m := apiRoot.FindStringSubmatch(slashed(parts)); m != nil {
+		tenant := m[2]
+		if tenant == "" {
+			tenant = "-default-"
+		}
+		return m[1] + "/api/" + tenant + "/public"
+	}
+	return slashed(parts)
+}
+
+// before returns what is in front of the repository's path, which is parts[at]. It
+// is left where the rest would be taken for something else.
+func before(parts []string, at int) string {
+	if at > 0 && slices.Contains(webApps, parts[at-1]) {
+		at++
+	}
+	return slashed(parts[:at])
+}
+
+// slashed joins the parts of a path; none is "".
+func slashed(parts []string) string {
+	if path := strings.Join(parts, "/"); path != "" {
+		return "/" + path
+	}
+	return ""
+}
+
+// parseURL reads the address a person gave. allowHTTP is Config.AllowHTTP.
+func parseURL(s string, allowHTTP bool) (endpoints, error) {
+	u, err := ServerURL(s)
+	switch {
+	case err != nil:
+		return endpoints{}, err
 	case u.Scheme == "http" && !allowHTTP && !isLoopback(u.Hostname()):
 		return endpoints{}, invalid("http:// to %s would show the password to the network: use https://, or --allow-http if you accept that", u.Host)
 	}
-	app, tenant := strings.TrimRight(u.EscapedPath(), "/"), "-default-"
-	if m := apiRoot.FindStringSubmatch(app); m != nil {
-		app = m[1]
-		if m[2] != "" {
-			tenant = m[2]
-		}
-	} else if !strings.HasSuffix(app, "/alfresco") {
-		app += "/alfresco"
+	return endpointsOf(u), nil
+}
+
+// endpointsOf returns the API roots of a server whose address is as ServerURL
+// returns it.
+func endpointsOf(server *url.URL) endpoints {
+	root := *server
+	root.Path = strings.TrimRight(root.Path, "/")
+	if !apiRoot.MatchString(root.Path) {
+		root.Path = strings.TrimSuffix(root.Path, "/"+contentServer) + "/" + contentServer + "/api/-default-/public"
 	}
-	base := &url.URL{Scheme: u.Scheme, Host: strings.ToLower(u.Host)}
-	root := base.String() + app + "/api/" + tenant + "/public/"
-	return endpoints{base: base, core: root + "alfresco/versions/1", auth: root + "authentication/versions/1"}, nil
+	public := root.String()
+	return endpoints{base: server, core: public + "/alfresco/versions/1", auth: public + "/authentication/versions/1"}
 }
 
 // isLoopback reports whether host is this machine, by its name or address.
@@ -67,6 +138,7 @@ func isLoopback(host string) bool {
 // scrubURL cuts off what of a URL can hold a secret.
 func scrubURL(s string) string {
 	s, _, _ = strings.Cut(s, "?")
+	s, _, _ = strings.Cut(s, "#")
 	if _, after, ok := strings.Cut(s, "@"); ok {
 		return after
 	}

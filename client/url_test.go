@@ -8,6 +8,7 @@ import (
 	"downloadfs/download"
 )
 
+// Proves S-102.
 func TestParseURL(t *testing.T) {
 	const api = "/api/-default-/public/"
 	for given, want := range map[string]string{
@@ -34,6 +35,39 @@ func TestParseURL(t *testing.T) {
 		require.Equal(t, want+"alfresco/versions/1", ends.core, given)
 		require.Equal(t, want+"authentication/versions/1", ends.auth, given)
 	}
+	// What a person finds in a browser's address bar, or in a client's settings.
+	for _, given := range []string{
+		"share", "share/", "share/page", "share/page/", "share/page/user/finn/dashboard", "share/page/site/alfresco/documentlibrary#filter=path%7C%2Fx&page=1",
+		"share/page/document-details?nodeRef=workspace://SpacesStore/0f7e5a0c-3f0e-4f0a-8d5e-7d1d3b8f1a11", "share/proxy/alfresco-api/-default-/public",
+		"workspace", "workspace/", "workspace/#/libraries/0f7e5a0c-3f0e-4f0a-8d5e-7d1d3b8f1a11/(viewer:view/x)", "digital-workspace/#/personal-files",
+		"content-app/#/login?redirectUrl=%2F", "aca/#/trashcan", "#/personal-files", "control-center/",
+		"alfresco", "alfresco/", "alfresco/faces", "alfresco/faces/jsp/login.jsp", "alfresco/s/index", "alfresco/service/api/login?x=y", "alfresco/webdav/Sites", "alfresco/aos",
+		"alfresco/api/-default-/public/alfresco/versions/1/nodes/-root-/children?maxItems=3", "alfresco/api/-default-/public/cmis/versions/1.1/browser",
+		"api-explorer", "api-explorer/", "api-explorer/#!/downloads/createDownload", "api-explorer/index.html",
+	} {
+		for _, context := range []string{"", "/docs", "/a/b"} {
+			server, err := ServerURL("https://ecm.example.org" + context + "/" + given)
+			require.NoError(t, err, given)
+			require.Equal(t, "https://ecm.example.org"+context, server.String(), given)
+			again, err := ServerURL(server.String())
+			require.NoError(t, err)
+			require.Equal(t, server, again)
+		}
+	}
+	for given, want := range map[string]string{
+		"https://h/share/alfresco":                                 "https://h/share/alfresco", // a repository whose path is below one so called
+		"https://h/alfresco/api/acme.org/public/alfresco":          "https://h/alfresco/api/acme.org/public",
+		"https://h/content/api/-default-/public/alfresco/versions": "https://h/content/api/-default-/public",
+		"https://h/a%20b/share/page":                               "https://h/a%20b",
+	} {
+		server, err := ServerURL(given)
+		require.NoError(t, err)
+		require.Equal(t, want, server.String())
+		again, err := ServerURL(server.String())
+		require.NoError(t, err)
+		require.Equal(t, server.String(), again.String())
+	}
+
 	ends, err := parseURL("http://ecm.example.org", true)
 	require.NoError(t, err)
 	require.Equal(t, "http://ecm.example.org", ends.base.String())
@@ -42,24 +76,25 @@ func TestParseURL(t *testing.T) {
 // Proves S-67.
 func TestParseURLRefuses(t *testing.T) {
 	for given, says := range map[string]string{
-		"":                                      "no server URL",
-		"ecm.example.org":                       "must begin with https://",
-		"ecm.example.org:8443":                  "https://",
-		"ftp://ecm.example.org":                 "must begin with https://",
-		"https://":                              "names no host",
-		"https:///alfresco":                     "names no host",
-		"https:ecm.example.org":                 "must begin with https://",
-		"https://ecm.example.org/?x=sesame":     "before any ?",
-		"https://ecm.example.org/#sesame":       "before any ?",
-		"https://bob:sesame@ecm.example.org":    "ALFRESCO_PASSWORD",
-		"https://sesame@ecm.example.org":        "ALFRESCO_PASSWORD",
-		"https://bob:sesame@ecm .example.org":   "cannot be read",
-		"gopher://x?alf_ticket=sesame":          "must begin with https://",
-		"http://ecm.example.org":                "--allow-http",
-		"http://localhost.example.org":          "--allow-http",
-		"http://127.0.0.1.example.org/alfresco": "--allow-http",
-		"http://10.0.0.1":                       "--allow-http",
-		"http://[fe80::1]":                      "--allow-http",
+		"":                      "no server URL",
+		"ecm.example.org":       "must begin with https://",
+		"ecm.example.org:8443":  "https://",
+		"ftp://ecm.example.org": "must begin with https://",
+		"https://":              "names no host",
+		"https:///alfresco":     "names no host",
+		"https:ecm.example.org": "must begin with https://",
+		"https://ecm.example.org/?alf_ticket=sesame":     "which others can see",
+		"https://ecm.example.org/share/#x=TICKET_sesame": "which others can see",
+		"ftp://ecm.example.org/?x=sesame#sesame":         "must begin with https://",
+		"https://bob:sesame@ecm.example.org":             "ALFRESCO_PASSWORD",
+		"https://sesame@ecm.example.org":                 "ALFRESCO_PASSWORD",
+		"https://bob:sesame@ecm .example.org":            "cannot be read",
+		"gopher://x?alf_ticket=sesame":                   "which others can see",
+		"http://ecm.example.org":                         "--allow-http",
+		"http://localhost.example.org":                   "--allow-http",
+		"http://127.0.0.1.example.org/alfresco":          "--allow-http",
+		"http://10.0.0.1":                                "--allow-http",
+		"http://[fe80::1]":                               "--allow-http",
 	} {
 		_, err := parseURL(given, false)
 		require.ErrorIs(t, err, download.ErrInvalid, given)

@@ -144,21 +144,23 @@ func withoutMark(text []byte) string {
 var errURLSecret = errors.New("credentials do not belong into the URL, where every local user can see them; set " +
 	envUsername + " and " + envPassword + " in the environment")
 
-// parseServerURL checks the server's URL as given on the command line. Its
+// parseServerURL finds the server whose address is on the command line. Its
 // errors never repeat the URL, which may hold a secret.
 func parseServerURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil {
 		return nil, exitf(exitUsage, "the server URL cannot be read; write it like https://alfresco.example.com")
 	}
-	if u.User != nil || u.Query().Has("alf_ticket") {
+	if u.User != nil || u.Query().Has("alf_ticket") || strings.Contains(text, "TICKET_") {
 		return nil, exitf(exitUsage, "%w", errURLSecret)
 	}
 	if (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {
 		return nil, exitf(exitUsage, "the server URL must be like https://alfresco.example.com, not %q", u.Redacted())
 	}
-	if u.RawQuery != "" || u.Fragment != "" {
-		return nil, exitf(exitUsage, "the server URL must not have a query or a fragment")
+	// Whatever address of it a person has: a browser's, say.
+	server, err := client.ServerURL(text)
+	if err != nil {
+		return nil, exitf(exitUsage, "%w", err)
 	}
-	return u, nil
+	return server, nil
 }

@@ -60,7 +60,7 @@ func TestWrongUsage(t *testing.T) {
 		{"mount http://h/?alf_ticket=TICKET_s3cret /m", "credentials do not belong into the URL"},
 		{"mount http://h/%zz?s3cret /m", "cannot be read"},
 		{"mount ftp://h /m", "must be like https://"},
-		{"mount http://h/?x=y /m", "query"},
+		{"mount http://h/#x=TICKET_s3cret /m", "credentials do not belong into the URL"},
 		{"mount http://h.example /m", "no password for finn"},
 		{"mount --password-file /nonexistent http://h /m", "--password-file"},
 		{"unmount", "accepts 1 arg(s)"},
