@@ -138,6 +138,7 @@ func (o *opens) add(n *archiveNode, archive download.Archive, size int64) fusefs
 		o.whole = file
 	}
 	o.count++
+	n.fs.uses.Add(1)
 	if o.whole != nil {
 		return &passthroughHandle{h, o.whole}
 	}
@@ -147,6 +148,7 @@ func (o *opens) add(n *archiveNode, archive download.Archive, size int64) fusefs
 func (o *opens) remove(n *archiveNode) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.fs.uses.Add(-1)
 	if o.count--; o.count == 0 {
 		o.whole = nil
 	}

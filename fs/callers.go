@@ -20,10 +20,8 @@ func newCallers(proc string) callers {
 	return callers{proc: cmp.Or(proc, "/proc"), mount: &mountWatch{}}
 }
 
-// mountWatch says whether a mount is still there, asking at most once a second.
+// mountWatch says whether a mount is still there.
 type mountWatch struct {
-	id string // "0:57", the mount's device; empty while not known
-
-	checked atomic.Int64 // when it was looked for, in nanoseconds
-	gone    atomic.Bool
+	id   string      // "0:57", the mount's device; empty while not known
+	gone atomic.Bool // it is attached nowhere any more that we see
 }

@@ -5,8 +5,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
-	"time"
 
 	"downloadfs/download"
 )
@@ -42,7 +40,7 @@ func (c callers) name(pid int) string {
 // is gone.
 func (c callers) disturbed(pid int) bool {
 	p, ok := c.status(pid)
-	return !ok || p.disturbed() || c.mount.isGone()
+	return !ok || p.disturbed() || c.mount.gone.Load()
 }
 
 // exiting reports whether the thread is ending and has let go of its
@@ -132,19 +130,4 @@ func (c callers) count(pid int) (int, bool) {
 		device, ok := devices[id]
 		return ok && device != c.mount.id
 	})), true
-}
-
-// isGone reports whether the mount is no longer attached anywhere that we see.
-// Where it never was seen, nothing can be said.
-func (w *mountWatch) isGone() bool {
-	if w.id == "" {
-		return false
-	}
-	now, last := time.Now().UnixNano(), w.checked.Load()
-	if w.gone.Load() || now-last < int64(time.Second) || !w.checked.CompareAndSwap(last, now) {
-		return w.gone.Load()
-	}
-	text, err := os.ReadFile("/proc/self/mountinfo")
-	w.gone.Store(err == nil && !strings.Contains(string(text), " "+w.id+" "))
-	return w.gone.Load()
 }

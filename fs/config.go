@@ -2,6 +2,7 @@ package fs
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"downloadfs/download"
@@ -37,4 +38,6 @@ var (
 	ErrFUSE = errors.New("FUSE is not available")
 	// ErrBusy: somebody uses the mount, so it cannot be unmounted.
 	ErrBusy = errors.New("in use")
+	// ErrCovered: another file system is mounted over the mount; an ErrBusy.
+	ErrCovered = fmt.Errorf("%w: another file system is mounted over it", ErrBusy)
 )

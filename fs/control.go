@@ -68,6 +68,7 @@ func (n *controlNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.handles[h] = struct{}{}
+	n.fs.uses.Add(1)
 	if h.unseen != nil {
 		n.unseen[h] = struct{}{}
 	}
@@ -78,6 +79,7 @@ func (n *controlNode) forget(h *controlHandle) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.handles, h)
+	n.fs.uses.Add(-1)
 }
 
 // release notes that its opener holds no descriptor to h any more.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -19,6 +20,7 @@ type filesystem struct {
 	mounted  time.Time
 	browsers *browsers
 	callers  callers
+	uses     atomic.Int64 // of archives and lists: open handles, and waits
 
 	// ctx ends when nothing is served any more, and with it the work in progress.
 	ctx  context.Context

@@ -21,6 +21,7 @@ const watchInterval = 200 * time.Millisecond
 // is announced by nothing else, and the caller cannot die until we answer.
 func (f *filesystem) interruptible(ctx context.Context) (context.Context, func()) {
 	pid, interrupted := callerPID(ctx), ctx.Done()
+	f.uses.Add(1)
 	work, cancel := context.WithCancel(context.Background())
 	watched := make(chan struct{})
 	go func() {
@@ -43,6 +44,7 @@ func (f *filesystem) interruptible(ctx context.Context) (context.Context, func()
 		}
 	}()
 	return work, func() {
+		f.uses.Add(-1)
 		cancel()
 		<-watched
 	}

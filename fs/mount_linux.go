@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -65,16 +66,15 @@ func explain(err error) error {
 	return fmt.Errorf("%w: %w", ErrFUSE, err)
 }
 
-// mountDevice returns the device ("0:57") of what is mounted on path, the
-// topmost if there are several, from the text of /proc/self/mountinfo; "" if
-// nothing is.
-func mountDevice(mountinfo, path string) (device string) {
+// devicesOn returns the devices ("0:57") of what is mounted on path, the topmost
+// last, from the text of /proc/self/mountinfo.
+func devicesOn(mountinfo, path string) (devices []string) {
 	for line := range strings.Lines(mountinfo) {
 		if fields := strings.Fields(line); len(fields) > 4 && unescapeOctal(fields[4]) == path {
-			device = fields[2]
+			devices = append(devices, fields[2])
 		}
 	}
-	return device
+	return devices
 }
 
 // unescapeOctal undoes the \040 for a space and its like in mountinfo.
@@ -93,38 +93,71 @@ func unescapeOctal(s string) string {
 	return b.String()
 }
 
-// Unmount removes the mount and waits until all requests are answered; ErrBusy
-// while files in it are open. It returns nil when the mount is gone already.
+// Unmount removes the mount from its path; ErrBusy while files in it are open. It
+// returns nil when it is not there any more. Where a bind mount or another mount
+// namespace has the file system too, it is served on, and Wait does not return.
 func (s *Server) Unmount() error {
 	s.unmounting.Lock()
 	defer s.unmounting.Unlock()
 	if s.gone() {
 		return nil
 	}
-	if err := Detach(s.mountpoint, false); err != nil {
+	there, err := s.attached()
+	if err == nil && there {
+		err = Detach(s.mountpoint, false)
+	}
+	if err != nil {
 		return fmt.Errorf("unmount %s: %w", s.mountpoint, err)
 	}
-	<-s.done
 	return nil
 }
 
 // UnmountLazy detaches the mount at once and ends every call that is still in
-// it: open files fail from now on.
+// it, wherever it is mounted: open files fail from now on.
 func (s *Server) UnmountLazy() error {
 	s.unmounting.Lock()
 	defer s.unmounting.Unlock()
 	if s.gone() {
 		return nil
 	}
-	aborted := s.abort()
 	s.fs.callers.mount.gone.Store(true)
-	if aborted {
-		return nil
+	s.abort()
+	there, err := s.attached()
+	if err == nil && there {
+		err = s.detachNow()
 	}
-	if err := Detach(s.mountpoint, true); err != nil {
+	if err != nil {
 		return fmt.Errorf("unmount %s lazily: %w", s.mountpoint, err)
 	}
 	return nil
+}
+
+// detachNow detaches the mount. Root also breaks the connection by it, where the
+// control file system is not there to do so: MNT_FORCE does before it finds that
+// the mount is busy, if it is.
+func (s *Server) detachNow() error {
+	if os.Geteuid() == 0 && unix.Unmount(s.mountpoint, unix.MNT_FORCE|unix.UMOUNT_NOFOLLOW) == nil {
+		return nil
+	}
+	return Detach(s.mountpoint, true)
+}
+
+// attached reports whether the mount is on its path. It is not what would be
+// unmounted there when another is mounted over it or, since it was unmounted from
+// outside, in its place.
+func (s *Server) attached() (bool, error) {
+	id := s.fs.callers.mount.id
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil || id == "" {
+		return true, nil
+	}
+	switch devices := devicesOn(string(text), s.mountpoint); {
+	case !slices.Contains(devices, id):
+		return false, nil
+	case devices[len(devices)-1] != id:
+		return false, ErrCovered
+	}
+	return true, nil
 }
 
 // Detach removes the mount on path, whoever serves it and whether or not anybody
@@ -145,32 +178,27 @@ func Detach(path string, lazy bool) error {
 }
 
 // abort breaks the connection to the kernel: whoever waits in the mount gets an
-// error. Where the control file system is not mounted, an ordinary user's
-// callers get it when this process ends. It reports whether the mount is gone
-// by that already.
-func (s *Server) abort() bool {
-	if os.Geteuid() == 0 {
-		// It aborts before it finds that the mount is busy, if it is.
-		return unix.Unmount(s.mountpoint, unix.MNT_FORCE|unix.UMOUNT_NOFOLLOW) == nil
-	}
+// error. Where the control file system is not mounted, callers get it when this
+// process ends.
+func (s *Server) abort() {
 	_, minor, ok := strings.Cut(s.fs.callers.mount.id, ":")
 	if !ok {
-		return false
+		return
 	}
 	if err := os.WriteFile("/sys/fs/fuse/connections/"+minor+"/abort", []byte("1"), 0); err != nil {
 		s.fs.log.Debug("connection not aborted", "op", "unmount", "err", err)
 	}
-	return false
 }
 
 // tune notes which device the mount is, and lets the kernel read ahead by whole
 // requests. FUSE offers 128 KiB; the rest is root's to give.
 func (s *Server) tune() {
 	text, err := os.ReadFile("/proc/self/mountinfo")
-	device := mountDevice(string(text), s.mountpoint)
-	if err != nil || device == "" {
+	devices := devicesOn(string(text), s.mountpoint)
+	if err != nil || len(devices) == 0 {
 		return
 	}
+	device := devices[len(devices)-1]
 	s.fs.callers.mount.id = device
 	ahead := fmt.Appendf(nil, "%d", maxRequest>>10)
 	if err := os.WriteFile("/sys/class/bdi/"+device+"/read_ahead_kb", ahead, 0); err != nil {

@@ -6,17 +6,17 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestMountDevice(t *testing.T) {
+func TestDevicesOn(t *testing.T) {
 	const text = `22 27 0:20 / /proc rw - proc proc rw
 60 27 0:57 / /home/u/m\040n rw,nosuid - fuse.downloadfs https://example.com rw
 61 60 0:58 / /home/u/m\040n rw,nosuid shared:3 - fuse.downloadfs https://example.com rw
 62 27 0:59 / /a\134b rw - tmpfs - rw
 short
 `
-	assert.Equal(t, "0:58", mountDevice(text, "/home/u/m n"), "the topmost")
-	assert.Equal(t, "0:59", mountDevice(text, `/a\b`))
-	assert.Empty(t, mountDevice(text, "/home/u"))
-	assert.Empty(t, mountDevice("", "/"))
+	assert.Equal(t, []string{"0:57", "0:58"}, devicesOn(text, "/home/u/m n"), "the topmost last")
+	assert.Equal(t, []string{"0:59"}, devicesOn(text, `/a\b`))
+	assert.Empty(t, devicesOn(text, "/home/u"))
+	assert.Empty(t, devicesOn("", "/"))
 }
 
 func TestUnescapeOctal(t *testing.T) {

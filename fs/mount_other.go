@@ -26,15 +26,9 @@ func direct(*fuse.MountOptions) {}
 
 func explain(err error) error { return fmt.Errorf("%w: %w", ErrFUSE, err) }
 
-// Unmount removes the mount and waits until all requests are answered; ErrBusy
-// while files in it are open. It returns nil when the mount is gone already.
-func (s *Server) Unmount() error {
-	err := s.unmount(false)
-	if err == nil {
-		<-s.done
-	}
-	return err
-}
+// Unmount removes the mount from its path; ErrBusy while files in it are open. It
+// returns nil when it is not there any more.
+func (s *Server) Unmount() error { return s.unmount(false) }
 
 // UnmountLazy removes the mount at once; open files fail from now on.
 func (s *Server) UnmountLazy() error { return s.unmount(true) }
@@ -66,6 +60,9 @@ func Detach(path string, lazy bool) error {
 }
 
 func (s *Server) tune() {}
+
+// watch has nothing to watch: there are no mount namespaces.
+func (s *Server) watch() (stop func()) { return func() {} }
 
 // maxSplice bounds nothing here: go-fuse reads the file itself.
 const maxSplice int64 = maxRequest

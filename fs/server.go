@@ -27,6 +27,8 @@ type Server struct {
 	root       *rootNode
 	done       chan struct{} // closed when nothing is served any more
 
+	detached chan struct{} // closed when it is attached nowhere any more that we see
+
 	unmounting sync.Mutex // one at a time
 }
 
@@ -39,7 +41,7 @@ func mount(cfg Config, d domain) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mount on %s: %w", cfg.Mountpoint, err)
 	}
-	s := &Server{mountpoint: mountpoint, fs: newFilesystem(cfg, d), done: make(chan struct{})}
+	s := &Server{mountpoint: mountpoint, fs: newFilesystem(cfg, d), done: make(chan struct{}), detached: make(chan struct{})}
 	s.root = newRootNode(s.fs)
 	if err := Available(cfg.AllowOther); err != nil {
 		return nil, fmt.Errorf("mount on %s: %w", cfg.Mountpoint, err)
@@ -50,9 +52,11 @@ func mount(cfg Config, d domain) (*Server, error) {
 		return nil, fmt.Errorf("mount on %s: %w", cfg.Mountpoint, explain(err))
 	}
 	s.tune() // before the first request, which may ask what it finds out
+	unwatch := s.watch()
 	go func() {
 		defer close(s.done)
 		s.fuse.Serve()
+		unwatch()
 		s.fs.close()
 		closePipes()
 	}()
@@ -97,6 +101,14 @@ func (f *filesystem) panicked(reason any) fuse.Status {
 // Wait returns when the mount is gone, whoever unmounted it, and every request
 // has been answered.
 func (s *Server) Wait() { <-s.done }
+
+// Detached is closed when nobody can open anything in the mount any more, who sees
+// the mounts that this process sees. Files that are open are served on, and so is
+// everything for a mount namespace that has the mount as well, until Wait returns.
+func (s *Server) Detached() <-chan struct{} { return s.detached }
+
+// InUse reports whether somebody waits for an archive, or has one or a list open.
+func (s *Server) InUse() bool { return s.fs.uses.Load() > 0 }
 
 // prepare returns the absolute path, without links, of a directory to mount on.
 func prepare(path string) (string, error) {

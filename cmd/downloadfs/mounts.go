@@ -18,6 +18,7 @@ type mountEntry struct {
 	path   string
 	fsType string
 	source string
+	device string // of the file system, the same wherever it is mounted; "" on macOS
 }
 
 func (m mountEntry) ours() bool {
@@ -37,6 +38,20 @@ func mountAt(path string) (mountEntry, bool, error) {
 		}
 	}
 	return mountEntry{}, false, nil
+}
+
+// alsoOn returns the paths on which the file system of a device is mounted.
+func alsoOn(device string) (paths []string) {
+	all, err := mounts()
+	if err != nil || device == "" {
+		return nil
+	}
+	for _, m := range all {
+		if m.device == device {
+			paths = append(paths, m.path)
+		}
+	}
+	return paths
 }
 
 // resolveMountpoint makes path absolute and free of symbolic links. The last

@@ -22,9 +22,12 @@ const (
 	// checkTimeout is how long the first call to the server may take.
 	checkTimeout = 10 * time.Second
 	// lockTimeout is how long a mount waits for one that is just ending.
-	lockTimeout = 2 * time.Second
+	lockTimeout = lingering + 2*time.Second
 	// busyRetry is how often a busy mount is tried again.
 	busyRetry = 250 * time.Millisecond
+	// lingering is how long a mount that nobody here sees any more stays for those
+	// who have it too and use nothing of it.
+	lingering = 2 * time.Second
 	// unmountTries is how often unmounting may fail for another reason.
 	unmountTries = 20
 )
@@ -41,6 +44,7 @@ type sessionConfig struct {
 // session is a mounted file system and all that it is served with.
 type session struct {
 	mountpoint string
+	device     string // the mount's, "" if it is not known
 	manager    *download.Manager
 	cache      *cache.Cache
 	server     *fs.Server
@@ -138,6 +142,9 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 	}); err != nil {
 		return nil, errors.Join(exitf(exitMountpoint, "%w", err), s.close())
 	}
+	if m, mounted, err := mountAt(mountpoint); err == nil && mounted {
+		s.device = m.device
+	}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -223,9 +230,54 @@ func (s *session) serve(signals <-chan os.Signal) error {
 	case <-s.ended:
 		s.log.Info("unmounted from outside", "op", "unmount", "mountpoint", s.mountpoint)
 		return s.close()
+	case <-s.server.Detached():
+		s.awaitUnused(signals)
+		s.log.Info("unmounted from outside", "op", "unmount", "mountpoint", s.mountpoint)
+		return s.close()
 	case sig := <-signals:
 		s.log.Info("unmounting", "op", "unmount", "mountpoint", s.mountpoint, "signal", sig.String())
 		return s.end(signals)
+	}
+}
+
+// awaitUnused serves a mount that was unmounted from outside until nobody uses it
+// any more: files that were open are read to their end. A mount that others only
+// have too, in another mount namespace, is ended. So does a signal.
+func (s *session) awaitUnused(signals <-chan os.Signal) {
+	look := time.NewTicker(busyRetry)
+	defer look.Stop()
+	for unused, told := time.Now(), false; time.Since(unused) < lingering; {
+		select {
+		case <-s.ended:
+			return
+		case <-look.C:
+		case sig := <-signals:
+			s.log.Info("ending", "op", "unmount", "mountpoint", s.mountpoint, "signal", sig.String())
+			s.abort()
+			return
+		}
+		if s.server.InUse() {
+			unused = time.Now()
+			if !told {
+				told = true
+				s.log.Info("unmounted from outside; serving on what is in use, a signal ends it", "op", "unmount", "mountpoint", s.mountpoint)
+			}
+		}
+	}
+	s.abort()
+}
+
+// abort ends a mount that is not on its path any more for those who still have it.
+func (s *session) abort() {
+	if text := elsewhereText(s.device); text != "" {
+		s.log.Warn("ended for others who have it mounted too", "op", "detach", "mountpoint", s.mountpoint, "reason", text)
+	}
+	if err := s.server.UnmountLazy(); err != nil {
+		s.log.Warn("cannot end the mount; the end of this process does", "op", "unmount", "mountpoint", s.mountpoint, "err", err)
+	}
+	select {
+	case <-s.ended:
+	case <-time.After(busyRetry): // the end of this process ends it
 	}
 }
 
@@ -254,7 +306,13 @@ func (s *session) unmount(signals <-chan os.Signal) error {
 	for {
 		err := s.server.Unmount()
 		if err == nil {
-			<-s.ended
+			select {
+			case <-s.ended:
+				return nil
+			case <-signals:
+			case <-time.After(lingering):
+			}
+			s.abort()
 			return nil
 		}
 		if !errors.Is(err, fs.ErrBusy) {
@@ -281,7 +339,10 @@ func (s *session) unmount(signals <-chan os.Signal) error {
 }
 
 func (s *session) busyText(err error) string {
-	if errors.Is(err, fs.ErrBusy) {
+	switch {
+	case errors.Is(err, fs.ErrCovered):
+		return "another file system is mounted over it"
+	case errors.Is(err, fs.ErrBusy):
 		return "busy, " + holdersText(s.mountpoint)
 	}
 	return err.Error()

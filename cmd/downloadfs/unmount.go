@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -46,6 +47,9 @@ func unmount(mountpoint string, lazy bool) error {
 	}
 	if err != nil {
 		return fmt.Errorf("cannot unmount %s: %w", path, err)
+	}
+	if others := alsoOn(m.device); len(others) > 0 {
+		return fmt.Errorf("%s is unmounted, but the same file system is also on %s; unmount that, too", path, strings.Join(others, ", "))
 	}
 	return nil
 }
