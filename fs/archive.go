@@ -14,10 +14,8 @@ import (
 
 const archiveName = "archive.zip"
 
-// archiveNode is archive.zip. What the tools do first decides what may wait:
-// unzip and tar believe the size of a stat made before opening, so GETATTR
-// waits until the download has ended, unless its caller is browsing; OPEN
-// always waits; everything else answers with what is known now.
+// archiveNode is archive.zip. Who waits for it is said in waits.go, and what size
+// it has for those who do not in size.go.
 type archiveNode struct {
 	memberNode
 	item item
@@ -28,6 +26,9 @@ type archiveNode struct {
 	final *download.ArchiveInfo
 	// told is the size that was last told to the kernel.
 	told int64
+	// toldTo are the sizes that were told to those who look around, since they
+	// looked last.
+	toldTo map[caller]int64
 	// again are the threads whose OPEN was answered with ESTALE, see refresh.
 	again map[int]bool
 	opens opens
@@ -36,6 +37,7 @@ type archiveNode struct {
 var (
 	_ fusefs.NodeGetattrer = (*archiveNode)(nil)
 	_ fusefs.NodeStatxer   = (*archiveNode)(nil)
+	_ fusefs.NodeStatfser  = (*archiveNode)(nil)
 	_ fusefs.NodeOpener    = (*archiveNode)(nil)
 )
 
@@ -49,6 +51,7 @@ func newArchiveNode(f *filesystem, d item) *archiveNode {
 // for nothing else: it notes the size as told.
 func (n *archiveNode) attributes() attributes {
 	s := n.item.Snapshot()
+	n.fs.sizes.learn(s)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if s.Ready {
@@ -65,10 +68,12 @@ func (n *archiveNode) attributes() attributes {
 		if !n.final.ModifiedAt.IsZero() {
 			a.changed = n.final.ModifiedAt
 		}
+	} else if !s.Status.Ended() || s.Status == download.StatusDone {
+		a.size, a.pending = n.fs.sizes.bound(s), true
 	} else {
-		// What goes into the archive, and never 0: file managers show a file of
-		// size 0 as an empty document, and tar stores it as one without opening it.
-		a.size = max(s.TotalBytes, 1)
+		// It cannot be opened. Never 0: file managers show a file of size 0 as an
+		// empty document, and tar stores it as one without opening it.
+		a.size, a.pending = max(s.TotalBytes, 1), true
 	}
 	n.told = a.size
 	return a
@@ -82,46 +87,85 @@ func (n *archiveNode) Access(ctx context.Context, mask uint32) syscall.Errno {
 	return n.fs.access(ctx, n.fs.fileMode(), false, mask)
 }
 
-// Statx tells a caller that wants the birth time, as GLib and stat do: it looks
-// at the file and browses from then on. When it asks whether it may execute the
-// file, the kernel sends GETATTR, which must not wait for it.
-func (n *archiveNode) Statx(ctx context.Context, h fusefs.FileHandle, flags, mask uint32, out *fuse.StatxOut) syscall.Errno {
-	if !n.item.Snapshot().Ready {
-		n.fs.browsers.saw(n.item.Serial(), n.fs.caller(ctx))
-	}
-	return n.node.Statx(ctx, h, flags, mask, out)
+// Statfs is what file managers ask before they look at what they listed.
+func (n *archiveNode) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {
+	n.looked(ctx)
+	return n.node.Statfs(ctx, out)
 }
 
-// Getattr waits for the download to end when the caller touches the archive.
-// One that has ended without an archive has nothing to wait for: its attributes
-// are answered, so that it can be listed and removed; opening it tells why.
 func (n *archiveNode) Getattr(ctx context.Context, h fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	s := n.item.Snapshot()
-	if h == nil && !n.fs.waitOpen && !s.Ready && !s.Status.Ended() && !n.browsing(ctx) && !n.removing(ctx) {
-		if err := n.wait(ctx); err != nil {
-			return n.fs.errno("stat", n.item.ID(), err)
-		}
+	if errno := n.awaitSize(ctx, h); errno != 0 {
+		return errno
 	}
-	return n.node.Getattr(ctx, h, out)
+	errno := n.node.Getattr(ctx, h, out)
+	n.tell(ctx, int64(out.Size))
+	return errno
 }
 
-// browsing reports whether the caller has just listed the directory.
-func (n *archiveNode) browsing(ctx context.Context) bool {
-	return n.fs.browsers.browsing(n.item.Serial(), n.fs.caller(ctx))
+func (n *archiveNode) Statx(ctx context.Context, h fusefs.FileHandle, flags, mask uint32, out *fuse.StatxOut) syscall.Errno {
+	if errno := n.awaitSize(ctx, h); errno != 0 {
+		return errno
+	}
+	errno := n.node.Statx(ctx, h, flags, mask, out)
+	n.tell(ctx, int64(out.Size))
+	return errno
 }
 
-// removing reports whether the caller is rm, which stats what it is about to
-// unlink: it must not wait for the very download that it cancels. Nothing but
-// its name tells its stat from one of a reader's.
-func (n *archiveNode) removing(ctx context.Context) bool {
-	return n.fs.callers.name(callerPID(ctx)) == "rm"
+// awaitSize waits for the download to end when the caller uses the archive. One
+// that has ended without an archive has nothing to wait for: its attributes are
+// answered, so that it can be listed and removed; opening it tells why.
+func (n *archiveNode) awaitSize(ctx context.Context, h fusefs.FileHandle) syscall.Errno {
+	s := n.item.Snapshot()
+	if h != nil || s.Ready || s.Status.Ended() || n.looksAround(ctx) {
+		return 0
+	}
+	if n.fs.waitOpen && !fillsUp(n.fs.callers.name(callerPID(ctx))) {
+		return 0
+	}
+	if err := n.wait(ctx); err != nil {
+		return n.fs.errno("stat", n.item.ID(), err)
+	}
+	return 0
 }
 
-// wait returns nil when the archive can be opened.
-func (n *archiveNode) wait(ctx context.Context) error {
-	work, stop := n.fs.interruptible(ctx)
-	defer stop()
-	return n.item.Wait(work)
+// tell notes which size the caller was told.
+func (n *archiveNode) tell(ctx context.Context, size int64) {
+	const most = 1024 // who is beyond that is not protected from a bound that does not hold
+	n.mu.Lock()
+	final, known := n.final != nil, len(n.toldTo)
+	n.mu.Unlock()
+	if final && known == 0 || !final && known >= most {
+		return
+	}
+	who := n.fs.caller(ctx)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if final {
+		delete(n.toldTo, who)
+		return
+	}
+	if n.toldTo == nil {
+		n.toldTo = make(map[caller]int64)
+	}
+	n.toldTo[who] = size
+}
+
+// toldLess reports, once, whether the caller was told a size that is too small and
+// may take it for the archive's. Once must do, for the kernel knows the right size
+// by now, and tells it to who asks again without asking us.
+func (n *archiveNode) toldLess(ctx context.Context, size int64) bool {
+	n.mu.Lock()
+	known := len(n.toldTo)
+	n.mu.Unlock()
+	if known == 0 {
+		return false
+	}
+	who, program := n.fs.caller(ctx), n.fs.callers.program(callerPID(ctx))
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	told, ok := n.toldTo[who]
+	delete(n.toldTo, who)
+	return ok && told < size && !looksAgain(program)
 }
 
 // Open waits until the archive can be read; with O_NONBLOCK it answers EAGAIN
@@ -136,16 +180,26 @@ func (n *archiveNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle
 			return nil, 0, syscall.ESTALE
 		}
 		archive, err := n.fs.domain.OpenArchive(n.item)
-		if err == nil {
-			return n.opens.add(n, archive, n.item.Snapshot().Archive.Size), fuse.FOPEN_KEEP_CACHE, 0
+		if size := n.item.Snapshot().Archive.Size; err == nil && n.toldLess(ctx, size) {
+			n.fs.log.Warn("an archive is larger than a program was told; it must look again",
+				"op", "open", "download", n.item.ID(), "len", size)
+			_ = archive.Close()
+			err = errToldLess
+		} else if err == nil {
+			return n.opens.add(n, archive, size), fuse.FOPEN_KEEP_CACHE, 0
 		}
-		if errors.Is(err, download.ErrNotReady) && (flags&syscall.O_NONBLOCK == 0 || n.browsing(ctx)) {
+		if errors.Is(err, download.ErrNotReady) && (flags&syscall.O_NONBLOCK == 0 || n.listed(ctx)) {
 			err = n.wait(ctx)
 		}
 		if err != nil {
 			return nil, 0, n.fs.errno("open", n.item.ID(), err)
 		}
 	}
+}
+
+// listed reports whether the caller has just listed the directory.
+func (n *archiveNode) listed(ctx context.Context) bool {
+	return n.fs.browsers.browsing(n.item.Serial(), n.fs.caller(ctx))
 }
 
 // refresh reports whether an OPEN has to be answered with ESTALE so that the

@@ -110,7 +110,7 @@ sys.stdout.buffer.write(os.pread(f,n,0))
 }
 
 // Whoever only looks gets an answer at once.
-// Proves S-16.
+// Proves S-16, S-114.
 func TestArchiveBrowsing(t *testing.T) {
 	m := newTestMount(t)
 	d := m.domain.add("d1", nil)
@@ -125,7 +125,8 @@ func TestArchiveBrowsing(t *testing.T) {
 		assert.NoError(t, err, "%s\n%s", script, out)
 		assert.Less(t, time.Since(start), 2*time.Second, script)
 	}
-	assert.Contains(t, m.ok(`ls -l $D/d1`), " 4321 ")
+	assert.Contains(t, m.ok(`ls -l $D/d1`), fmt.Sprintf(" %d ", new(sizes).bound(d.Snapshot())))
+	assert.Contains(t, m.ok(`du -ak $D/d1`), "4\t"+m.dir+"/downloads/d1/archive.zip\n", "nothing of it is there")
 	assert.Zero(t, d.waiting())
 	out, err := m.sh(`python3 -c "import os;os.open('$D/d1/archive.zip',os.O_NONBLOCK)"`)
 	assert.Error(t, err)
@@ -207,7 +208,7 @@ func TestArchiveStopped(t *testing.T) {
 func TestArchiveWaitOpen(t *testing.T) {
 	m := newTestMount(t, func(c *Config) { c.WaitOpen = true })
 	d := m.domain.add("d1", nil)
-	assert.Equal(t, "1", m.ok(`timeout 3 python3 -c "import os;print(os.stat('$D/d1/archive.zip').st_size)"`))
+	assert.Equal(t, fmt.Sprint(serverLimit+serverLimit/8), m.ok(`timeout 3 python3 -c "import os;print(os.stat('$D/d1/archive.zip').st_size)"`))
 	file, data := m.archive(100_000)
 	b := m.background(`cat $D/d1/archive.zip | sha256sum`)
 	m.eventually(func() bool { return d.waiting() == 1 }, "cat waits")

@@ -9,11 +9,20 @@ import (
 // settled is how long the kernel may keep what cannot change any more.
 const settled = time.Hour
 
+const (
+	blockSize = 4096
+	// pendingBlocks are the blocks of 512 bytes of an archive that is not there
+	// yet, for du. None at all would be a file with nothing but a hole in it, which
+	// archivers need not read.
+	pendingBlocks = blockSize / 512
+)
+
 // attributes are what a node tells of itself. Mode is the permissions only.
 type attributes struct {
 	mode    uint32
 	nlink   uint32
 	size    int64
+	pending bool // nothing of size is there yet
 	created time.Time
 	changed time.Time
 	valid   time.Duration // how long the kernel may keep the attributes
@@ -32,6 +41,9 @@ func (a attributes) fill(o owner, out *fuse.Attr) {
 	out.Mode = a.mode
 	out.Nlink = a.nlink
 	out.Size = uint64(max(a.size, 0))
+	if a.pending {
+		setBlocks(out, pendingBlocks)
+	}
 	out.Uid, out.Gid = o.uid, o.gid
 	out.SetTimes(&a.changed, &a.changed, &a.changed)
 }
@@ -49,6 +61,9 @@ func (a attributes) fillStatx(o owner, out *fuse.StatxOut) {
 	out.Mode = uint16(a.mode)
 	out.Nlink = a.nlink
 	out.Size = uint64(max(a.size, 0))
+	if a.pending {
+		out.Blksize, out.Blocks = blockSize, pendingBlocks
+	}
 	out.Uid, out.Gid = o.uid, o.gid
 	out.Mtime = statxTime(a.changed)
 	out.Atime, out.Ctime = out.Mtime, out.Mtime

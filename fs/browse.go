@@ -14,9 +14,8 @@ const (
 	maxBrowsers = 16 << 10
 )
 
-// browsers remembers who listed the directory of which download lately. File managers, ls -l, find and du list a directory and then stat
-// every file in it, and must not wait; unzip and tar stat a file they were
-// told of, believe its size and must. Listing first is what tells them apart.
+// browsers remembers who listed the directory of which download lately, or was
+// seen to look around there in another way. What for is said in waits.go.
 type browsers struct {
 	now func() time.Time
 

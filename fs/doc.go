@@ -5,9 +5,9 @@
 // everything that is remembered, polled, fetched or retried is done there. This
 // is the only package that imports go-fuse.
 //
-// Three rules run through all nodes. Browsing never waits and touching does
-// (see [browsers] and archiveNode). A context that comes with a request is not
-// kept when the method returns, because go-fuse uses it again (see
+// Three rules run through all nodes. Looking around never waits and using an
+// archive does: waits.go says who waits, and why. A context that comes with a
+// request is not kept when the method returns, because go-fuse uses it again (see
 // filesystem.interruptible). And no lock is held while the domain is called or
 // the kernel is notified.
 package fs

@@ -23,6 +23,7 @@ type entryNode struct {
 var (
 	_ fusefs.NodeLookuper       = (*entryNode)(nil)
 	_ fusefs.NodeOpendirHandler = (*entryNode)(nil)
+	_ fusefs.NodeStatfser       = (*entryNode)(nil)
 	_ fusefs.NodeUnlinker       = (*entryNode)(nil)
 )
 
@@ -107,12 +108,13 @@ func (n *entryNode) list() []dirEntry {
 	return entries
 }
 
-// listing notes that the caller looks around here, while there is anything to
-// wait for.
-func (n *entryNode) listing(ctx context.Context) {
-	if !n.item.Snapshot().Ready {
-		n.fs.browsers.saw(n.item.Serial(), n.fs.caller(ctx))
-	}
+// listing notes that the caller looks around here.
+func (n *entryNode) listing(ctx context.Context) { n.archive.looked(ctx) }
+
+// Statfs is asked by those who look around here.
+func (n *entryNode) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {
+	n.archive.looked(ctx)
+	return n.node.Statfs(ctx, out)
 }
 
 // Unlink of the archive cancels the download, or drops the local copy once it

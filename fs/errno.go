@@ -43,6 +43,7 @@ var errnoTable = []struct {
 	// Not EINTR, after which the other writers of the list would try for ever.
 	{errKilled, syscall.ECANCELED},
 	{errPanicked, syscall.EIO},
+	{errToldLess, syscall.EOVERFLOW},
 	{context.Canceled, syscall.EINTR},
 	{context.DeadlineExceeded, syscall.ETIMEDOUT},
 

@@ -41,6 +41,7 @@ func TestErrno(t *testing.T) {
 		download.ErrChanged:      syscall.EIO,
 
 		errKilled:                syscall.ECANCELED,
+		errToldLess:              syscall.EOVERFLOW,
 		errPanicked:              syscall.EIO,
 		context.Canceled:         syscall.EINTR,
 		context.DeadlineExceeded: syscall.ETIMEDOUT,

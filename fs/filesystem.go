@@ -19,6 +19,7 @@ type filesystem struct {
 	waitOpen bool // --wait open: only OPEN and READ wait
 	mounted  time.Time
 	browsers *browsers
+	sizes    sizes
 	callers  callers
 	uses     atomic.Int64 // of archives and lists: open handles, and waits
 
@@ -47,6 +48,9 @@ func newFilesystem(cfg Config, d domain) *filesystem {
 	}
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
+	}
+	for _, known := range d.Downloads() {
+		f.sizes.learn(known.Snapshot())
 	}
 	f.ctx, f.stop = context.WithCancel(context.Background())
 	return f

@@ -108,6 +108,21 @@ func TestMountDevices(t *testing.T) {
 	assert.Empty(t, mountDevices(""))
 }
 
+func TestWatchesAny(t *testing.T) {
+	const text = "pos:\t0\nflags:\t02000000\nmnt_id:\t15\nino:\t63\n" +
+		"inotify wd:2 ino:100 sdev:39 mask:100 ignored_mask:0 fhandle-bytes:8 fhandle-type:1 f_handle:00\n" +
+		"inotify wd:1 ino:1a0 sdev:800001 mask:fce ignored_mask:0\n"
+	assert.True(t, watchesAny(text, "0:57", []uint64{1, 0x100}))
+	assert.False(t, watchesAny(text, "0:57", []uint64{0x1a0}), "on another device")
+	assert.True(t, watchesAny(text, "8:1", []uint64{0x1a0}))
+	assert.False(t, watchesAny(text, "0:57", []uint64{0x63, 63}), "the descriptor's own number")
+	assert.True(t, watchesAny("fanotify ino:3 sdev:39 mflags:0 mask:20 ignored_mask:0\n", "0:57", []uint64{3}))
+	for _, device := range []string{"", "57", "0:", "a:b"} {
+		assert.False(t, watchesAny(text, device, []uint64{0x100}), device)
+	}
+	assert.False(t, watchesAny("", "0:57", []uint64{1}))
+}
+
 // FuzzProc: no text of /proc, whose names processes choose, does harm.
 func FuzzProc(f *testing.F) {
 	f.Add(procStatusText)
@@ -121,5 +136,6 @@ func FuzzProc(f *testing.F) {
 		}
 		fdinfo(text, "ino")
 		mountDevices(text)
+		watchesAny(text, "0:57", []uint64{1})
 	})
 }

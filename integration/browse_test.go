@@ -28,7 +28,7 @@ var lookers = []struct{ name, need, script, want string }{
 	{"find -size", "find", `find "$d" -type f -size +0 -newermt 2020-01-01`, `archive\.zip\n`},
 	{"du", "", `du "$d"`, `\d+\s`},
 	{"du -ab", "du", `du -ab "$m"`, `[1-9][0-9]*\t.*archive\.zip\n`},
-	{"stat", "", `stat "$d/archive.zip"`, `Size: [1-9][0-9]* `},
+	{"stat", "", `stat "$d/archive.zip"`, `Size: [1-9][0-9]*\s`},
 	{"stat of the directory", "stat", `stat "$d"`, `directory`},
 	{"gio info", "", `gio info "$d/archive.zip"`, `standard::size: [1-9]`},
 	{"gio list", "", `gio list -l "$d"`, `archive\.zip\t[1-9]`},
