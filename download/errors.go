@@ -12,6 +12,10 @@ import (
 var (
 	// ErrInvalid: the request is malformed; the server would answer 400.
 	ErrInvalid = errors.New("invalid request")
+	// ErrName: a download's directory cannot be called so.
+	ErrName = errors.New("not a name for a download")
+	// ErrNameText: it cannot, since that is no UTF-8 text.
+	ErrNameText = errors.New("not a text")
 	// ErrNotFound: a node, path or download that the server does not know (404).
 	ErrNotFound = errors.New("not found")
 	// ErrUnauthorized: the server does not accept the credentials (401).

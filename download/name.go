@@ -12,18 +12,22 @@ const maxNameBytes = 255 // NAME_MAX
 var uuidPattern = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
 
 // checkName reports why name cannot be what the directory of download id is
-// called, wrapping ErrInvalid. An id other than its own is refused even where no
+// called, wrapping ErrName or ErrNameText. An id other than its own is refused even where no
 // such download is listed, so that a new download's directory is always free.
 // Hidden names and the names desktops probe for would be found in every mount.
 func checkName(name string, id ID) error {
-	reason := ""
+	reason, sentinel := "", ErrName
 	switch {
 	case name == string(id):
 		return nil
 	case name == "" || len(name) > maxNameBytes:
 		reason = "a name has 1 to 255 bytes"
-	case !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) || strings.Contains(name, "/"):
-		reason = "a name is UTF-8 text without slashes and control characters"
+	case !utf8.ValidString(name):
+		reason, sentinel = "a name is UTF-8 text", ErrNameText
+	case strings.ContainsFunc(name, unicode.IsControl) || strings.Contains(name, "/"):
+		reason = "a name has no slashes and no control characters"
+	case strings.ContainsFunc(name, reorders):
+		reason = "a name has no characters that show it as another one"
 	case strings.HasPrefix(name, "."):
 		reason = "a name does not start with a dot"
 	case name == ControlFile || strings.EqualFold(name, "autorun.inf"):
@@ -33,8 +37,12 @@ func checkName(name string, id ID) error {
 	default:
 		return nil
 	}
-	return Because(ErrInvalid, "name %s: %s", Quote(name), reason)
+	return Because(sentinel, "name %s: %s", Quote(name), reason)
 }
+
+// reorders reports whether r makes what follows be shown in another order than it
+// is read. The marks and letters of scripts that run from right to left do not.
+func reorders(r rune) bool { return r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' }
 
 // defaultArchiveName is how the server calls a zip of several nodes.
 const defaultArchiveName = "archive.zip"

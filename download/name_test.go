@@ -9,18 +9,19 @@ import (
 
 func TestCheckName(t *testing.T) {
 	for _, name := range []string{
-		"a", "q3 report", "-rf", "ä日😀", "a.b", "a..", strings.Repeat("a", 255), u1, "News", "newer", "a#b;c",
+		"a", "q3 report", "-rf", "ä日😀", "a.b", "a..", strings.Repeat("a", 255), u1, "News", "newer", "a#b;c", "שלום\u200f!",
 	} {
 		assert.NoError(t, checkName(name, u1), "%q", name)
 	}
 	for _, name := range []string{
 		"", ".", "..", "...", ".hidden", ".Trash-1000", "._x", ".DS_Store", "autorun.inf", "AUTORUN.INF", "new", "a/b", "/", "a\x00",
-		"a\nb", "\x1b[31m", "a\x7f", "a\u0085", "\xff", strings.Repeat("a", 256), strings.Repeat("é", 128), u2, strings.ToUpper(u3),
+		"a\nb", "\x1b[31m", "a\x7f", "a\u0085", "gpj.\u202eexe", "a\u2067b", strings.Repeat("a", 256), strings.Repeat("é", 128), u2, strings.ToUpper(u3),
 	} {
 		err := checkName(name, u1)
-		assert.ErrorIs(t, err, ErrInvalid, "%q", name)
+		assert.ErrorIs(t, err, ErrName, "%q", name)
 		assert.Less(t, len(err.Error()), 300)
 	}
+	assert.ErrorIs(t, checkName("caf\xe9", u1), ErrNameText)
 }
 
 func TestSafeFileName(t *testing.T) {

@@ -73,10 +73,8 @@ func decodeDownload(b []byte) (downloadRecord, error) {
 	if err := checkProgress(r.progress(), r.ID); err != nil {
 		return downloadRecord{}, err
 	}
-	if r.Name != "" {
-		if err := checkName(r.Name, r.ID); err != nil {
-			return downloadRecord{}, err
-		}
+	if r.Name != "" && checkName(r.Name, r.ID) != nil {
+		r.Name = "" // another version allowed it, or it is damaged; the download is there all the same
 	}
 	if r.Archive != nil && (r.Archive.Size < 0 || r.Archive.Name != safeFileName(r.Archive.Name)) {
 		return downloadRecord{}, errors.New("archive is impossible")

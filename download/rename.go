@@ -7,7 +7,7 @@ import (
 )
 
 // Rename gives the download's directory another name. ErrExists when it is
-// taken, ErrInvalid when it cannot be a name. An error means that nothing has
+// taken, ErrName or ErrNameText when it cannot be a name. An error means that nothing has
 // changed.
 func (m *Manager) Rename(d *Download, name string) error {
 	if err := checkName(name, d.id); err != nil {

@@ -24,8 +24,8 @@ func TestRename(t *testing.T) {
 		assert.False(t, ok, "it is called otherwise now")
 
 		require.ErrorIs(t, w.Rename(other, "q3 report, final #2"), download.ErrExists)
-		require.ErrorIs(t, w.Rename(d, string(other.ID())), download.ErrInvalid)
-		require.ErrorIs(t, w.Rename(other, string(d.ID())), download.ErrInvalid, "even while it is called otherwise")
+		require.ErrorIs(t, w.Rename(d, string(other.ID())), download.ErrName)
+		require.ErrorIs(t, w.Rename(other, string(d.ID())), download.ErrName, "even while it is called otherwise")
 		require.NoError(t, w.Rename(d, "q3 report, final #2"), "its own name")
 
 		w.reopen()

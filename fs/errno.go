@@ -30,6 +30,9 @@ var errnoTable = []struct {
 
 	{download.ErrInvalid, syscall.EINVAL},
 	{download.ErrListTooLong, syscall.EFBIG},
+	// Of EINVAL mv says that a directory cannot be moved into itself.
+	{download.ErrName, syscall.EPERM},
+	{download.ErrNameText, syscall.EILSEQ},
 	{download.ErrNotFound, syscall.ENOENT},
 	{download.ErrExists, syscall.EEXIST},
 	{download.ErrArchived, syscall.ENODATA},

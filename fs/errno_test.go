@@ -30,6 +30,8 @@ func TestErrno(t *testing.T) {
 		download.ErrClosed:       syscall.ENOTCONN,
 		download.ErrInvalid:      syscall.EINVAL,
 		download.ErrListTooLong:  syscall.EFBIG,
+		download.ErrName:         syscall.EPERM,
+		download.ErrNameText:     syscall.EILSEQ,
 		download.ErrNotFound:     syscall.ENOENT,
 		download.ErrExists:       syscall.EEXIST,
 		download.ErrArchived:     syscall.ENODATA,

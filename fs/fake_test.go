@@ -6,8 +6,10 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"downloadfs/download"
 )
@@ -159,6 +161,12 @@ func (f *fakeDomain) Adopt(ctx context.Context, id download.ID) (item, error) {
 }
 
 func (f *fakeDomain) Rename(d item, name string) error {
+	switch {
+	case strings.HasPrefix(name, "."):
+		return fmt.Errorf("rename %s: %w", d.ID(), download.ErrName)
+	case !utf8.ValidString(name):
+		return fmt.Errorf("rename %s: %w", d.ID(), download.ErrNameText)
+	}
 	if _, taken := f.Lookup(name); taken {
 		return fmt.Errorf("rename %s: %w", d.ID(), download.ErrExists)
 	}

@@ -88,6 +88,8 @@ func TestRefusals(t *testing.T) {
 		{`rename2(D+'/d1',D+'/d2',1)`, "EEXIST"},
 		{`rename2(D+'/d1',D+'/d2',2)`, "EINVAL"},
 		{`rename2(D+'/d1',D+'/x',4)`, "EINVAL"},
+		{`os.rename(D+'/d1',D+'/.x')`, "EPERM"},
+		{`os.rename(D.encode()+b'/d1',D.encode()+b'/caf\xe9')`, "EILSEQ"},
 		{`os.rename(D+'/d1',D+'/new')`, "ENOTDIR"},
 		{`os.rename(D+'/new',D+'/x')`, "EPERM"},
 		{`os.rename(D+'/d1/status',D+'/new')`, "EPERM"},

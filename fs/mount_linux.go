@@ -1,11 +1,9 @@
 package fs
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 
@@ -47,8 +45,22 @@ func userAllowOther() bool {
 	return false
 }
 
-// direct makes root mount by itself, without fusermount3.
-func direct(o *fuse.MountOptions) { o.DirectMountStrict = os.Geteuid() == 0 }
+// connect mounts on mountpoint, root by itself and others with fusermount3, and
+// returns the server of the connection.
+func connect(raw fuse.RawFileSystem, mountpoint string, o *fuse.MountOptions) (*fuse.Server, error) {
+	if o.DirectMountStrict = os.Geteuid() == 0; o.DirectMountStrict {
+		return fuse.NewServer(raw, mountpoint, o)
+	}
+	fd, err := fusermountMount(mountpoint, o)
+	if err != nil {
+		return nil, err
+	}
+	server, err := fuse.NewServer(raw, fmt.Sprintf("/dev/fd/%d", fd), o)
+	if err != nil {
+		_ = Detach(mountpoint, true)
+	}
+	return server, err
+}
 
 // awaitMount has nothing to wait for: the file system is attached and the kernel
 // has been answered before the server exists. go-fuse's WaitMount opens a file in
@@ -213,32 +225,3 @@ var maxSplice = int64(splice.MaxPipeSize() - 2*os.Getpagesize())
 // closePipes closes the pipes that replies were spliced through, which go-fuse
 // keeps for the next ones.
 func closePipes() { splice.ClearSplicePool() }
-
-// fusermount runs the set-user-ID helper that mounts and unmounts for ordinary
-// users.
-func fusermount(args ...string) error {
-	bin, err := fusermountPath()
-	if err != nil {
-		return err
-	}
-	cmd := exec.Command(bin, args...)
-	cmd.Env = []string{"LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
-	text, err := cmd.CombinedOutput()
-	if err == nil {
-		return nil
-	}
-	text = bytes.TrimSpace(text)
-	if bytes.Contains(text, []byte("busy")) {
-		return unix.EBUSY
-	}
-	return fmt.Errorf("%s: %w", text, err)
-}
-
-func fusermountPath() (string, error) {
-	for _, name := range []string{"fusermount3", "/bin/fusermount3", "fusermount", "/bin/fusermount"} {
-		if bin, err := exec.LookPath(name); err == nil {
-			return bin, nil
-		}
-	}
-	return "", fmt.Errorf("%w: fusermount3 is missing; install the package fuse3, or mount as root", ErrFUSE)
-}

@@ -22,7 +22,9 @@ func Available(bool) error {
 	return nil
 }
 
-func direct(*fuse.MountOptions) {}
+func connect(raw fuse.RawFileSystem, mountpoint string, o *fuse.MountOptions) (*fuse.Server, error) {
+	return fuse.NewServer(raw, mountpoint, o)
+}
 
 func explain(err error) error { return fmt.Errorf("%w: %w", ErrFUSE, err) }
 

@@ -48,7 +48,7 @@ func mount(cfg Config, d domain) (*Server, error) {
 	}
 	options := s.options(cfg)
 	raw := trace(fusefs.NewNodeFS(s.root, options), s.fs.log)
-	if s.fuse, err = fuse.NewServer(raw, mountpoint, &options.MountOptions); err != nil {
+	if s.fuse, err = connect(raw, mountpoint, &options.MountOptions); err != nil {
 		return nil, fmt.Errorf("mount on %s: %w", cfg.Mountpoint, explain(err))
 	}
 	s.tune() // before the first request, which may ask what it finds out
@@ -88,7 +88,6 @@ func (s *Server) options(cfg Config) *fusefs.Options {
 	if cfg.AllowOther {
 		o.Options = append(o.Options, "default_permissions")
 	}
-	direct(&o.MountOptions)
 	return o
 }
 
