@@ -17,8 +17,9 @@ import (
 const (
 	blockAbsent  uint32 = iota
 	blockClaimed        // the index of an earlier run claims it; not checked yet
-	blockChecked        // being checked right now
-	blockGood           // written or checked in this run
+	blockChecked        // being checked, or given up, right now
+	blockWritten        // written in this run; the disk has not confirmed it yet
+	blockGood           // synced or checked in this run
 )
 
 // archive is one incarnation of an archive in the cache: its identity, which of
@@ -35,15 +36,18 @@ type archive struct {
 	good   atomic.Int64 // blocks that are blockGood
 	onDisk atomic.Int64 // bytes of the blocks that are not blockAbsent
 	// file is the data file while it is open: from its first use until the last
-	// reference is given back.
+	// reference is given back, the keeper's included.
 	file    atomic.Pointer[os.File]
 	openMu  sync.Mutex // one opening of the file at a time
 	dropped atomic.Bool
 
 	// Guarded by c.mu.
-	refs    int       // handles, streams and background work; see Cache.acquire
-	charged int64     // bytes reserved for it
-	used    time.Time // when a handle was opened last, or it was first fetched
+	refs     int       // handles, streams and background work; see Cache.acquire
+	held     int       // those of them that are the keeper's: they keep the file open, and evicting it is all right
+	unsynced bool      // the keeper holds a reference because blocks are blockWritten
+	charged  int64     // bytes reserved for it
+	removed  bool      // its data file has no name any more
+	used     time.Time // when a handle was opened last, or it was first fetched
 
 	// mu guards what follows. The cache's, the pool's, the lanes' and the other
 	// locks come after it, and no I/O happens under it.
@@ -58,6 +62,7 @@ type archive struct {
 	idle    time.Time    // since when there are no handles
 	pending map[int]bool // blocks whose claim the index has to learn about
 	noRoom  bool         // the last block could not be written to disk
+	stuck   map[int]bool // absent blocks whose room could not be given back: it is still charged
 }
 
 // newArchive returns an archive of which nothing is on disk.
@@ -71,6 +76,7 @@ func newArchive(c *Cache, info download.ArchiveInfo, name string) *archive {
 		waiters: make(map[int][]*waiter),
 		streams: make(map[*stream]struct{}),
 		pending: make(map[int]bool),
+		stuck:   make(map[int]bool),
 	}
 	if c.disk != nil && a.n <= maxBlocks {
 		a.state = make([]atomic.Uint32, a.n)

@@ -250,29 +250,34 @@ func (c *Cache) retain(a *archive) {
 
 // release gives a reference back. The last one closes the data file.
 func (c *Cache) release(a *archive) {
-	c.mu.Lock()
-	a.refs--
-	var f *os.File
-	last, empty := a.refs == 0, false
-	if last {
-		delete(c.active, a)
-		f = a.file.Swap(nil)
-		if empty = c.archives[a.info.ID] == a && a.onDisk.Load() == 0 && a.info.Size > 0; empty {
-			c.unlink(a) // nothing is known of it that would be worth remembering
+	for {
+		c.mu.Lock()
+		if a.refs > 1 {
+			a.refs--
+			unused := a.refs == a.held
+			c.mu.Unlock()
+			if unused {
+				a.dropMemory()
+			}
+			return
 		}
-		if a.dropped.Load() {
-			// Its file is gone for good with this last descriptor.
-			c.used -= a.charged
-			a.charged = 0
+		f := a.file.Swap(nil)
+		if f == nil {
+			break
 		}
-	}
-	c.mu.Unlock()
-	if f != nil {
+		// Of a file without a name the room is free when it is closed, not before.
+		c.mu.Unlock()
 		f.Close()
 	}
-	if last {
-		a.dropMemory()
+	a.refs = 0
+	delete(c.active, a)
+	empty := c.archives[a.info.ID] == a && a.onDisk.Load() == 0 && a.info.Size > 0
+	if empty {
+		c.unlink(a) // nothing is known of it that would be worth remembering
 	}
+	c.settle(a)
+	c.mu.Unlock()
+	a.dropMemory()
 	if empty {
 		if err := c.discard(a); err != nil {
 			a.log().Warn("empty data file stays", "op", "close", "err", err)
@@ -284,6 +289,15 @@ func (c *Cache) release(a *archive) {
 func (c *Cache) unlink(a *archive) {
 	delete(c.archives, a.info.ID)
 	a.dropped.Store(true)
+}
+
+// settle takes back what was reserved for a when its data file is gone for good:
+// without a name and without a descriptor. c.mu is held.
+func (c *Cache) settle(a *archive) {
+	if a.removed && a.refs == 0 {
+		c.used -= a.charged
+		a.charged = 0
+	}
 }
 
 // discard removes the data file of an unlinked archive. Handles that are open
@@ -298,11 +312,10 @@ func (c *Cache) discard(a *archive) error {
 	}
 	c.keeper.forget(a.name)
 	c.mu.Lock()
-	if a.refs == 0 && err == nil {
-		c.used -= a.charged
-		a.charged = 0
-	}
+	a.removed = err == nil
+	c.settle(a)
 	c.mu.Unlock()
+	c.unhold(a)
 	c.kick()
 	return err
 }

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"log/slog"
+	"os"
 	"time"
 
 	"downloadfs/download"
@@ -33,7 +34,8 @@ type Config struct {
 	// Logger is where the cache reports; nil means slog.Default().
 	Logger *slog.Logger
 
-	flushAfter time.Duration // another than flushAfter, for tests
+	flushAfter time.Duration        // another than flushAfter, for tests
+	sync       func(*os.File) error // another than syncData, for tests
 }
 
 // withDefaults returns the configuration with its zero values replaced.
@@ -47,6 +49,9 @@ func (cfg Config) withDefaults() Config {
 	}
 	if cfg.flushAfter <= 0 {
 		cfg.flushAfter = flushAfter
+	}
+	if cfg.sync == nil {
+		cfg.sync = syncData
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()

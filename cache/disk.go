@@ -103,6 +103,7 @@ func (d *disk) files() string            { return filepath.Join(d.dir, filesName
 func (d *disk) index() string            { return filepath.Join(d.dir, indexName) }
 func (d *disk) path(name string) string  { return filepath.Join(d.files(), name) }
 func (d *disk) remove(name string) error { return os.Remove(d.path(name)) }
+func (d *disk) empty(name string) error  { return os.Truncate(d.path(name), 0) }
 
 // create makes the data file of an archive, as long as the archive and without
 // any bytes in it yet.
@@ -122,18 +123,6 @@ func (d *disk) create(name string, size int64) (*os.File, error) {
 // open opens an existing data file.
 func (d *disk) open(name string) (*os.File, error) {
 	return os.OpenFile(d.path(name), os.O_RDWR, 0)
-}
-
-// sync returns when all that was written to a data file is on the disk. It takes
-// a descriptor of its own, so that it neither needs the archive to be open nor
-// keeps it from being evicted meanwhile.
-func (d *disk) sync(name string) error {
-	f, err := d.open(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return syncData(f)
 }
 
 // free returns how many bytes an ordinary user can still write to the disk.

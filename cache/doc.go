@@ -20,14 +20,19 @@
 // crash loses the last seconds of fetching but never leaves a false claim. In
 // addition every claim of an earlier run is checked against its CRC32C before
 // the block is first used: a torn or damaged block is logged, fetched again and
-// never served. A corrupt or missing index empties the cache and nothing else.
+// never served. So is a block of this run whenever it is read from the file before
+// a sync has succeeded: Linux may have failed to write its pages, and forgotten
+// them. When a sync fails, all blocks that it was to cover are given up. A corrupt
+// or missing index empties the cache and nothing else.
 //
-// The size limit is hard. Room is reserved before a block is written; the least
-// recently used archives that nobody has open make room, whole. When there is no
-// room, the disk is full or the directory cannot be used at all, archives are
-// read straight from the source through a bounded window in memory, and the
-// reader notices nothing. An archive that could never fit whole takes only room
-// that is free already.
+// The size limit is hard. Room is reserved before a block is written, and counts
+// until the disk has it back: when the last descriptor of a file without a name is
+// closed, or a damaged block is punched out or fetched again. The least recently
+// used archives that nobody has open make room, whole. When there is no room, the
+// disk is full or the directory cannot be used at all, archives are read straight
+// from the source through a bounded window in memory, and the reader notices
+// nothing. An archive that could never fit whole takes only room that is free
+// already.
 //
 // # How bytes are fetched
 //

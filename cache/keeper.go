@@ -2,7 +2,6 @@ package cache
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"sync"
 	"time"
@@ -65,6 +64,14 @@ func (c *Cache) note(a *archive, n int) {
 	if ring {
 		c.kick()
 	}
+}
+
+// hurry has what the index was not told yet told at once.
+func (c *Cache) hurry() {
+	c.keeper.mu.Lock()
+	c.keeper.blocks = max(c.keeper.blocks, flushBlocks)
+	c.keeper.mu.Unlock()
+	c.kick()
 }
 
 // keep is the housekeeping goroutine. It sleeps while there is nothing to do.
@@ -152,6 +159,47 @@ func (a *archive) tidy(now time.Time) bool {
 	return again
 }
 
+// hold has the keeper keep a's data file open until what has been written to it is
+// synced: of a file that nobody has open Linux may forget that a write failed.
+// a.mu is held.
+func (c *Cache) hold(a *archive) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !a.unsynced {
+		a.unsynced = true
+		a.held++
+		c.acquire(a)
+	}
+}
+
+// unhold ends hold.
+func (c *Cache) unhold(a *archive) {
+	c.mu.Lock()
+	held := a.unsynced
+	a.unsynced = false
+	c.mu.Unlock()
+	if held {
+		c.releaseHeld(a)
+	}
+}
+
+// takeHeld makes the reference that hold took, or a new one, the caller's, so that
+// what is written from now on is held anew. a.mu is held.
+func (c *Cache) takeHeld(a *archive) {
+	c.hold(a)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a.unsynced = false
+}
+
+// releaseHeld gives back a reference that was taken by takeHeld.
+func (c *Cache) releaseHeld(a *archive) {
+	c.mu.Lock()
+	a.held--
+	c.mu.Unlock()
+	c.release(a)
+}
+
 // flush syncs what has been written and lets the index claim it.
 func (c *Cache) flush() error {
 	c.keeper.mu.Lock()
@@ -159,44 +207,37 @@ func (c *Cache) flush() error {
 	c.keeper.removed, c.keeper.blocks = nil, 0
 	c.keeper.changed = make(map[*archive]struct{})
 	c.keeper.mu.Unlock()
-	if c.keeper.idx == nil {
-		return nil // it has failed; what it does not know is fetched again
-	}
 
 	var changes []change
-	var errs []error
 	for a := range changed {
-		ch, err := c.changesOf(a)
-		if err != nil {
-			errs = append(errs, err)
-		} else if ch != nil {
+		if ch := c.changesOf(a); ch != nil {
 			changes = append(changes, *ch)
 		}
 	}
 	for _, name := range removed {
 		changes = append(changes, change{name: name, remove: true})
 	}
-	if len(changes) == 0 {
-		return errors.Join(errs...)
+	if len(changes) == 0 || c.keeper.idx == nil { // it has failed; what it does not know is fetched again
+		return nil
 	}
 	if err := c.keeper.idx.commit(changes); err != nil {
 		// What is in memory stays right; the next run starts with an empty cache.
 		c.keeper.idx.close()
 		c.keeper.idx = nil
-		errs = append(errs, err, os.Remove(c.disk.index()))
-		return errors.Join(errs...)
+		return errors.Join(err, os.Remove(c.disk.index()))
 	}
 	c.indexSize.Store(c.keeper.idx.size())
-	return errors.Join(errs...)
+	return nil
 }
 
 // changesOf syncs a's data file and returns what the index has to learn about it,
 // nil if nothing.
-func (c *Cache) changesOf(a *archive) (*change, error) {
+func (c *Cache) changesOf(a *archive) *change {
 	a.mu.Lock()
 	if a.dropped.Load() || a.state == nil {
 		a.mu.Unlock()
-		return nil, nil
+		c.unhold(a)
+		return nil
 	}
 	ch := &change{name: a.name, meta: meta{info: a.info}}
 	claims := false
@@ -206,18 +247,69 @@ func (c *Cache) changesOf(a *archive) (*change, error) {
 		ch.blocks = append(ch.blocks, bc)
 	}
 	clear(a.pending)
+	c.takeHeld(a)
 	a.mu.Unlock()
+	defer c.releaseHeld(a)
 	c.mu.Lock()
 	ch.meta.used = a.used
 	c.mu.Unlock()
-	if claims {
-		err := c.disk.sync(a.name)
-		if a.goneWith(err) {
-			return nil, nil
+	if !claims {
+		return ch
+	}
+	f, err := a.open(false)
+	if err == nil {
+		err = c.cfg.sync(f)
+	}
+	if err != nil {
+		if !a.dropped.Load() {
+			a.lose(ch.blocks, err)
 		}
-		if err != nil {
-			return nil, fmt.Errorf("sync %s: %w", a.info.ID, err)
+		return nil
+	}
+	a.confirm(ch.blocks)
+	return ch
+}
+
+// confirm notes that the disk has the blocks.
+func (a *archive) confirm(blocks []blockChange) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, bc := range blocks {
+		if a.is(bc.block) == blockWritten && !a.pending[bc.block] {
+			a.set(bc.block, blockGood)
 		}
 	}
-	return ch, nil
+}
+
+// lose gives up every block that was written since the last sync, because this
+// one failed: Linux reports a failed write once, to whichever sync comes next, and
+// takes the page for written. What such a block reads as is anybody's guess, and
+// may change. blocks are those that the index is not going to learn about now.
+func (a *archive) lose(blocks []blockChange, err error) {
+	a.mu.Lock()
+	for _, bc := range blocks {
+		a.pending[bc.block] = true
+	}
+	var lost []int
+	for b := range a.state {
+		if a.is(b) == blockWritten {
+			a.set(b, blockChecked) // nobody writes it while its room is given back
+			lost = append(lost, b)
+		}
+	}
+	a.mu.Unlock()
+	for _, b := range lost {
+		a.giveBack(b)
+	}
+	a.mu.Lock()
+	for _, b := range lost {
+		a.pending[b] = true
+		a.set(b, blockAbsent)
+		a.wakeAll(b)
+	}
+	a.mu.Unlock()
+	a.c.diskFailed(err)
+	a.log().Warn("the disk did not keep what was written to the cache, fetching it again when it is needed",
+		"op", "sync", "len", len(lost)*BlockSize, "err", err)
+	a.c.note(a, len(lost))
 }

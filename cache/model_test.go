@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -19,26 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 )
-
-// diskUse returns how much room a directory takes, as du does.
-func diskUse(dir string) (int64, error) {
-	var sum int64
-	err := filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		fi, err := e.Info()
-		if err != nil {
-			return err
-		}
-		sum += fi.Sys().(*syscall.Stat_t).Blocks * 512
-		return nil
-	})
-	if errors.Is(err, os.ErrNotExist) {
-		return 0, nil // something was evicted meanwhile: look again later
-	}
-	return sum, err
-}
 
 // modelSizes are the archives of the model tests.
 var modelSizes = []int64{0, 1, BlockSize - 1, BlockSize, BlockSize + 1, 3*BlockSize - 7, 6 * BlockSize, 17*BlockSize + 4321, 5<<30 + 321}
@@ -96,92 +73,115 @@ func modelReader(ctx context.Context, r *rand.Rand, h download.Archive, a downlo
 
 // TestModel reads archives of all sizes at random, from several readers each,
 // with room for everything, for exactly the largest, for less, and for nothing.
-// Proves S-38, S-45.
+// Where a file system can be mounted, the limit is watched on one that holds
+// nothing else.
+// Proves S-38, S-44, S-45.
 func TestModel(t *testing.T) {
 	largest := modelSizes[len(modelSizes)-2] // but the one of several GB
 	fit := roundUp(largest) + fileOverhead + overhead + 64<<10
-	for name, size := range map[string]int64{
+	for name, limit := range map[string]int64{
 		"ample": 1 << 30, "largest": fit, "smaller": fit - 5*BlockSize, "bytes": largest, "none": 1,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			src := &fakeSource{}
-			var mu sync.Mutex
-			if name != "ample" {
-				r := random(t)
-				src.cut = func(q request) (int64, error) {
-					mu.Lock()
-					defer mu.Unlock()
-					switch r.IntN(4) {
-					case 0:
-						return r.Int64N(q.end - q.off + 1), errBroken
-					case 1: // ends early as if that were all
-						return r.Int64N(q.end - q.off + 1), io.EOF
-					}
-					return -1, nil
-				}
-			}
-			c := openCache(t, dir, src, func(cfg *Config) { cfg.Size = size })
-			seeds := random(t)
-			readers, reads := 3, 60
-			if testing.Short() {
-				readers, reads = 2, 25
-			}
-			g, ctx := errgroup.WithContext(t.Context())
-			for i, n := range modelSizes {
-				a := info(fmt.Sprintf("model-%d", i), n)
-				for range readers {
-					r := rand.New(rand.NewPCG(seeds.Uint64(), 2))
-					g.Go(func() error {
-						for range 3 { // opened and closed, so that it can be evicted
-							h, err := c.Open(a)
-							if err != nil {
-								return err
-							}
-							if err := modelReader(ctx, r, h, a, reads/3); err != nil {
-								return fmt.Errorf("%s: %w", a.ID, err)
-							}
-							if err := h.Close(); err != nil {
-								return err
-							}
-						}
-						return nil
-					})
-				}
-			}
-			done := make(chan struct{})
-			watched := make(chan error, 1)
-			go func() {
-				defer close(watched)
-				for {
-					use, err := diskUse(dir)
-					if err == nil && size > overhead && use > size {
-						err = fmt.Errorf("%d bytes on disk, limit %d", use, size)
-					}
-					if err != nil {
-						watched <- err
-						return
-					}
-					select {
-					case <-done:
-						return
-					case <-time.After(5 * time.Millisecond):
-					}
-				}
-			}()
-			err := g.Wait()
-			close(done)
-			require.NoError(t, err)
-			require.NoError(t, <-watched)
-			require.NoError(t, c.Close())
-			require.Zero(t, src.openBodies())
-			for i := range modelSizes {
-				total, twice := src.bytes(download.ID(fmt.Sprintf("model-%d", i)))
-				if name == "ample" {
-					require.Zero(t, twice, "model-%d: of %d", i, total)
-				}
-			}
+			model(t, modelRun{
+				dir: dir, limit: limit, room: func() (int64, error) { return diskUse(dir) },
+				broken: name != "ample", seeds: [2]uint64{rand.Uint64(), rand.Uint64()},
+			})
 		})
+	}
+	for name, seeds := range map[string][2]uint64{
+		"alone":      {rand.Uint64(), rand.Uint64()},
+		"alone kept": {12810455084628067187, 10411121790049803827},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mnt := mountTmpfs(t, "size=1g")
+			empty, err := mountUse(mnt)
+			require.NoError(t, err)
+			model(t, modelRun{
+				dir: filepath.Join(mnt, "cache"), limit: fit + empty, broken: true, seeds: seeds,
+				room: func() (int64, error) { return mountUse(mnt) },
+			})
+		})
+	}
+}
+
+// modelRun is one run of the model.
+type modelRun struct {
+	dir    string
+	limit  int64
+	room   func() (int64, error) // what the cache takes on disk
+	broken bool                  // streams break off
+	seeds  [2]uint64             // of the streams and of the readers
+}
+
+func model(t *testing.T, run modelRun) {
+	t.Logf("seeds %d, %d", run.seeds[0], run.seeds[1])
+	src := &fakeSource{}
+	if run.broken {
+		var mu sync.Mutex
+		r := rand.New(rand.NewPCG(run.seeds[0], 1))
+		empty := 0 // streams in a row that brought nothing: after a few the cache gives up
+		src.cut = func(q request) (int64, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			kind := r.IntN(4)
+			if kind > 1 {
+				return -1, nil
+			}
+			n := r.Int64N(q.end - q.off + 1)
+			if empty++; n > 0 || empty >= streamAttempts {
+				n, empty = max(n, 1), 0
+			}
+			if kind == 0 {
+				return n, errBroken
+			}
+			return n, io.EOF // ends early as if that were all
+		}
+	}
+	c := openCache(t, run.dir, src, func(cfg *Config) { cfg.Size = run.limit })
+	seeds := rand.New(rand.NewPCG(run.seeds[1], 1))
+	readers, reads := 3, 60
+	if testing.Short() {
+		readers, reads = 2, 25
+	}
+	g, ctx := errgroup.WithContext(t.Context())
+	for i, n := range modelSizes {
+		a := info(fmt.Sprintf("model-%d", i), n)
+		for range readers {
+			r := rand.New(rand.NewPCG(seeds.Uint64(), 2))
+			g.Go(func() error {
+				for range 3 { // opened and closed, so that it can be evicted
+					h, err := c.Open(a)
+					if err != nil {
+						return err
+					}
+					if err := modelReader(ctx, r, h, a, reads/3); err != nil {
+						return fmt.Errorf("%s: %w", a.ID, err)
+					}
+					if err := h.Close(); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+	}
+	stop := func() int { return 0 }
+	if run.limit > overhead { // its own small files take more
+		stop = watchLimit(t, run.limit, run.room)
+	}
+	err := g.Wait()
+	t.Logf("looked %d times", stop())
+	require.NoError(t, err)
+	require.NoError(t, c.Close())
+	require.Zero(t, src.openBodies())
+	for i := range modelSizes {
+		total, twice := src.bytes(download.ID(fmt.Sprintf("model-%d", i)))
+		if !run.broken {
+			require.Zero(t, twice, "model-%d: of %d", i, total)
+		}
 	}
 }

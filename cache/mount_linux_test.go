@@ -1,6 +1,10 @@
 package cache
 
-import "golang.org/x/sys/unix"
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
 
 // mountFS mounts a tmpfs; it needs the right to.
 func mountFS(dir, options string) error {
@@ -9,4 +13,9 @@ func mountFS(dir, options string) error {
 		flags, options = unix.MS_RDONLY, ""
 	}
 	return unix.Mount("tmpfs", dir, "tmpfs", flags, options)
+}
+
+// forgetPages drops the clean pages that the kernel keeps of f.
+func forgetPages(f *os.File) error {
+	return unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
 }

@@ -2,6 +2,11 @@
 
 package cache
 
-import "errors"
+import (
+	"errors"
+	"os"
+)
 
 func mountFS(string, string) error { return errors.ErrUnsupported }
+
+func forgetPages(*os.File) error { return errors.ErrUnsupported }

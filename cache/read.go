@@ -28,8 +28,12 @@ func (a *archive) readAt(ctx context.Context, p []byte, off int64) (int, error) 
 // readBlock fills p with the bytes of block b that start at from.
 func (a *archive) readBlock(ctx context.Context, p []byte, b, from int) error {
 	for {
-		if a.is(b) == blockGood {
-			err := a.readFile(p, b, from)
+		if state := a.is(b); state == blockGood || state == blockWritten {
+			read := a.readFile
+			if state == blockWritten {
+				read = a.readChecked
+			}
+			err := read(p, b, from)
 			if err == nil {
 				return nil
 			}
@@ -85,7 +89,7 @@ func (a *archive) await(b int, need int64) (*waiter, *entry) {
 		return nil, e
 	}
 	state := a.is(b)
-	if state == blockGood || state == blockClaimed {
+	if state == blockGood || state == blockWritten || state == blockClaimed {
 		return nil, nil
 	}
 	w := &waiter{need: need, ch: make(chan struct{}, 1)}
@@ -136,6 +140,27 @@ func (a *archive) readFile(p []byte, b, from int) error {
 	return err
 }
 
+// readChecked is readFile for a block that is not synced: until then, Linux may
+// have failed to write pages and forgotten them, and read old bytes or zeros.
+func (a *archive) readChecked(p []byte, b, from int) error {
+	a.mu.Lock()
+	sum := a.sums[b]
+	a.mu.Unlock()
+	f, err := a.open(false)
+	if err != nil {
+		return err
+	}
+	got, err := sumOf(f, blockOffset(b), int64(a.len(b)), func(off int, part []byte) {
+		if lo, hi := max(off, from), min(off+len(part), from+len(p)); lo < hi {
+			copy(p[lo-from:], part[lo-off:hi-off])
+		}
+	})
+	if err == nil && got != sum {
+		err = errSum
+	}
+	return err
+}
+
 // distrust has all blocks checked again before they are used: a file in which one
 // good block cannot be read may have lost others, which read as zeros.
 func (a *archive) distrust() {
@@ -175,11 +200,7 @@ func (a *archive) check(b int) error {
 		return nil
 	}
 	// While it is still this goroutine's block: nobody has read it, nobody writes.
-	if f := a.file.Load(); f != nil {
-		if err := punch(f, blockOffset(b), int64(a.len(b))); err != nil {
-			a.log().Debug("damaged block still takes room", "op", "punch", "off", blockOffset(b), "err", err)
-		}
-	}
+	a.giveBack(b)
 	a.damaged(b, true, err)
 	return err
 }
@@ -196,7 +217,7 @@ func (a *archive) verify(b int) error {
 	if err != nil {
 		return err
 	}
-	got, err := sumOf(f, blockOffset(b), int64(a.len(b)))
+	got, err := sumOf(f, blockOffset(b), int64(a.len(b)), nil)
 	if err != nil {
 		return err
 	}
@@ -207,7 +228,8 @@ func (a *archive) verify(b int) error {
 }
 
 // damaged takes back that block b is on disk, so that it is fetched again. checked
-// says that the caller has claimed its check.
+// says that the caller has claimed its check, and given its room back; else that
+// waits until it is written again, since others may be reading it.
 func (a *archive) damaged(b int, checked bool, err error) {
 	a.mu.Lock()
 	if s := a.is(b); s == blockAbsent || s == blockChecked && !checked {
@@ -216,13 +238,15 @@ func (a *archive) damaged(b int, checked bool, err error) {
 	}
 	a.set(b, blockAbsent)
 	a.pending[b] = true
+	if !checked {
+		a.stuck[b] = true
+	}
 	a.wakeAll(b)
 	a.mu.Unlock()
 	if !a.goneWith(err) {
 		a.log().Warn("damaged block in the cache, fetching it again",
 			"op", "read", "off", blockOffset(b), "len", a.len(b), "err", err)
 	}
-	a.c.unreserve(a, int64(a.len(b)))
 	a.c.note(a, 1)
 }
 
@@ -234,7 +258,7 @@ func (a *archive) goodRange(first, last int) bool {
 	claimed := 0
 	for b := first; b <= last; b++ {
 		switch a.is(b) {
-		case blockAbsent:
+		case blockAbsent, blockWritten:
 			return false
 		case blockGood:
 		default:

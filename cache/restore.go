@@ -119,7 +119,7 @@ func (c *Cache) adopt(rec *record, entry fs.DirEntry) bool {
 			return false
 		}
 	}
-	if allocated(fi) > roundUp(a.onDisk.Load())+fileOverhead && c.punchUnclaimed(a) != nil {
+	if allocated(fi) > roundUp(a.onDisk.Load())+fileRoom(a.info.Size) && c.punchUnclaimed(a) != nil {
 		return false
 	}
 	for b := range a.n {
@@ -128,7 +128,7 @@ func (c *Cache) adopt(rec *record, entry fs.DirEntry) bool {
 		}
 	}
 	if a.charged > 0 {
-		a.charged += fileOverhead
+		a.charged += fileRoom(a.info.Size)
 	}
 	c.used += a.charged
 	c.archives[a.info.ID] = a

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"errors"
+	"os"
 	"time"
 
 	"downloadfs/download"
@@ -13,8 +14,11 @@ const (
 	// overhead is room kept for the directory's small files and for what the index
 	// grows between two looks at its size.
 	overhead = 128 << 10
-	// fileOverhead is charged for every data file: its inode and extents.
+	// fileOverhead is charged for every data file, and once more for every
+	// extentBlocks of its blocks: its inode and extents. ext4 has room for 340
+	// extents in 4 KiB, and at worst each block is one.
 	fileOverhead = 4 << 10
+	extentBlocks = 256
 	// diskPause is for how long nothing is written after the disk refused to.
 	diskPause = 10 * time.Second
 )
@@ -41,8 +45,12 @@ func roundUp(n int64) int64 { return (n + 4095) &^ 4095 }
 // fits reports whether an archive of size bytes could be kept whole if nothing
 // else were there; c.mu need not be held.
 func (c *Cache) fits(size int64) bool {
-	return roundUp(size)+fileOverhead+overhead+c.indexSize.Load() <= c.cfg.Size
+	return roundUp(size)+fileRoom(size)+overhead+c.indexSize.Load() <= c.cfg.Size
 }
+
+// fileRoom returns what the data file of an archive of size bytes takes besides
+// the blocks.
+func fileRoom(size int64) int64 { return fileOverhead * int64(1+blockCount(size)/extentBlocks) }
 
 // reserve sets room aside for n bytes of a block of a. For an archive that fits
 // whole it evicts others as far as necessary. It reports whether there is room;
@@ -64,7 +72,7 @@ func (c *Cache) reserve(a *archive, n int64) bool {
 			return got
 		}
 		c.mu.Lock()
-		idle := victim.refs == 0 && c.archives[victim.info.ID] == victim
+		idle := victim.refs == victim.held && c.archives[victim.info.ID] == victim
 		if idle {
 			c.unlink(victim)
 		}
@@ -87,7 +95,7 @@ func (c *Cache) tryReserve(a *archive, n int64) (got bool, victim *archive) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if a.charged == 0 {
-		n += fileOverhead
+		n += fileRoom(a.info.Size)
 	}
 	taken := c.used + n + c.indexSize.Load() + overhead
 	if taken <= c.cfg.Size && free-n >= c.cfg.MinFree {
@@ -100,6 +108,33 @@ func (c *Cache) tryReserve(a *archive, n int64) (got bool, victim *archive) {
 		return false, nil
 	}
 	return false, victim
+}
+
+// giveBack frees the room of block b on the disk, of which nothing is of use any
+// more; where that cannot be done, it stays charged until b is written again or
+// the archive goes. No other goroutine may write to or read b's room meanwhile.
+func (a *archive) giveBack(b int) {
+	err := os.ErrNotExist
+	if f := a.file.Load(); f != nil {
+		err = punch(f, blockOffset(b), int64(a.len(b)))
+	}
+	if err != nil {
+		a.log().Debug("block still takes room", "op", "punch", "off", blockOffset(b), "err", err)
+		a.mu.Lock()
+		a.stuck[b] = true
+		a.mu.Unlock()
+		return
+	}
+	a.c.unreserve(a, int64(a.len(b)))
+}
+
+// reserveBlock sets room aside for block b, unless it has kept its room.
+func (a *archive) reserveBlock(b int) bool {
+	a.mu.Lock()
+	kept := a.stuck[b]
+	delete(a.stuck, b)
+	a.mu.Unlock()
+	return kept || a.c.reserve(a, int64(a.len(b)))
 }
 
 // unreserve gives room back that reserve set aside.
@@ -117,7 +152,7 @@ func (c *Cache) unreserve(a *archive, n int64) {
 // held.
 func (c *Cache) oldest() (old *archive, room int64) {
 	for _, a := range c.archives {
-		if a.refs > 0 || a.charged == 0 {
+		if a.refs > a.held || a.charged == 0 {
 			continue
 		}
 		room += a.charged
@@ -128,10 +163,21 @@ func (c *Cache) oldest() (old *archive, room int64) {
 	return old, room
 }
 
-// evict removes an unlinked archive to make room.
+// evict removes an unlinked archive, which nobody reads, to make room. Its file
+// is emptied first: that frees the room even while the keeper syncs it.
 func (c *Cache) evict(a *archive) {
 	a.log().Info("evicting an archive to make room", "op", "evict", "state", "evicted", "len", a.onDisk.Load())
-	if err := c.discard(a); err != nil {
+	err := c.disk.empty(a.name)
+	if err == nil {
+		c.mu.Lock()
+		c.used -= a.charged
+		a.charged = 0
+		c.mu.Unlock()
+	}
+	if derr := c.discard(a); derr != nil {
+		err = derr
+	}
+	if err != nil {
 		a.log().Warn("evicted archive still takes room", "op", "evict", "err", err)
 	}
 }

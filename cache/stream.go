@@ -416,7 +416,8 @@ func (s *stream) store(e *entry, sum uint32) {
 	if written {
 		a.sums[e.b] = sum
 		a.pending[e.b] = true
-		a.set(e.b, blockGood)
+		a.set(e.b, blockWritten)
+		a.c.hold(a)
 		buf = a.discard(e)
 	} else {
 		e.kept = true
@@ -437,6 +438,9 @@ func (s *stream) store(e *entry, sum uint32) {
 	}
 	if written {
 		a.c.note(a, 1)
+		if a.n >= flushBlocks && a.complete() {
+			a.c.hurry() // whoever opens it next may get the file itself
+		}
 	} else {
 		a.c.pool.serve()
 	}
@@ -461,7 +465,7 @@ func writeAt(f *os.File, p []byte, off int64) error {
 
 // write writes e to the data file and reports whether it could.
 func (a *archive) write(e *entry) bool {
-	if !a.c.reserve(a, int64(e.full)) {
+	if !a.reserveBlock(e.b) {
 		return false
 	}
 	f, err := a.open(true)
@@ -469,12 +473,10 @@ func (a *archive) write(e *entry) bool {
 		if err = writeAt(f, e.buf[:e.full], blockOffset(e.b)); err == nil {
 			return true
 		}
-		// What was written of it shall not take room that is not accounted for.
-		if perr := punch(f, blockOffset(e.b), int64(e.full)); perr != nil {
-			a.log().Debug("partly written block still takes room", "op", "punch", "off", blockOffset(e.b), "err", perr)
-		}
+		a.giveBack(e.b) // what was written of it
+	} else {
+		a.c.unreserve(a, int64(e.full))
 	}
-	a.c.unreserve(a, int64(e.full))
 	if !a.goneWith(err) {
 		a.c.diskFailed(err)
 	}

@@ -12,17 +12,23 @@ const sumChunk = 128 << 10
 
 var sumBuffers = sync.Pool{New: func() any { return new([sumChunk]byte) }}
 
-// sumOf returns the CRC32C of r's bytes [off, off+n).
-func sumOf(r io.ReaderAt, off, n int64) (uint32, error) {
+// sumOf returns the CRC32C of r's bytes [off, off+n). It shows see, if there is
+// one, every part of them and where it is from off.
+func sumOf(r io.ReaderAt, off, n int64, see func(at int, part []byte)) (uint32, error) {
 	buf := sumBuffers.Get().(*[sumChunk]byte)
 	defer sumBuffers.Put(buf)
 	var sum uint32
+	at := 0
 	for n > 0 {
 		p := buf[:min(n, sumChunk)]
 		if _, err := r.ReadAt(p, off); err != nil {
 			return 0, err
 		}
 		sum = crc32.Update(sum, castagnoli, p)
+		if see != nil {
+			see(at, p)
+		}
+		at += len(p)
 		off += int64(len(p))
 		n -= int64(len(p))
 	}
