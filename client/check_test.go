@@ -119,7 +119,7 @@ func TestCheckNotHTTP(t *testing.T) {
 
 // A person may give the address of an application that is not Alfresco's own, and
 // the server is at another path of the same host.
-// Proves S-102.
+// Proves S-115.
 func TestCheckFindsAServerNearby(t *testing.T) {
 	var shown bool
 	srv := serverOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

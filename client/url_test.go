@@ -8,7 +8,7 @@ import (
 	"downloadfs/download"
 )
 
-// Proves S-102.
+// Proves S-115.
 func TestParseURL(t *testing.T) {
 	const api = "/api/-default-/public/"
 	for given, want := range map[string]string{
