@@ -104,7 +104,7 @@ type place struct {
 
 // fillsUp reports whether a program stores zeros for what a file lacks of the
 // size that it was told, and calls that a success.
-func fillsUp(program string) bool { return program == "bsdtar" }
+func fillsUp(program string) bool { return program == "bsdtar" || program == "cpio" }
 
 // looksAgain reports whether a program is one that reads a file to its end,
 // whatever size it was told before it opened it.

@@ -101,6 +101,17 @@ func (a archive) assertCopy(t testing.TB, path string) {
 	assert.Equal(t, fmt.Sprintf("%x", sha256.Sum256(a.bytes)), fmt.Sprintf("%x", sha256.Sum256(got)), "SHA-256 of %s", path)
 }
 
+// assertPadded fails unless the file at path holds the archive's bytes and then
+// nothing but zeros.
+func (a archive) assertPadded(t testing.TB, path string) {
+	t.Helper()
+	got, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Greater(t, len(got), len(a.bytes))
+	assert.True(t, bytes.Equal(a.bytes, got[:len(a.bytes)]), "the archive's bytes")
+	assert.Empty(t, bytes.Trim(got[len(a.bytes):], "\x00"), "behind them")
+}
+
 // assertUnpacked fails unless dir holds the archive's files and folders and
 // nothing else.
 func (a archive) assertUnpacked(t testing.TB, dir string) {

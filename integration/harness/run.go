@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -197,48 +198,58 @@ func (p *Process) Wait() Result {
 // not count.
 func (p *Process) Blocked(t testing.TB) {
 	t.Helper()
-	const looks = 15 // one each 10 ms, or more
-	seen := 0
-	Eventually(t, Timeout, func() bool {
-		if !p.Running() {
-			require.FailNow(t, "ended instead of blocking", "%s", p.Wait())
-		}
-		if seen++; !groupInFUSE(p.Pid()) {
-			seen = 0
-		}
-		return seen >= looks
-	}, "%s does not block", p.text)
+	AllBlocked(t, p)
 }
 
-// groupInFUSE reports whether a task of the process group waits for FUSE.
-func groupInFUSE(pgid int) bool {
-	procs, err := os.ReadDir("/proc")
-	if err != nil {
-		return false
-	}
+// AllBlocked is Blocked for each of many processes.
+func AllBlocked(t testing.TB, ps ...*Process) {
+	t.Helper()
+	const looks = 15 // one each 10 ms, or more
+	seen := make(map[int]int, len(ps))
+	Eventually(t, Timeout, func() bool {
+		blocked := groupsInFUSE()
+		all := true
+		for _, p := range ps {
+			if seen[p.Pid()] >= looks {
+				continue
+			}
+			if !p.Running() {
+				require.FailNow(t, "ended instead of blocking", "%s", p.Wait())
+			}
+			if seen[p.Pid()]++; !blocked[p.Pid()] {
+				seen[p.Pid()] = 0
+			}
+			all = all && seen[p.Pid()] >= looks
+		}
+		return all
+	}, "%s does not block", ps[0].text)
+}
+
+// groupsInFUSE returns the process groups that a task of waits for FUSE.
+func groupsInFUSE() map[int]bool {
+	groups := make(map[int]bool)
+	procs, _ := os.ReadDir("/proc")
 	for _, e := range procs {
 		if e.Name()[0] < '0' || e.Name()[0] > '9' {
-			continue
-		}
-		stat, err := os.ReadFile("/proc/" + e.Name() + "/stat")
-		if err != nil {
-			continue
-		}
-		// After the name, which may hold anything: state ppid pgrp.
-		_, after, _ := bytes.Cut(stat, []byte(") "))
-		fields := bytes.Fields(after)
-		if len(fields) < 3 || string(fields[2]) != fmt.Sprint(pgid) {
 			continue
 		}
 		tasks, _ := os.ReadDir("/proc/" + e.Name() + "/task")
 		for _, task := range tasks {
 			where, _ := os.ReadFile("/proc/" + e.Name() + "/task/" + task.Name() + "/wchan")
-			if bytes.Contains(where, []byte("fuse")) || bytes.Contains(where, []byte("request_wait_answer")) {
-				return true
+			if !bytes.Contains(where, []byte("fuse")) && !bytes.Contains(where, []byte("request_wait_answer")) {
+				continue
 			}
+			stat, _ := os.ReadFile("/proc/" + e.Name() + "/stat")
+			// After the name, which may hold anything: state ppid pgrp.
+			_, after, _ := bytes.Cut(stat, []byte(") "))
+			if fields := bytes.Fields(after); len(fields) > 2 {
+				pgid, _ := strconv.Atoi(string(fields[2]))
+				groups[pgid] = true
+			}
+			break
 		}
 	}
-	return false
+	return groups
 }
 
 // Eventually polls until ok returns true, and fails the test after timeout.
