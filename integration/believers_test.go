@@ -141,7 +141,7 @@ var unlikeOpen = map[string]outcome{
 
 // TestBelievers: whatever a program has seen of an archive before it is ready, it
 // gets the right bytes, or it fails. At worst it gets them with zeros behind them.
-// Proves S-111, S-115.
+// Proves S-111, S-116.
 func TestBelievers(t *testing.T) {
 	t.Parallel()
 	programs, err := filepath.Abs("testdata/believers")
