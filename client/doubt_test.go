@@ -16,6 +16,7 @@ import (
 
 // A node that is behind the others knows neither what was uploaded a moment ago nor
 // who may read it.
+// Proves S-122.
 func TestListIsConfirmed(t *testing.T) {
 	for _, code := range []int{403, 404} {
 		for behind, want := range map[int64]error{0: nil, 2: nil, 3: kindOf(code)} {
@@ -46,6 +47,7 @@ func TestListIsConfirmed(t *testing.T) {
 }
 
 // How long it is doubted, and never for longer than the retry budget.
+// Proves S-122.
 func TestConfirmationTakesItsTime(t *testing.T) {
 	for budget, want := range map[time.Duration][]time.Duration{
 		time.Minute:     {0, time.Second, 3 * time.Second, 5 * time.Second},

@@ -25,16 +25,7 @@ func (m *Manager) adopt(id ID) (d *Download, err error) {
 			m.unreserve(id)
 		}
 	}()
-	var p Progress
-	began := time.Now()
-	err = m.call("adopt", id, func() (err error) {
-		p, err = m.service.Get(m.ctx, id)
-		return err
-	})
-	m.note(err, began)
-	if err == nil {
-		err = checkAnswer(p, id)
-	}
+	p, err := m.find(id)
 	if err != nil {
 		return nil, fmt.Errorf("adopt %s: %w", id, err)
 	}
@@ -43,9 +34,40 @@ func (m *Manager) adopt(id ID) (d *Download, err error) {
 	d.changedAt = d.createdAt
 	d.progress = beforeDone(p)
 	d.settled = d.progress.Status.Ended()
+	d.watch.seen = true
 	if err := m.enlist(d); err != nil {
 		return nil, fmt.Errorf("adopt %s: %w", id, err)
 	}
 	m.log.Info("download adopted", "op", "adopt", "download", id, "state", d.progress.Status)
 	return d, nil
+}
+
+// adoptPauses are those before each further request for a download that the server
+// does not know: it may have been made a moment ago, through another node of a
+// cluster. They are short, since whoever lists the directory waits for mkdir.
+var adoptPauses = []time.Duration{300 * time.Millisecond, 700 * time.Millisecond}
+
+// find asks the server for a download that is to be adopted.
+func (m *Manager) find(id ID) (p Progress, err error) {
+	for tries := 0; ; tries++ {
+		began := time.Now()
+		err = m.call("adopt", id, func() (err error) {
+			p, err = m.service.Get(m.ctx, id)
+			return err
+		})
+		m.note(err, began)
+		if err == nil {
+			return p, checkAnswer(p, id)
+		}
+		if !isAny(err, ErrNotFound, ErrForbidden) || tries == len(adoptPauses) {
+			return p, err
+		}
+		pause := time.NewTimer(adoptPauses[tries])
+		select {
+		case <-pause.C:
+		case <-m.ctx.Done():
+			pause.Stop()
+			return p, err
+		}
+	}
 }

@@ -130,6 +130,7 @@ func (m *Manager) takeBack(id ID) {
 	defer m.mu.Unlock()
 	delete(m.reserved, id)
 	r := m.newRemoval(id, 0, true, true)
+	r.until = time.Now().Add(unseenTime)
 	m.removals[id] = r
 	m.work.Set(&r.task, time.Now(), schedule.Chore)
 }

@@ -63,7 +63,7 @@ func (m *Manager) Discard(d *Download) error {
 	d.watch.forecast.Start(d.changedAt, 0)
 	m.schedule(d)
 	r := m.newRemoval(d.id, d.serial, true, false)
-	r.of = d
+	r.of, r.until = d, d.unseenUntil()
 	m.removals[d.id] = r
 	m.work.Set(&r.task, time.Now(), schedule.Chore)
 	return nil

@@ -98,7 +98,7 @@ func TestReadFindsItExpired(t *testing.T) {
 		_, err := w.readAll(d)
 		require.ErrorIs(t, err, download.ErrExpired)
 		assert.NotErrorIs(t, err, download.ErrNotFound, "which would be ENOENT")
-		later(time.Second)
+		later(10 * time.Second) // it is asked for more than once
 		assert.Equal(t, download.StatusExpired, d.Snapshot().Status)
 	})
 }
@@ -109,11 +109,12 @@ func TestExpiredWhileUnmounted(t *testing.T) {
 		d := w.create(downloadtest.Plan{})
 		running := w.create(downloadtest.Plan{Zipping: time.Hour})
 		require.NoError(t, d.Wait(t.Context()))
+		later(time.Minute)
 		require.NoError(t, w.Close())
 		w.service.Expire(d.ID())
 		w.service.Expire(running.ID())
 		w.open()
-		later(5 * time.Second)
+		later(10 * time.Second)
 		assert.Equal(t, download.StatusExpired, w.find(d.ID()).Snapshot().Status)
 		assert.Equal(t, download.StatusExpired, w.find(running.ID()).Snapshot().Status)
 	})

@@ -28,6 +28,11 @@ type watch struct {
 	ended    uint64
 	wanted   uint64 // the poll that the latest waiter wants to see
 
+	seen    bool  // the server has told of the download
+	absent  doubt // that there is no such download
+	refused doubt // that this user may not see it, or that it is none
+	earlier doubt // a state or counters that were passed already
+
 	fails        int // in a row
 	failingSince time.Time
 	lastErr      error
@@ -102,7 +107,8 @@ type answer struct {
 }
 
 // ask makes one poll's requests. A DONE download is described as well, since it
-// is only announced with the size of its archive.
+// is only announced with the size of its archive. No zip is empty, and the node that
+// the server has just told of is there: who says otherwise is behind.
 func (m *Manager) ask(ctx context.Context, id ID, describe bool) (answer, error) {
 	var a answer
 	err := m.call("poll", id, func() (err error) {
@@ -115,8 +121,11 @@ func (m *Manager) ask(ctx context.Context, id ID, describe bool) (answer, error)
 	if err == nil && describe && a.progress.Status == StatusDone {
 		err = m.call("describe", id, func() error {
 			info, err := m.service.Archive(ctx, id)
-			if err == nil && (info.ID != id || info.Size < 0) {
+			switch {
+			case err == nil && (info.ID != id || info.Size < 0):
 				err = impossible("archive %.64q of %d bytes", string(info.ID), info.Size)
+			case err == nil && info.Size == 0, errors.Is(err, ErrNotFound):
+				err = Because(ErrNotReady, "the archive of %s is not there yet", id)
 			}
 			info.Name = safeFileName(info.Name)
 			a.archive = &info
@@ -151,15 +160,25 @@ func (m *Manager) learn(d *Download, a answer, err error, began time.Time) {
 			w.quietSince += m.server.alive - w.failedAt // no answer is no stall
 		}
 		w.fault, w.fails, w.lastErr = nil, 0, nil
+		w.seen = true
+		w.absent.end()
+		w.refused.end()
 		m.takeOver(d, a, now)
 		return
 	}
 	w.lastErr = err
 	switch {
 	case errors.Is(err, ErrNotFound):
+		if !w.absent.confirmed(now, d.unseenUntil()) {
+			m.logLater(slog.LevelInfo, "the server does not know a download; asking again", "op", "poll", "download", d.id)
+			return
+		}
 		m.gone(d)
 		return
 	case errors.Is(err, ErrUnauthorized): // the server's state says so
+	case isAny(err, ErrForbidden, ErrInvalid) && w.fault == nil && !w.refused.confirmed(now, time.Time{}):
+		m.logLater(slog.LevelInfo, "the server refuses to tell of a download; asking again", "op", "poll", "download", d.id, "err", err)
+		return
 	case errors.Is(err, ErrForbidden):
 		w.fault = Because(ErrForbidden, "the server does not let this user see the download")
 	case errors.Is(err, ErrInvalid):
@@ -190,11 +209,15 @@ func (m *Manager) takeOver(d *Download, a answer, now time.Time) {
 		p.Status = StatusCancelled
 	case old.Status == StatusDone:
 		if p.Status != StatusDone {
-			m.logLater(slog.LevelWarn, "a DONE download changed its state; ignored", "op", "poll", "download", d.id, "state", p.Status)
+			m.logLater(slog.LevelInfo, "a node of the server does not know yet that a download is DONE", "op", "poll", "download", d.id, "state", p.Status)
 		}
 		return
 	case p.Status == StatusDone && a.archive == nil:
 		return // asked while a Discard was under way that failed: the next poll describes it
+	case p.behind(old) && !w.stalled && !w.earlier.confirmed(now, time.Time{}):
+		p = old
+	default:
+		w.earlier.end()
 	}
 	if p.Status == StatusDone {
 		if took := w.forecast.Took(now); took > 0 {
@@ -263,10 +286,17 @@ func (m *Manager) schedule(d *Download) {
 		slowest = schedule.Idle
 	}
 	var wait time.Duration
+	now := time.Now()
+	doubted := max(w.absent.pause(now, d.unseenUntil()), w.earlier.pause(now, time.Time{}))
+	if w.fault == nil {
+		doubted = max(doubted, w.refused.pause(now, time.Time{}))
+	}
 	switch {
 	case w.wanted > w.ended && (w.troubled() || m.server.refused != nil):
 		wait = freshSpacing
 		m.work.RelaxHold(m.server.soonestProbe())
+	case doubted > 0:
+		wait = doubted
 	case d.progress.Status == StatusDone:
 		wait = jitter(recheckEvery)
 	case w.fails > 0:

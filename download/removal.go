@@ -29,6 +29,8 @@ type removal struct {
 	cancelAt time.Time // when the server accepted the cancelling; zero once it ended
 	fails    int       // in a row
 	refused  time.Time // the first 403 of those that came on end
+	absent   doubt     // that there is no such download
+	until    time.Time // when that may be believed; zero: whenever it is confirmed
 }
 
 const (
@@ -78,6 +80,9 @@ func (m *Manager) advance(r *removal) {
 	m.work.SetHold(m.server.holdUntil(now, len(m.waited) > 0))
 	del, done := r.del, false
 	switch {
+	case isAny(err, ErrNotFound, ErrInvalid) && !r.absent.confirmed(now, r.until):
+		m.logLater(slog.LevelDebug, "removal will be tried again", "op", "remove", "download", r.id, "err", err)
+		m.work.Set(&r.task, now.Add(r.absent.pause(now, r.until)), schedule.Chore)
 	case errors.Is(err, ErrNotFound):
 		done = true
 	case errors.Is(err, ErrInvalid), errors.Is(err, ErrForbidden) && r.refusedFor(now) >= refusedLongest:
@@ -95,6 +100,7 @@ func (m *Manager) advance(r *removal) {
 		m.work.Set(&r.task, now.Add(jitter(min(time.Second<<min(r.fails-1, 12), slowest))), schedule.Chore)
 	default:
 		r.fails, r.refused = 0, time.Time{}
+		r.absent.end()
 		done = m.stepped(r, ended, now)
 	}
 	m.unlock()

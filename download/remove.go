@@ -22,8 +22,9 @@ func (m *Manager) Remove(d *Download) error {
 		return fmt.Errorf("remove %s: %w", d.id, ErrNotFound)
 	}
 	d.removed = true // nothing journals it any more
-	cancel := !d.progress.Status.Ended() || d.cancelled && !d.settled
-	onServer := d.progress.Status != StatusExpired
+	// One that seems to be EXPIRED may be there all the same.
+	zipping := !d.progress.Status.Ended() || d.progress.Status == StatusExpired && d.archive == nil
+	cancel := zipping || d.cancelled && !d.settled
 	m.mu.Unlock()
 
 	err := m.journal.Update(func(tx journal.Tx) error {
@@ -31,9 +32,6 @@ func (m *Manager) Remove(d *Download) error {
 			if err := tx.Delete(bucket, d.serial); err != nil {
 				return err
 			}
-		}
-		if !onServer {
-			return nil
 		}
 		return tx.Put(journal.Removals, d.serial, removalRecord{V: recordVersion, ID: d.id, Cancel: cancel, Delete: true})
 	})
@@ -54,18 +52,16 @@ func (m *Manager) Remove(d *Download) error {
 	delete(m.dirty, d)
 	m.work.Remove(&d.watch.task)
 	d.announce()
-	if onServer {
-		r := m.removals[d.id]
-		if r == nil {
-			r = m.newRemoval(d.id, d.serial, cancel, true)
-			m.removals[d.id] = r
-		}
-		if cancel && !r.cancel {
-			r.cancelAt = time.Now() // the cancelling was accepted already
-		}
-		r.del, r.of = true, d
-		m.work.Set(&r.task, time.Now(), schedule.Chore)
+	r := m.removals[d.id]
+	if r == nil {
+		r = m.newRemoval(d.id, d.serial, cancel, true)
+		m.removals[d.id] = r
 	}
+	if cancel && !r.cancel {
+		r.cancelAt = time.Now() // the cancelling was accepted already
+	}
+	r.del, r.of, r.until = true, d, d.unseenUntil()
+	m.work.Set(&r.task, time.Now(), schedule.Chore)
 	m.mu.Unlock()
 	m.log.Info("download removed", "op", "remove", "download", d.id)
 
