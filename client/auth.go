@@ -12,22 +12,35 @@ import (
 	"downloadfs/download"
 )
 
-const maxLoginHold = 5 * time.Minute
+const (
+	maxLoginHold = 5 * time.Minute
+	// renewPause is how soon after a failed renewal of a token that still works it
+	// is tried again.
+	renewPause = 10 * time.Second
+)
 
 // credential is what one request carries.
 type credential struct {
-	header    string // the value of Authorization
-	renewable bool   // a ticket that a new login can replace
-	instead   bool   // the password, where the server gave a ticket and then did not know it
+	ready     bool      // there is one
+	header    string    // the value of Authorization; empty: none is sent
+	renewable bool      // a new login can replace it
+	ticket    bool      // fresh from a login that the server took
+	instead   bool      // the password, where the server gave a ticket and then did not know it
+	fallback  string    // of a ticket: what to send instead
+	renewAt   time.Time // when to get another one, while this one still works; zero: never
+	expires   time.Time // when it ends; zero: the server will say
 }
 
-// session keeps the login of a Client: the ticket that all requests share, one
-// login at a time, and the pause after a refusal.
+// session keeps the login of a Client: the ticket or token that all requests
+// share, one login at a time, and the pause after a refusal.
 type session struct {
 	user     string
-	password func() string // a function cannot be printed by accident
+	password func() string  // of a fixed one; a function cannot be printed by accident
+	source   PasswordSource // nil: the password is fixed
+	tokens   TokenSource    // nil: tickets
+	learn    func(Secret)   // tells what must not be shown
 	hold     time.Duration
-	request  func(context.Context) (ticket string, f *failure)
+	request  func(ctx context.Context, password string) (ticket string, f *failure)
 
 	ctx    context.Context // ends with close; logins run in it
 	cancel context.CancelFunc
@@ -40,6 +53,7 @@ type session struct {
 	until   time.Time
 	refuses int // refusals since the last success
 	closed  bool
+	again   bool // the latest token was refused before its time
 	fell    bool // cred is the password since there seemed to be no tickets API
 }
 
@@ -51,10 +65,13 @@ type flight struct {
 }
 
 func newSession(cfg Config) *session {
-	s := &session{user: cfg.Username, password: cfg.Password.Reveal, hold: cfg.LoginHold}
+	s := &session{
+		user: cfg.Username, password: cfg.Password.Reveal, source: cfg.PasswordSource, tokens: cfg.TokenSource,
+		learn: func(Secret) {}, hold: cfg.LoginHold,
+	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if cfg.fixedTicket() {
-		s.cred.header = basicAuth(cfg.Password.Reveal())
+		s.cred = credential{ready: true, header: basicAuth(cfg.Password.Reveal())}
 	}
 	return s
 }
@@ -75,7 +92,7 @@ func (s *session) credential(ctx context.Context) (credential, *failure) {
 		s.mu.Unlock()
 		return credential{}, f
 	}
-	if cred := s.cred; cred.header != "" {
+	if cred := s.cred; cred.ready && (cred.renewAt.IsZero() || time.Now().Before(cred.renewAt)) {
 		s.mu.Unlock()
 		return cred, nil
 	}
@@ -87,7 +104,7 @@ func (s *session) credential(ctx context.Context) (credential, *failure) {
 func (s *session) renew(ctx context.Context, old credential) (credential, *failure) {
 	s.mu.Lock()
 	if s.cred == old {
-		s.cred = credential{}
+		s.cred, s.again = credential{}, true
 	}
 	s.mu.Unlock()
 	return s.credential(ctx)
@@ -119,26 +136,69 @@ func (s *session) await(ctx context.Context) (credential, *failure) {
 
 // fly logs in once. A failure that may pass is tried again by those who wait.
 func (s *session) fly(fl *flight) {
-	ticket, f := s.request(s.ctx)
+	s.mu.Lock()
+	again := s.again
+	s.again = false
+	s.mu.Unlock()
+	cred, fell, f := s.logIn(s.ctx, again)
+	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case f == nil:
-		s.cred = credential{header: basicAuth(ticket), renewable: true}
+		s.cred, s.fell = cred, fell
 	case s.closed:
 		f = &failure{kind: download.ErrClosed, lasting: true}
-	case noTickets(f):
-		s.cred, s.fell, f = credential{header: s.basic()}, true, nil
+	case s.cred.ready && now.Before(s.cred.expires):
+		// What there is works for a while yet.
+		s.cred.renewAt, f = now.Add(renewPause), nil
 	case f.kind == download.ErrForbidden || f.kind == download.ErrUnauthorized:
+		s.cred = credential{}
 		f = &failure{kind: download.ErrUnauthorized, detail: f.detail, lasting: true}
 		s.deny(f)
+	default:
+		s.cred = credential{}
 	}
 	if f != nil {
 		f.unsent = true // the request that needed the login, that is
+		s.again = again
 	}
 	fl.cred, fl.f = s.cred, f
 	s.flight = nil
 	close(fl.done)
+}
+
+// logIn gets another credential: a token, a ticket for the password, or, where
+// there are no tickets (fell), the password itself.
+func (s *session) logIn(ctx context.Context, again bool) (cred credential, fell bool, f *failure) {
+	if s.tokens != nil {
+		token, err := s.tokens(ctx, again)
+		if err != nil {
+			return cred, false, sourceFailure(err)
+		}
+		s.learn(token.Value)
+		return token.credential(time.Now()), false, nil
+	}
+	password := s.password()
+	if s.source != nil {
+		secret, err := s.source(ctx)
+		if err != nil {
+			return cred, false, sourceFailure(err)
+		}
+		s.learn(secret)
+		password = secret.Reveal()
+		if isTicket(password) {
+			return credential{ready: true, header: basicAuth(password), renewable: true}, false, nil
+		}
+	}
+	ticket, f := s.request(ctx, password)
+	switch {
+	case f == nil:
+		return credential{ready: true, header: basicAuth(ticket), renewable: true, ticket: true, fallback: basicAuth(s.user + ":" + password)}, false, nil
+	case noTickets(f):
+		return credential{ready: true, header: basicAuth(s.user + ":" + password), renewable: s.source != nil}, true, nil
+	}
+	return cred, false, f
 }
 
 // noTickets reports whether the tickets API is not there or closed off by
@@ -166,13 +226,15 @@ func (s *session) reconsider() {
 
 // byPassword returns what every node of a cluster knows, whichever gave the ticket.
 // It is kept when it is accepted.
-func (s *session) byPassword() credential { return credential{header: s.basic(), instead: true} }
+func (s *session) byPassword(ticket credential) credential {
+	return credential{ready: true, header: ticket.fallback, renewable: s.source != nil, instead: true}
+}
 
 // accepted notes that the server took cred.
 func (s *session) accepted(cred credential) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if cred.instead && s.cred.renewable {
+	if cred.instead && s.cred.ticket {
 		s.cred, s.fell = cred, true
 	}
 	if s.cred == cred {
@@ -185,8 +247,11 @@ func (s *session) refused(cred credential, f *failure) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// A ticket fresh from a login that the server took is no wrong password.
-	if s.cred == cred && !cred.renewable {
+	if s.cred == cred && !cred.ticket {
 		s.deny(f)
+		if cred.renewable {
+			s.cred, s.again = credential{}, true // after the pause, another one
+		}
 	}
 }
 
@@ -205,8 +270,6 @@ func (s *session) heldOff() *failure {
 	return &failure{kind: download.ErrUnauthorized, detail: s.denied.detail, unsent: true, lasting: true}
 }
 
-func (s *session) basic() string { return basicAuth(s.user + ":" + s.password()) }
-
 func basicAuth(text string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(text))
 }
@@ -216,10 +279,10 @@ func isTicket(s string) bool { return strings.HasPrefix(s, "TICKET_") }
 
 // requestTicket makes one attempt at POST /tickets, which may be repeated: a
 // user who is logged in gets the same ticket again.
-func (c *Client) requestTicket(ctx context.Context) (string, *failure) {
+func (c *Client) requestTicket(ctx context.Context, password string) (string, *failure) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.RequestTimeout)
 	defer cancel()
-	body, err := json.Marshal(ticketRequest{UserID: c.auth.user, Password: c.auth.password()})
+	body, err := json.Marshal(ticketRequest{UserID: c.auth.user, Password: password})
 	if err != nil {
 		return "", protocolFailure("the login cannot be encoded")
 	}

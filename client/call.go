@@ -110,7 +110,9 @@ func (c *Client) send(ctx context.Context, hc *http.Client, op operation, build 
 		if err != nil {
 			return nil, protocolFailure("%v", err)
 		}
-		req.Header.Set("Authorization", cred.header)
+		if cred.header != "" {
+			req.Header.Set("Authorization", cred.header)
+		}
 		resp, f := c.roundTrip(hc, op, req)
 		if f != nil {
 			return nil, f
@@ -125,11 +127,11 @@ func (c *Client) send(ctx context.Context, hc *http.Client, op operation, build 
 		case tries == 1 && cred.renewable:
 			c.log.LogAttrs(ctx, slog.LevelDebug, "login no longer accepted", op.attrs()...)
 			cred, f = c.auth.renew(ctx, cred)
-		case tries == 2 && cred.renewable:
+		case tries == 2 && cred.ticket:
 			// The server has just taken the password and given this ticket: it is a
 			// node of a cluster that does not know the tickets of another.
 			c.log.LogAttrs(ctx, slog.LevelDebug, "new login not accepted, sending the password", op.attrs()...)
-			cred = c.auth.byPassword()
+			cred = c.auth.byPassword(cred)
 		default:
 			c.auth.refused(cred, refusal)
 			return nil, refusal
@@ -171,7 +173,7 @@ func (c *Client) readAnswer(resp *http.Response, limit int64, read func(body []b
 		return c.refusal(resp)
 	}
 	if isHTML(resp.Header.Get("Content-Type")) {
-		return protocolFailure("a web page came in place of an answer: is this the address of an Alfresco server?")
+		return c.webPage(resp, "an answer: is this the address of an Alfresco server?")
 	}
 	if read == nil {
 		// What follows a success without content cannot change it; reading a

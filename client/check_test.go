@@ -45,7 +45,7 @@ func TestCheckTellsWhatIsWrong(t *testing.T) {
 		"nothing":      {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, download.ErrProtocol, ""},
 		"single sign-on": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://sso.example.org/login?x=1", http.StatusFound)
-		}, download.ErrProtocol, "sso.example.org"},
+		}, download.ErrUnauthorized, "sso.example.org"},
 		"login refused": {func(w http.ResponseWriter, _ *http.Request) { refuse(w, 401, "no") }, download.ErrUnauthorized, ""},
 		"forbidden":     {page(403), download.ErrUnavailable, "403"},
 		"bad gateway":   {page(502), download.ErrUnavailable, "502"},

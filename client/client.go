@@ -48,7 +48,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	tlsCfg, err := tlsConfig(cfg.CACert)
+	tlsCfg, err := tlsConfig(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func New(cfg Config) (*Client, error) {
 
 		warnRetry: rate.Sometimes{Interval: 5 * time.Second},
 	}
-	session.request = c.requestTicket
+	session.request, session.learn = c.requestTicket, scrub.learn
 	c.api = c.httpClient(newTransport(cfg, tlsCfg))
 	c.once = c.httpClient(onceTransport(cfg, tlsCfg))
 	c.content = c.httpClient(contentTransport(cfg, tlsCfg))

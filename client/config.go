@@ -25,9 +25,17 @@ type Config struct {
 	// is and cannot be renewed.
 	Username string
 	Password Secret
+	// PasswordSource, if set, gives the password instead, each time anew.
+	PasswordSource PasswordSource
+	// TokenSource, if set, gives a token instead of user name and password.
+	TokenSource TokenSource
 	// CACert is a PEM file of certificates that are trusted in addition to the
 	// system's.
 	CACert string
+	// ClientCert and ClientKey are PEM files of a certificate to show to the server,
+	// and of its key, which may be in the file of the certificate. They are read
+	// again when they have changed.
+	ClientCert, ClientKey string
 	// AllowHTTP permits http:// to hosts other than this machine, which shows
 	// the password and all content to the network.
 	AllowHTTP bool
@@ -63,12 +71,12 @@ func (cfg Config) withDefaults() (Config, error) {
 		cfg.Username = ""
 	}
 	switch {
-	case cfg.fixedTicket():
+	case cfg.fixedTicket(), cfg.TokenSource != nil:
 	case cfg.Username == "":
 		return cfg, invalid("no user name was given (ALFRESCO_USERNAME)")
 	case strings.ContainsRune(cfg.Username, ':'):
 		return cfg, invalid("a user name cannot hold a colon")
-	case cfg.Password == "":
+	case cfg.Password == "" && cfg.PasswordSource == nil:
 		return cfg, invalid("no password was given (ALFRESCO_PASSWORD)")
 	}
 	if cfg.UserAgent == "" {
@@ -77,6 +85,11 @@ func (cfg Config) withDefaults() (Config, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	return cfg.withTimes(), nil
+}
+
+// withTimes returns cfg with the defaults of its times filled in.
+func (cfg Config) withTimes() Config {
 	for _, d := range []struct {
 		value *time.Duration
 		def   time.Duration
@@ -92,7 +105,7 @@ func (cfg Config) withDefaults() (Config, error) {
 			*d.value = d.def
 		}
 	}
-	return cfg, nil
+	return cfg
 }
 
 // fixedTicket reports whether the password is a ticket.

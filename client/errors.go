@@ -127,6 +127,9 @@ func (c *Client) answerFailure(resp *http.Response, body []byte) *failure {
 	f.detail = c.scrub.clean(f.detail)
 	switch {
 	case resp.StatusCode >= 300 && resp.StatusCode <= 399:
+		if to, err := url.Parse(resp.Header.Get("Location")); err == nil && isLoginPage(to) {
+			return webLogin(c.place(to.String()))
+		}
 		f.detail = fmt.Sprintf("the server redirects (%d) to %s, which is not part of the API: is the server URL right?",
 			resp.StatusCode, c.place(resp.Header.Get("Location")))
 	case resp.StatusCode == http.StatusProxyAuthRequired:

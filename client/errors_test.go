@@ -84,7 +84,7 @@ func TestAnswerFailure(t *testing.T) {
 	require.Equal(t, 17*time.Second, f.retryAfter)
 
 	f = c.answerFailure(answer(302, "Location", "https://bob:sesame@sso.example.org/login?alf_ticket=TICKET_abc"), nil)
-	require.ErrorIs(t, f, download.ErrProtocol)
+	require.ErrorIs(t, f, download.ErrUnauthorized)
 	require.ErrorContains(t, f, "https://sso.example.org/login")
 	require.NotContains(t, f.Error(), "sesame")
 	require.NotContains(t, f.Error(), "alf_ticket")

@@ -96,7 +96,7 @@ const (
 // logIn makes c log in in one of these ways.
 func logIn(c *Client, way string) *Client {
 	if way == useBasic {
-		c.auth.cred = credential{header: c.auth.basic()}
+		c.auth.cred = credential{ready: true, header: basicAuth(c.auth.user + ":" + c.auth.password())}
 	}
 	return c
 }

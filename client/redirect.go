@@ -15,6 +15,8 @@ func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
 	switch {
 	case from.Method != http.MethodGet:
 		return http.ErrUseLastResponse
+	case isLoginPage(req.URL):
+		return webLogin(c.place(req.URL.String()))
 	case len(via) > maxRedirects:
 		return protocolFailure("the server redirects in a circle or more than %d times, last to %s", maxRedirects, c.place(req.URL.String()))
 	case from.URL.Scheme == "https" && req.URL.Scheme != "https":

@@ -4,7 +4,10 @@ import (
 	"encoding/base64"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"unicode"
 	"unicode/utf8"
 )
@@ -22,7 +25,8 @@ var secretShapes = regexp.MustCompile(`(?i)TICKET_[A-Za-z0-9._~+/=-]+` +
 	`|VElDS0VU[A-Za-z0-9+/=]+` + // base64 of TICKET
 	`|alf_ticket(?:[=:]|%3D)?[^&\s"'<>]*` +
 	`|(?:proxy-)?authorization\s*[:=]?\s*(?:(?:basic|bearer|digest|negotiate)\s+)?[A-Za-z0-9._~+/=-]*` +
-	`|\b(?:basic|bearer)\s+[A-Za-z0-9._~+/=-]{6,}` +
+	`|\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)+` + // a JSON Web Token
+	`|\b(?:basic|bearer|negotiate)\s+[A-Za-z0-9._~+/=-]{6,}` +
 	`|\b(?:set-)?cookie:\s*[^\s;]+(?:;\s*[^\s;=]+=[^\s;]*)*` +
 	`|\bJSESSIONID=[^\s;"'<>]+` +
 	`|//[^/@\s"'<>]+@`)
@@ -30,30 +34,64 @@ var secretShapes = regexp.MustCompile(`(?i)TICKET_[A-Za-z0-9._~+/=-]+` +
 // scrubber takes the credentials out of text and makes it fit to be shown.
 type scrubber struct {
 	replace func(string) string // a function cannot be printed by accident
+	learn   func(Secret)        // adds a secret of the account; safe for concurrent use
 }
+
+// maxLearned is how many secrets a scrubber knows; those that are forgotten have
+// long been replaced.
+const maxLearned = 16
 
 // newScrubber returns a scrubber that knows this account's password, as it is
 // and in the forms in which it travels.
 func newScrubber(username string, password Secret) scrubber {
-	secret := password.Reveal()
-	var pairs []string
-	for _, form := range []string{
-		base64.StdEncoding.EncodeToString([]byte(username + ":" + secret)),
-		base64.StdEncoding.EncodeToString([]byte(secret)),
-		url.QueryEscape(secret), url.PathEscape(secret), secret,
-	} {
-		// A shorter one would blank parts of ordinary words and hide nothing.
-		if len(form) >= 4 {
-			pairs = append(pairs, form, redacted)
+	var (
+		mu       sync.Mutex
+		known    []Secret // guarded by mu
+		replacer atomic.Pointer[strings.Replacer]
+	)
+	learn := func(secret Secret) {
+		mu.Lock()
+		defer mu.Unlock()
+		if slices.Contains(known, secret) && replacer.Load() != nil {
+			return
+		}
+		if known = append(known, secret); len(known) > maxLearned {
+			known = known[1:]
+		}
+		replacer.Store(secretReplacer(username, known))
+	}
+	learn(password)
+	return scrubber{replace: func(text string) string { return replacer.Load().Replace(text) }, learn: learn}
+}
+
+// secretReplacer replaces secrets in all their forms, longer ones first.
+func secretReplacer(username string, secrets []Secret) *strings.Replacer {
+	var forms []string
+	for _, s := range secrets {
+		secret := s.Reveal()
+		for _, form := range []string{
+			base64.StdEncoding.EncodeToString([]byte(username + ":" + secret)),
+			base64.StdEncoding.EncodeToString([]byte(secret)),
+			url.QueryEscape(secret), url.PathEscape(secret), secret,
+		} {
+			// A shorter one would blank parts of ordinary words and hide nothing.
+			if len(form) >= 4 {
+				forms = append(forms, form)
+			}
 		}
 	}
-	return scrubber{strings.NewReplacer(pairs...).Replace}
+	slices.SortStableFunc(forms, func(a, b string) int { return len(b) - len(a) })
+	var pairs []string
+	for _, form := range forms {
+		pairs = append(pairs, form, redacted)
+	}
+	return strings.NewReplacer(pairs...)
 }
 
 // also returns a scrubber that takes out what replace does as well.
 func (s scrubber) also(replace func(string) string) scrubber {
 	first := s.replace
-	return scrubber{func(text string) string { return replace(first(text)) }}
+	return scrubber{replace: func(text string) string { return replace(first(text)) }, learn: s.learn}
 }
 
 // clean returns text on one line, without control characters and secrets, cut

@@ -150,7 +150,7 @@ func (c *Client) believe(resp *http.Response, a download.ArchiveInfo, off, end i
 		return 0, nil
 	case http.StatusOK:
 		if isHTML(resp.Header.Get("Content-Type")) {
-			return 0, protocolFailure("a web page came in place of the archive")
+			return 0, c.webPage(resp, "the archive")
 		}
 		total := resp.ContentLength
 		r, err := parseContentRange(resp.Header.Get("Content-Range"))

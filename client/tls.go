@@ -7,11 +7,21 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 )
 
-// tlsConfig trusts the system's roots and those in caFile, if given.
-func tlsConfig(caFile string) (*tls.Config, error) {
+// tlsConfig trusts the system's roots and those in the CA file, if given, and
+// shows the client certificate to a server that asks for one.
+func tlsConfig(c Config) (*tls.Config, error) {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.ClientCert != "" {
+		pair, err := newKeyPair(c.ClientCert, c.ClientKey)
+		if err != nil {
+			return nil, err
+		}
+		cfg.GetClientCertificate = pair.get
+	}
+	caFile := c.CACert
 	if caFile == "" {
 		return cfg, nil
 	}
@@ -63,6 +73,8 @@ func tlsSentence(host string, err error) (string, bool) {
 			"if it is your organisation's own, give its authority's certificate with --ca-cert FILE", host, err), true
 	case errors.As(err, &record):
 		return fmt.Sprintf("%s does not speak TLS at this port: are scheme and port of the server URL right?", host), true
+	case errors.As(err, &protocol) && protocol.Op == "remote error" && strings.Contains(protocol.Err.Error(), "certificate"):
+		return fmt.Sprintf("%s wants a client certificate that it accepts (%v): give one with --client-cert and --client-key", host, protocol.Err), true
 	case errors.As(err, &protocol) && protocol.Op == "remote error":
 		return fmt.Sprintf("%s refuses the TLS connection (%v)", host, protocol.Err), true
 	}

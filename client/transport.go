@@ -87,3 +87,19 @@ func proxyAnswer(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.
 	}
 	return &failure{kind: kindOf(resp.StatusCode), code: resp.StatusCode, unsent: true, lasting: true, detail: detail}
 }
+
+// NewHTTPClient returns a client for another server that has to do with logging
+// in to cfg's, such as an identity provider: with the same trust, certificate and
+// limits, and no redirects. Its requests carry no login.
+func NewHTTPClient(cfg Config) (*http.Client, error) {
+	cfg = cfg.withTimes()
+	tlsCfg, err := tlsConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Client{
+		Transport:     newTransport(cfg, tlsCfg),
+		Timeout:       cfg.RequestTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}, nil
+}

@@ -62,16 +62,18 @@ func (p *Problem) Error() string {
 
 // Read reads a configuration file. home is what ~ stands for, uid who reads.
 //
-// A missing file is empty. The error joins one *Problem for each thing that is
+// A missing file is empty, and so is one that cannot be looked for. The error joins one *Problem for each thing that is
 // wrong; none holds a value. A file is refused with ErrExposed as well when
 // somebody else could have written it, since it can name commands to run, or when
 // it has a secret that others can read.
 func Read(path, home string, uid int, keys []Key) (*File, error) {
 	f := &File{Path: path, Defaults: Section{}, Profiles: map[string]Section{}}
-	text, info, err := readFile(path)
-	if errors.Is(err, iofs.ErrNotExist) {
+	// In a directory that may not be searched there is no file for this user: a
+	// changed user often keeps the home of the one before.
+	if _, err := os.Stat(path); errors.Is(err, iofs.ErrNotExist) || errors.Is(err, iofs.ErrPermission) {
 		return f, nil
 	}
+	text, info, err := readFile(path)
 	if err != nil {
 		return f, &Problem{Path: path, Text: "cannot be read: " + cause(err)}
 	}

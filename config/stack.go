@@ -8,13 +8,15 @@ import (
 type Stack []*File
 
 // Profile returns the settings for a profile: those of the profile in the files'
-// order, then the defaults in the files' order. With name "", only defaults. It
+// order, then the defaults in the files' order. With name "", only defaults. Of
+// the keys in either, the first section that has one hides those of later ones. It
 // reports whether some file has the profile.
-func (s Stack) Profile(name string) (Section, bool) {
+func (s Stack) Profile(name string, either ...string) (Section, bool) {
 	merged, known := Section{}, name == ""
 	add := func(section Section) {
+		hidden := slices.ContainsFunc(either, func(key string) bool { _, ok := merged[key]; return ok })
 		for key, setting := range section {
-			if _, ok := merged[key]; !ok {
+			if _, ok := merged[key]; !ok && !(hidden && slices.Contains(either, key)) {
 				merged[key] = setting
 			}
 		}

@@ -2,11 +2,13 @@ package integration
 
 import (
 	"encoding/base64"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -24,6 +26,7 @@ var secrets = map[string]*regexp.Regexp{
 	"basic login":     regexp.MustCompile(regexp.QuoteMeta(strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(harness.AdminName+":"+harness.AdminPassword)), "="))),
 	"ticket":          regexp.MustCompile(`TICKET_[0-9a-fA-F]{8}`),
 	"ticket as login": regexp.MustCompile(regexp.QuoteMeta(base64.StdEncoding.EncodeToString([]byte("TICKET"))[:7])),
+	"token":           regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{8,}\.`),
 	"header":          regexp.MustCompile(`(?i)authorization: *(basic|bearer)`),
 	"query parameter": regexp.MustCompile(`alf_ticket=`),
 }
@@ -46,6 +49,7 @@ func TestSecretsPatterns(t *testing.T) {
 		"basic login":     base64.StdEncoding.EncodeToString([]byte(harness.AdminName + ":" + harness.AdminPassword)),
 		"ticket":          "TICKET_0123456789abcdef",
 		"ticket as login": base64.StdEncoding.EncodeToString([]byte("TICKET_0123456789abcdef")),
+		"token":           "Bearer eyJhbGciOiJSUzI1NiIsImtpZCI6.e30.x",
 		"header":          "Authorization: Basic x",
 		"query parameter": "/content?alf_ticket=x",
 	} {
@@ -126,4 +130,34 @@ func recordMountHelper(t *testing.T, u harness.User) string {
 	script := "#!/bin/sh\n{ env; tr '\\0' '\\n' </proc/$$/environ; printf '%s\\n' \"$@\"; } >>" + dir + "/record\nexec " + real + " \"$@\"\n"
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "fusermount3"), []byte(script), 0o755))
 	return dir
+}
+
+// secretList collects the secrets that travel in requests.
+type secretList struct {
+	mu   sync.Mutex
+	seen map[string]bool // guarded by mu
+}
+
+// note adds what a request carries.
+func (l *secretList) note(r *http.Request) {
+	_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.seen == nil {
+		l.seen = map[string]bool{}
+	}
+	l.seen[token] = true
+}
+
+// assertNotIn fails the test when one of them, or enough of it, is in text.
+func (l *secretList) assertNotIn(t *testing.T, where, text string) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	assert.NotEmpty(t, l.seen, "no secret has travelled")
+	for secret := range l.seen {
+		if len(secret) >= 8 {
+			assert.NotContains(t, text, secret[max(0, len(secret)-32):], where)
+		}
+	}
 }

@@ -34,7 +34,7 @@ files; the first of these that says something counts. A file looks like this:
       mountpoint: ~/alfresco
       username: finn
 
-Each flag of mount is a key. Your own file goes before the system's, ` + systemConfig + `.`,
+Each flag of mount is a key; so are url, mountpoint, password and client-secret. Your own file goes before the system's, ` + systemConfig + `.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return exitf(exitUsage, "say what to do with the configuration: show or check; see '%s --help'", cmd.CommandPath())
@@ -82,7 +82,7 @@ func showConfig(w io.Writer, flags *pflag.FlagSet, rest config.Section, origins 
 	var errs []error
 	for _, key := range slices.Sorted(maps.Keys(rest)) {
 		value := settingText(rest[key])
-		if key == keyPassword {
+		if key == keyPassword || key == keySecret {
 			value = client.Secret(value).String()
 		}
 		errs = append(errs, line(key, value, rest[key].Origin))

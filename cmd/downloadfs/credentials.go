@@ -12,10 +12,7 @@ import (
 	"strings"
 	"unicode/utf16"
 
-	"github.com/spf13/pflag"
-
 	"downloadfs/client"
-	"downloadfs/config"
 )
 
 // The environment variables that hold the credentials.
@@ -27,13 +24,6 @@ const (
 // maxPasswordFile bounds what is read of a password file.
 const maxPasswordFile = 64 << 10
 
-// credentials are what a server is logged in to with.
-type credentials struct {
-	username string
-	password client.Secret
-	source   string // where they are from, for a sentence
-}
-
 // takeEnvironment returns a secret of the environment, which it leaves, so that
 // no child process inherits it.
 func takeEnvironment(name string) (client.Secret, error) {
@@ -44,82 +34,34 @@ func takeEnvironment(name string) (client.Secret, error) {
 	return secret, nil
 }
 
-// loginOptions are the flags that say who logs in, and with what.
-type loginOptions struct {
-	username     string
-	passwordFile string
-}
-
-func (o *loginOptions) addFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.username, "username", "", "the account's name; without it, "+envUsername)
-	f.StringVar(&o.passwordFile, "password-file", "", "read the password from the first line of this file, which others must not be able to read")
-}
-
-// read returns the credentials. Of the flags, the environment and the
-// configuration, the first that has a password counts; fromEnv is the
-// environment's, and settings are those of the configuration that are no flags.
-func (o *loginOptions) read(flags *pflag.FlagSet, fromEnv client.Secret, settings config.Section) (credentials, error) {
-	c := credentials{username: o.username, source: origin(flags.Lookup("username"))}
-	if name := os.Getenv(envUsername); name != "" && (c.username == "" || fromFile(flags.Lookup("username"))) {
-		c.username, c.source = name, envUsername
-	}
-	file, inConfig := flags.Lookup("password-file"), settings[keyPassword]
-	var from string
-	switch {
-	case o.passwordFile != "" && !fromFile(file), o.passwordFile != "" && fromEnv == "":
-		password, err := readPasswordFile(o.passwordFile)
-		if err != nil {
-			return credentials{}, err
-		}
-		c.password, from = password, o.passwordFile
-	case fromEnv != "":
-		c.password, from = fromEnv, envPassword
-	case len(inConfig.Words) > 0:
-		c.password, from = client.Secret(inConfig.Words[0]), inConfig.Origin
-	}
-	if c.username == "" && !strings.HasPrefix(c.password.Reveal(), "TICKET_") { // a ticket names its user
-		return credentials{}, exitf(exitUsage, "no user name: set %s (and %s, or give --password-file)", envUsername, envPassword)
-	}
-	if c.password == "" {
-		return credentials{}, exitf(exitUsage, "no password for %s: set %s or give --password-file", c.username, envPassword)
-	}
-	if c.source == "" {
-		c.source = from
-	} else {
-		c.source += " and " + from
-	}
-	return c, nil
-}
-
-// fromFile reports whether a flag's value is from a configuration file.
-func fromFile(f *pflag.Flag) bool {
-	from := origin(f)
-	return from != "" && !strings.HasPrefix(from, "--") && !strings.HasPrefix(from, "DOWNLOADFS_")
-}
-
 // readPasswordFile returns the first line of a file that others can neither
-// read nor write.
-func readPasswordFile(name string) (client.Secret, error) {
+// read nor write; flag is what named it.
+func readPasswordFile(name, flag string) (client.Secret, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return "", exitf(exitUsage, "cannot read --password-file: %w", err)
+		return "", exitf(exitUsage, "cannot read %s: %w", flag, err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return "", exitf(exitUsage, "cannot read --password-file: %w", err)
+		return "", exitf(exitUsage, "cannot read %s: %w", flag, err)
 	}
 	// A pipe, as the shell's <(…) makes one, is private whatever its mode says.
 	const exposed iofs.FileMode = 0o027
 	if info.Mode().IsRegular() && info.Mode().Perm()&exposed != 0 {
-		return "", exitf(exitUsage, "others can read or write --password-file %s; run: chmod 600 %s", name, name)
+		return "", exitf(exitUsage, "others can read or write %s %s; run: chmod 600 %s", flag, name, name)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxPasswordFile))
 	if err != nil {
-		return "", exitf(exitUsage, "cannot read --password-file: %w", err)
+		return "", exitf(exitUsage, "cannot read %s: %w", flag, err)
 	}
+	return firstLine(text), nil
+}
+
+// firstLine is the secret in a text.
+func firstLine(text []byte) client.Secret {
 	line, _, _ := strings.Cut(withoutMark(text), "\n")
-	return client.Secret(strings.TrimSuffix(line, "\r")), nil
+	return client.Secret(strings.TrimSuffix(line, "\r"))
 }
 
 // withoutMark returns a text without the byte-order mark that editors on Windows

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"downloadfs/config"
+	"downloadfs/login"
 )
 
 // readLogin reads credentials as mount does.
@@ -17,14 +19,18 @@ func readLogin(t *testing.T, settings config.Section, flags ...string) (credenti
 	t.Helper()
 	password, err := takeEnvironment(envPassword)
 	require.NoError(t, err)
-	var o loginOptions
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", "")
+	t.Setenv("XDG_RUNTIME_DIR", "")
+	var o serverOptions
 	cmd := &cobra.Command{}
 	o.addFlags(cmd.Flags())
-	require.NoError(t, cmd.ParseFlags(flags))
+	require.NoError(t, cmd.ParseFlags(append([]string{"--state-dir", t.TempDir()}, flags...)))
 	require.NoError(t, applyEnvironment(cmd))
 	rest, err := applySection(cmd, settings)
 	require.NoError(t, err)
-	return o.read(cmd.Flags(), password, rest)
+	server, err := url.Parse("https://ecm.example.org")
+	require.NoError(t, err)
+	return o.login(cmd, target{server: server, settings: rest}, password)
 }
 
 // Proves S-61.
@@ -51,7 +57,7 @@ func TestReadCredentials(t *testing.T) {
 }
 
 // Of flags, environment and configuration, the first that says something counts.
-// Proves S-96.
+// Proves S-96, S-108.
 func TestLoginPrecedence(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "password")
 	require.NoError(t, os.WriteFile(file, []byte("of the file\n"), 0o600))
@@ -86,6 +92,78 @@ func TestLoginPrecedence(t *testing.T) {
 			assert.Equal(t, c.password, got.password.Reveal())
 		})
 	}
+}
+
+// Two ways to log in at the same place exclude each other; a way at a place that
+// counts for more hides the others.
+// Proves S-108.
+func TestLoginWays(t *testing.T) {
+	t.Setenv(envUsername, "finn")
+	_, err := readLogin(t, nil, "--password-command", "pass show x", "--token-command", "gettoken")
+	assert.ErrorContains(t, err, "--password-command and --token-command exclude each other")
+	assert.Equal(t, exitUsage, exitCode(err))
+	_, err = readLogin(t, config.Section{"password": {Words: []string{"s3cret"}, Origin: "/c:1"}, "token-command": {Words: []string{"x"}, Origin: "/c:2"}})
+	assert.ErrorContains(t, err, "exclude each other")
+	assert.NotContains(t, err.Error(), "s3cret")
+
+	c, err := readLogin(t, config.Section{"token-command": {Words: []string{"x"}, Origin: "/c:2"}}, "--password-command", "printf from-command")
+	require.NoError(t, err)
+	require.Nil(t, c.tokens)
+	password, err := c.passwords(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, "from-command", password.Reveal())
+
+	t.Setenv(envUsername, "")
+	c, err = readLogin(t, nil, "--token-command", "printf token")
+	require.NoError(t, err, "a token names its user")
+	token, err := c.tokens(t.Context(), false)
+	require.NoError(t, err)
+	assert.Equal(t, "token", token.Value.Reveal())
+
+	c, err = readLogin(t, config.Section{keySecret: {Words: []string{"s3cret"}, Origin: "/c:1"}}, "--oidc-client", "batch")
+	require.NoError(t, err)
+	assert.Equal(t, "batch", c.username, "the client is the account")
+	require.NotNil(t, c.tokens)
+	_, err = readLogin(t, config.Section{keySecret: {Words: []string{"s3cret"}, Origin: "/c:1"}}, "--oidc-issuer", "http://sso.example.org/")
+	assert.ErrorContains(t, err, "--allow-http")
+}
+
+// What systemd gives to a service counts before the configuration.
+// Proves S-108.
+func TestSystemdCredential(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
+	t.Setenv(envUsername, "finn")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, credentialPassword), []byte("of systemd\n"), 0o400))
+	c, err := readLogin(t, config.Section{"password": {Words: []string{"of the file"}, Origin: "/c:1"}})
+	require.NoError(t, err)
+	assert.Equal(t, "of systemd", c.password.Reveal())
+}
+
+// Without another way, what login has stored counts: for the server, or for that
+// user of it.
+// Proves S-108.
+func TestStoredLogin(t *testing.T) {
+	dir := t.TempDir()
+	server, err := url.Parse("https://ecm.example.org")
+	require.NoError(t, err)
+	store := login.Files{Dir: filepath.Join(dir, loginsDir)}
+	require.NoError(t, store.Set(accountKey(server, ""), login.Entry{Kind: login.KindPassword, Username: "finn", Secret: "stored"}))
+	for _, name := range []string{"", "finn"} {
+		t.Setenv(envUsername, name)
+		c, err := readLogin(t, nil, "--state-dir", dir)
+		require.NoError(t, err)
+		assert.Equal(t, "finn", c.username)
+		assert.Equal(t, "stored", c.password.Reveal())
+	}
+	t.Setenv(envUsername, "somebody else")
+	_, err = readLogin(t, nil, "--state-dir", dir)
+	assert.ErrorContains(t, err, "downloadfs login https://ecm.example.org")
+	c, err := readLogin(t, nil, "--state-dir", dir, "--client-cert", "/x")
+	require.NoError(t, err, "the certificate may be enough")
+	token, err := c.tokens(t.Context(), false)
+	require.NoError(t, err)
+	assert.Empty(t, token.Value.Reveal())
 }
 
 // Proves S-65.

@@ -127,13 +127,12 @@ func runDemo(cmd *cobra.Command, o demoOptions, mountpoint string) (err error) {
 	}
 	s, err := startSession(ctx, sessionConfig{
 		options: mountOptions{
-			stateDir:     filepath.Join(dir, "state"),
-			cacheDir:     filepath.Join(dir, "cache"),
-			cacheSize:    1 << 30,
-			prefetch:     "auto",
-			wait:         "touch",
-			stallTimeout: time.Minute,
-			retryTimeout: time.Minute,
+			serverOptions: serverOptions{stateDir: filepath.Join(dir, "state"), retryTimeout: time.Minute},
+			cacheDir:      filepath.Join(dir, "cache"),
+			cacheSize:     1 << 30,
+			prefetch:      "auto",
+			wait:          "touch",
+			stallTimeout:  time.Minute,
 		},
 		server:     base,
 		login:      credentials{username: "admin", password: client.Secret(password), source: "the demo's account"},

@@ -17,8 +17,7 @@ import (
 
 // mountOptions are the flags of mount.
 type mountOptions struct {
-	login        loginOptions
-	stateDir     string
+	serverOptions
 	cacheDir     string
 	cacheSize    size
 	cacheMinFree size
@@ -26,9 +25,6 @@ type mountOptions struct {
 	allowOther   bool
 	wait         string
 	stallTimeout time.Duration
-	retryTimeout time.Duration
-	caCert       string
-	allowHTTP    bool
 	log          logOptions
 }
 
@@ -72,8 +68,7 @@ func (o *mountOptions) addFlags(cmd *cobra.Command) {
 	o.cacheSize, o.cacheMinFree = 10<<30, 1<<30
 	f := cmd.Flags()
 	addConfigFlag(f)
-	o.login.addFlags(f)
-	f.StringVar(&o.stateDir, "state-dir", defaultStateDir(), "where to remember downloads; one directory per server and user is made in it")
+	o.serverOptions.addFlags(f)
 	f.StringVar(&o.cacheDir, "cache-dir", defaultCacheDir(), "where to keep archives; one directory per server and user is made in it")
 	f.Var(&o.cacheSize, "cache-size", "how much the cache may hold, such as 512M or 10G")
 	f.Var(&o.cacheMinFree, "cache-min-free", "how much room the cache leaves on its disk")
@@ -81,9 +76,6 @@ func (o *mountOptions) addFlags(cmd *cobra.Command) {
 	f.BoolVar(&o.allowOther, "allow-other", false, "let other users read the mount")
 	f.StringVar(&o.wait, "wait", "touch", "what waits for a pending archive: touch (stat, open and read), or open (stat never waits)")
 	f.DurationVar(&o.stallTimeout, "stall-timeout", 10*time.Minute, "how long a download may make no progress before its readers get ETIMEDOUT; 0 waits for ever")
-	f.DurationVar(&o.retryTimeout, "retry-timeout", 2*time.Minute, "how long the server may be unreachable before readers get EHOSTUNREACH")
-	f.StringVar(&o.caCert, "ca-cert", "", "trust the certificate authorities in this PEM file, besides the system's")
-	f.BoolVar(&o.allowHTTP, "allow-http", false, "send the password over unencrypted http to a server that is not this machine")
 	o.log.addFlags(cmd)
 }
 
@@ -98,10 +90,7 @@ func (o *mountOptions) check() error {
 	if o.stallTimeout < 0 {
 		return exitf(exitUsage, "--stall-timeout %v is negative", o.stallTimeout)
 	}
-	if o.retryTimeout <= 0 {
-		return exitf(exitUsage, "--retry-timeout %v is not positive", o.retryTimeout)
-	}
-	return nil
+	return o.serverOptions.check()
 }
 
 func runMount(cmd *cobra.Command, o mountOptions, target target, password client.Secret) error {
@@ -112,7 +101,7 @@ func runMount(cmd *cobra.Command, o mountOptions, target target, password client
 	if err != nil {
 		return err
 	}
-	login, err := o.login.read(cmd.Flags(), password, target.settings)
+	login, err := o.login(cmd, target, password)
 	if err != nil {
 		return err
 	}

@@ -59,21 +59,7 @@ type session struct {
 // exit codes.
 func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error) {
 	o, before := cfg.options, runtime.NumGoroutine()
-	c, err := client.New(client.Config{
-		URL:       cfg.server.String(),
-		Username:  cfg.login.username,
-		Password:  cfg.login.password,
-		CACert:    o.caCert,
-		AllowHTTP: o.allowHTTP,
-		UserAgent: "downloadfs/" + versionText(),
-		Logger:    cfg.log,
-
-		// Of a short budget a request or a connection that says nothing must not
-		// use up all.
-		MaxElapsed:     o.retryTimeout,
-		RequestTimeout: min(time.Minute, o.retryTimeout/2),
-		IdleTimeout:    min(30*time.Second, o.retryTimeout/4),
-	})
+	c, err := client.New(o.clientConfig(cfg.server, cfg.login, cfg.log))
 	if err != nil {
 		return nil, exitf(exitUsage, "%w", err)
 	}
@@ -93,7 +79,7 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 	if err != nil {
 		return nil, err
 	}
-	offline, err := checkServer(ctx, c, cfg)
+	offline, err := checkServer(ctx, c, cfg.server, cfg.login)
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +153,7 @@ func (o *mountOptions) managerStallTimeout() time.Duration {
 
 // checkServer logs in. The first result says why the server cannot be reached,
 // which need not end the mount; the second ends it.
-func checkServer(ctx context.Context, c *client.Client, cfg sessionConfig) (offline, err error) {
+func checkServer(ctx context.Context, c *client.Client, server *url.URL, login credentials) (offline, err error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	err = c.Check(ctx)
@@ -175,26 +161,18 @@ func checkServer(ctx context.Context, c *client.Client, cfg sessionConfig) (offl
 	case err == nil:
 		return nil, nil
 	case errors.Is(err, download.ErrForbidden):
-		return nil, exitf(exitLogin, "%s does not let this computer or this user in: %s; ask whoever runs the server", cfg.server, reason(err))
+		return nil, exitf(exitLogin, "%s does not let this computer or this user in: %s; ask whoever runs the server", server, reason(err))
 	case errors.Is(err, download.ErrUnauthorized):
-		return nil, exitf(exitLogin, "%s refuses %s: %s; check %s", cfg.server, cfg.login.what(), reason(err), cfg.login.source)
+		return nil, exitf(exitLogin, "%s refuses %s: %s; check %s", server, login.what(), reason(err), login.source)
 	case errors.Is(err, download.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("cannot reach %s: %s; check the URL and the network", cfg.server, reason(err)), nil
+		return fmt.Errorf("cannot reach %s: %s; check the URL and the network", server, reason(err)), nil
 	default:
-		return nil, exitf(exitOther, "%s does not answer like an Alfresco server: %s; check the URL", cfg.server, reason(err))
+		return nil, exitf(exitOther, "%s does not answer like an Alfresco server: %s; check the URL", server, reason(err))
 	}
 }
 
 // reason is why a request failed, without what was requested.
 func reason(err error) string { return cmp.Or(download.Reason(err), err.Error()) }
-
-// what says in a sentence with what somebody logs in.
-func (c credentials) what() string {
-	if c.username == "" {
-		return "the ticket"
-	}
-	return fmt.Sprintf("the login of %q", c.username)
-}
 
 // whenUnlocked opens something that one process at a time may use, and waits a
 // moment for the process of a mount that was just ended.

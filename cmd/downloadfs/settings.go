@@ -25,10 +25,12 @@ const (
 	keyURL        = "url"
 	keyMountpoint = "mountpoint"
 	keyPassword   = "password"
+	keySecret     = "client-secret"
 )
 
 // pathFlags take file names, which a configuration file gives in full.
-var pathFlags = map[string]bool{"state-dir": true, "cache-dir": true, "password-file": true, "ca-cert": true}
+var pathFlags = map[string]bool{"state-dir": true, "cache-dir": true, "password-file": true, "client-secret-file": true,
+	"ca-cert": true, "client-cert": true, "client-key": true}
 
 // notFromEnvironment are flags that have no variable: help, and what has one of
 // another name.
@@ -107,7 +109,7 @@ func configFiles(cmd *cobra.Command) []string {
 // configKeys are the keys that a section of a file may have: what mount can be
 // told, and what is in a profile only.
 func configKeys() []config.Key {
-	keys := []config.Key{{Name: keyURL}, {Name: keyMountpoint, Path: true}, {Name: keyPassword, Secret: true}}
+	keys := []config.Key{{Name: keyURL}, {Name: keyMountpoint, Path: true}, {Name: keyPassword, Secret: true}, {Name: keySecret, Secret: true}}
 	newMountCommand().Flags().VisitAll(func(f *pflag.Flag) {
 		if f.Name != "config" {
 			_, list := f.Value.(*argv)
@@ -149,7 +151,7 @@ func applyProfile(cmd *cobra.Command, name string) (config.Section, error) {
 	if err != nil {
 		return nil, err
 	}
-	section, known := stack.Profile(name)
+	section, known := stack.Profile(name, loginWays...)
 	if !known {
 		return nil, unknownProfile(cmd, stack, name)
 	}

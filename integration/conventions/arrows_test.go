@@ -27,16 +27,18 @@ var arrows = map[string][]string{
 	"download/list":           {"download"},
 	"download/downloadtest":   {"download"},
 	"client":                  {"download"},
+	"login":                   {"client", "download"},
 	"config":                  {},
 	"cache":                   {"download"},
 	"fs":                      {"download", "download/list"},
 	"repository":              {},
-	"cmd/downloadfs":          {"download", "client", "cache", "fs", "repository", "config"},
-	"integration":             {"integration/harness", "integration/faults"},
+	"cmd/downloadfs":          {"download", "client", "cache", "fs", "repository", "config", "login"},
+	"integration":             {"integration/harness", "integration/faults", "integration/idp"},
 	"integration/bench":       {"integration/harness", "integration/faults"},
 	"integration/conventions": {},
 	"integration/faults":      {},
 	"integration/harness":     {},
+	"integration/idp":         {},
 }
 
 // keepers are imports that only the listed packages may have.
@@ -44,8 +46,8 @@ var keepers = map[string][]string{
 	"github.com/hanwen/go-fuse/v2": {"fs"},
 	"github.com/spf13":             {"cmd/downloadfs"},
 	"flag":                         {"cmd/downloadfs", "integration", "integration/bench", "integration/harness"},
-	"net/http":                     {"client", "repository", "cmd/downloadfs", "integration", "integration/bench", "integration/faults", "integration/harness"},
-	"testing":                      {"download/downloadtest", "integration", "integration/bench", "integration/faults", "integration/harness"},
+	"net/http":                     {"client", "login", "integration/idp", "repository", "cmd/downloadfs", "integration", "integration/bench", "integration/faults", "integration/harness"},
+	"testing":                      {"download/downloadtest", "integration/idp", "integration", "integration/bench", "integration/faults", "integration/harness"},
 }
 
 // domainImports are all that a room of the domain may need besides the standard

@@ -67,6 +67,29 @@ func (a *Authority) Issue(notAfter time.Time, hosts ...string) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}
 }
 
+// WritePerson makes a client's certificate for a name, and replaces a file by it and
+// its key.
+func (a *Authority) WritePerson(t testing.TB, file, name string) {
+	t.Helper()
+	cert, key := a.make(&x509.Certificate{
+		Subject:     pkix.Name{CommonName: name},
+		NotAfter:    time.Now().Add(time.Hour),
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}, a.cert, a.key)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatalf("encode a key: %v", err)
+	}
+	text := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})...)
+	if err := os.WriteFile(file+".new", text, 0o600); err != nil {
+		t.Fatalf("write a certificate: %v", err)
+	}
+	if err := os.Rename(file+".new", file); err != nil {
+		t.Fatalf("replace a certificate: %v", err)
+	}
+}
+
 // make signs a certificate, by itself when there is no parent.
 func (a *Authority) make(tmpl, parent *x509.Certificate, parentKey *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
 	a.t.Helper()

@@ -1,0 +1,290 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"downloadfs/client"
+	"downloadfs/download"
+	"downloadfs/login"
+)
+
+// loginCommandOptions are the flags of login.
+type loginCommandOptions struct {
+	serverOptions
+	password  bool
+	noBrowser bool
+	store     string
+}
+
+func newLoginCommand() *cobra.Command {
+	var o loginCommandOptions
+	cmd := &cobra.Command{
+		Use:   "login [flags] URL|PROFILE",
+		Short: "Log in once, for all mounts of the server",
+		Long: `login logs in and stores what is needed to stay so, in the desktop's keyring, or
+where there is none in a file below --state-dir that only you can read. A mount of
+the server that is not told what to log in with uses it.
+
+Where the server has an identity service (OpenID Connect), login shows an address
+and a code: log in there with any browser. Otherwise, or with --password, it asks
+for user name and password; without a terminal it reads the password from standard
+input.`,
+		Example: `  downloadfs login https://alfresco.example.com
+  pass show alfresco | downloadfs login --password --username finn https://alfresco.example.com
+  downloadfs login --oidc-issuer https://login.microsoftonline.com/TENANT/v2.0 --oidc-client ID \
+    --oidc-scopes 'api://ID/.default offline_access' https://alfresco.example.com`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, err := takeEnvironment(envPassword); err != nil {
+				return err
+			}
+			t, err := findServer(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			return runLogin(ctx, cmd, o, t)
+		},
+	}
+	f := cmd.Flags()
+	addConfigFlag(f)
+	o.addStoredFlags(f)
+	o.addProviderFlags(f)
+	if err := f.MarkHidden("client-secret-file"); err != nil { // there is nothing to store
+		panic(err)
+	}
+	f.BoolVar(&o.password, "password", false, "log in with user name and password, whatever else there is")
+	f.BoolVar(&o.noBrowser, "no-browser", false, "open no browser, only show the address")
+	f.StringVar(&o.store, "store", "auto", "where to store the login: keyring, file, or auto (the keyring if there is one)")
+	return cmd
+}
+
+// addStoredFlags adds the flags that say for whom and where a login is stored, and
+// how to talk to the server.
+func (o *serverOptions) addStoredFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.username, "username", "", "the account's name, if there is a login for more than one")
+	f.StringVar(&o.stateDir, "state-dir", defaultStateDir(), "where logins are stored if there is no keyring")
+	f.DurationVar(&o.retryTimeout, "retry-timeout", 30*time.Second, "how long the server may be unreachable")
+	f.StringVar(&o.caCert, "ca-cert", "", "trust the certificate authorities in this PEM file, besides the system's")
+	f.StringVar(&o.clientCert, "client-cert", "", "show the certificate in this PEM file to the server")
+	f.StringVar(&o.clientKey, "client-key", "", "the key of --client-cert, if it is not in the same file")
+	f.BoolVar(&o.allowHTTP, "allow-http", false, "send the password over unencrypted http to a server that is not this machine")
+}
+
+func runLogin(ctx context.Context, cmd *cobra.Command, o loginCommandOptions, t target) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	store, err := o.chooseStore()
+	if err != nil {
+		return err
+	}
+	entry, err := o.person(ctx, cmd, t)
+	if ctx.Err() != nil {
+		return errors.New("interrupted, and nothing is stored")
+	}
+	if err != nil {
+		return err
+	}
+	key := accountKey(t.server, o.username)
+	if err := store.Set(key, entry); err != nil {
+		return fmt.Errorf("cannot store the login in %s: %w", store, err)
+	}
+	if err := o.try(ctx, t, store, key, entry); err != nil {
+		return errors.Join(err, store.Delete(key))
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "logged in to %s as %s; stored in %s\n", t.server, entry.Username, store)
+	return nil
+}
+
+// chooseStore returns where to store.
+func (o *loginCommandOptions) chooseStore() (login.Store, error) {
+	var keyring, file login.Store
+	for _, s := range o.loginStores() {
+		if _, ok := s.(login.Keyring); ok {
+			keyring = s
+		} else {
+			file = s
+		}
+	}
+	switch o.store {
+	case "keyring":
+		if keyring == nil {
+			return nil, exitf(exitOther, "there is no keyring in this session; use --store file")
+		}
+		return keyring, nil
+	case "auto":
+		// There can be a session without a keyring in it.
+		if keyring != nil {
+			if _, err := keyring.Get("downloadfs-probe"); errors.Is(err, login.ErrNone) {
+				return keyring, nil
+			}
+		}
+	case "file":
+	default:
+		return nil, exitf(exitUsage, "--store %q is not one of auto, keyring, file", o.store)
+	}
+	if file == nil {
+		return nil, exitf(exitUsage, "no home directory to store the login in; give --state-dir")
+	}
+	if _, err := accountDir("state-dir", o.stateDir, loginsDir); err != nil {
+		return nil, err
+	}
+	return file, nil
+}
+
+// person lets a person log in.
+func (o *loginCommandOptions) person(ctx context.Context, cmd *cobra.Command, t target) (login.Entry, error) {
+	if o.password {
+		return o.askPassword(cmd)
+	}
+	provider, err := o.provider(t.server)
+	if err != nil {
+		return login.Entry{}, err
+	}
+	entry, err := provider.Device(ctx, func(p login.Prompt) { o.show(cmd.OutOrStdout(), p) })
+	switch {
+	case err == nil:
+		entry.Username = cmp.Or(o.username, entry.Username)
+		return entry, nil
+	case errors.Is(err, login.ErrNoProvider) && o.oidcIssuer == "":
+		// The server has no identity service.
+		return o.askPassword(cmd)
+	case errors.Is(err, download.ErrUnavailable):
+		return login.Entry{}, exitf(exitUnreachable, "cannot log in to %s: %s", t.server, reason(err))
+	}
+	return login.Entry{}, exitf(exitLogin, "cannot log in to %s: %s", t.server, reason(err))
+}
+
+// show tells a person where to log in, and opens a browser where there is one.
+func (o *loginCommandOptions) show(w io.Writer, p login.Prompt) {
+	fmt.Fprintf(w, "To log in, open %s\nand enter the code %s\n", printable(p.Address), printable(p.Code))
+	full := cmp.Or(p.Full, p.Address)
+	opener := map[string]string{"darwin": "open"}[runtime.GOOS]
+	if opener == "" && (os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND_DISPLAY") != "") {
+		opener = "xdg-open"
+	}
+	// Only an address of the web is opened: whatever else a provider says could be
+	// anything on this machine.
+	if o.noBrowser || opener == "" || !strings.HasPrefix(full, "https://") && !strings.HasPrefix(full, "http://") {
+		return
+	}
+	if browser := exec.Command(opener, full); browser.Start() == nil {
+		go browser.Wait()
+	}
+}
+
+// askPassword asks on the terminal, or reads the password from standard input.
+func (o *loginCommandOptions) askPassword(cmd *cobra.Command) (login.Entry, error) {
+	name := cmp.Or(o.username, os.Getenv(envUsername))
+	in, ok := cmd.InOrStdin().(*os.File)
+	if !ok || !term.IsTerminal(int(in.Fd())) {
+		if name == "" {
+			return login.Entry{}, exitf(exitUsage, "no user name: give --username, or run it on a terminal")
+		}
+		password, err := readSecret(cmd.InOrStdin(), "-", "the password")
+		if err == nil && password == "" {
+			err = exitf(exitUsage, "no password on standard input")
+		}
+		return login.Entry{Kind: login.KindPassword, Username: name, Secret: password}, err
+	}
+	w := cmd.ErrOrStderr()
+	if name == "" {
+		fmt.Fprint(w, "User name: ")
+		line, err := bufio.NewReader(io.LimitReader(in, 1<<10)).ReadString('\n')
+		if name = strings.TrimSpace(line); err != nil || name == "" {
+			return login.Entry{}, exitf(exitUsage, "no user name")
+		}
+	}
+	fmt.Fprintf(w, "Password of %s: ", printable(name))
+	password, err := term.ReadPassword(int(in.Fd()))
+	fmt.Fprintln(w)
+	if err != nil || len(password) == 0 {
+		return login.Entry{}, exitf(exitUsage, "no password")
+	}
+	return login.Entry{Kind: login.KindPassword, Username: name, Secret: client.Secret(password)}, nil
+}
+
+// try makes a call with the login that was stored.
+func (o *loginCommandOptions) try(ctx context.Context, t target, store login.Store, key string, entry login.Entry) error {
+	c := credentials{username: entry.Username, source: "what you typed"}
+	if entry.Kind == login.KindPassword {
+		c.password = entry.Secret
+	} else {
+		provider, err := o.provider(t.server)
+		if err != nil {
+			return err
+		}
+		c.tokens, c.source = provider.Stored(store, key), "the identity provider's client"
+	}
+	api, err := client.New(o.clientConfig(t.server, c, slog.New(slog.DiscardHandler)))
+	if err != nil {
+		return exitf(exitUsage, "%w", err)
+	}
+	defer api.Close()
+	offline, err := checkServer(ctx, api, t.server, c)
+	if offline != nil {
+		return exitf(exitUnreachable, "%w", offline)
+	}
+	return err
+}
+
+func newLogoutCommand() *cobra.Command {
+	var o serverOptions
+	cmd := &cobra.Command{
+		Use:   "logout [flags] URL|PROFILE",
+		Short: "Forget the login that 'downloadfs login' has stored",
+		Long: `logout removes the login for a server from the keyring and from the files. Mounts
+that use it go on until their login ends, which takes an hour at most on most servers.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t, err := findServer(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			return runLogout(cmd.OutOrStdout(), o, t)
+		},
+	}
+	addConfigFlag(cmd.Flags())
+	o.addStoredFlags(cmd.Flags())
+	return cmd
+}
+
+func runLogout(w io.Writer, o serverOptions, t target) error {
+	key, found := accountKey(t.server, o.username), false
+	var errs []error
+	for _, s := range o.loginStores() {
+		switch err := s.Delete(key); {
+		case err == nil:
+			found = true
+			fmt.Fprintf(w, "the login for %s was removed from %s\n", t.server, s)
+		case !errors.Is(err, login.ErrNone):
+			errs = append(errs, fmt.Errorf("cannot remove the login from %s: %w", s, err))
+		}
+	}
+	if !found && len(errs) == 0 {
+		return exitf(exitOther, "no login for %s is stored", t.server)
+	}
+	if found {
+		return nil // a store that cannot be asked has none that could be used
+	}
+	return errors.Join(errs...)
+}
