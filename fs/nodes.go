@@ -6,6 +6,8 @@ import (
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"downloadfs/download/list"
 )
 
 const nodesName = "nodes"
@@ -32,9 +34,7 @@ func (n *nodesNode) attributes() attributes {
 		created: n.fs.when(s.CreatedAt), changed: n.fs.when(s.CreatedAt),
 		valid: settled, entry: settled,
 	}
-	for _, id := range n.item.NodeIDs() {
-		a.size += int64(len(id)) + 1
-	}
+	a.size = int64(len(list.Format(n.item.NodeIDs())))
 	return a
 }
 
@@ -42,9 +42,5 @@ func (n *nodesNode) Open(_ context.Context, flags uint32) (fusefs.FileHandle, ui
 	if writing(flags) {
 		return nil, 0, syscall.EACCES
 	}
-	var text []byte
-	for _, id := range n.item.NodeIDs() {
-		text = append(append(text, id...), '\n')
-	}
-	return textHandle{text}, fuse.FOPEN_KEEP_CACHE, 0
+	return textHandle{list.Format(n.item.NodeIDs())}, fuse.FOPEN_KEEP_CACHE, 0
 }
