@@ -129,7 +129,7 @@ func TestTokenEnds(t *testing.T) {
 	})
 }
 
-// Proves S-116.
+// Proves S-126.
 func TestPasswordIsAskedForAgain(t *testing.T) {
 	passwords := make(chan string, 10)
 	var calls atomic.Int64

@@ -162,7 +162,7 @@ func own(code int) answer {
 
 // TestStreamBelieves asks for bytes 100 to 199 of 1000 and says what comes of
 // each answer; after the scripted ones, the server behaves.
-// Proves S-20, S-105, S-119.
+// Proves S-20, S-105, S-129.
 func TestStreamBelieves(t *testing.T) {
 	full := func(w http.ResponseWriter, r *http.Request, content []byte) {
 		r.Header.Del("Range")

@@ -72,6 +72,9 @@ func (m *Manager) create(l List) (*Download, error) {
 	case <-m.ctx.Done():
 		return nil, Because(ErrClosed, "the file system is being unmounted")
 	}
+	if err := m.refuseDownloads(l); err != nil {
+		return nil, err
+	}
 	nodes, err := m.resolve(l)
 	if err != nil {
 		return nil, err
@@ -148,4 +151,17 @@ func (m *Manager) note(err error, began time.Time) {
 		m.announceAll()
 	}
 	m.work.SetHold(time.Time{})
+}
+
+// refuseDownloads fails when an entry is the id of a download that is listed here,
+// where that of a node is meant.
+func (m *Manager) refuseDownloads(l List) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range l.Entries {
+		if d := m.byID[ID(e.Node)]; d != nil {
+			return Because(ErrInvalid, "%s is a download, not a node; write the ids of nodes, or those in its file nodes to ask again", d.id)
+		}
+	}
+	return nil
 }

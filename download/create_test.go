@@ -51,6 +51,20 @@ func TestCreateOfNothing(t *testing.T) {
 	})
 }
 
+// Who takes a download's id for a node's is told so, and the server is not asked.
+// Proves S-123.
+func TestCreateRefusesDownloads(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		d := w.create(downloadtest.Plan{})
+		require.NoError(t, w.Rename(d, "q3"))
+		before := w.service.Count("Create")
+		_, err := w.Create(t.Context(), download.List{Entries: []download.Entry{{Node: nodeN(2)}, {Node: download.NodeID(d.ID())}}})
+		require.ErrorIs(t, err, download.ErrInvalid)
+		assert.Contains(t, err.Error(), string(d.ID())+" is a download, not a node")
+		assert.Equal(t, before, w.service.Count("Create"))
+	})
+}
+
 func TestCreateResolvesPaths(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		var list download.List

@@ -41,7 +41,7 @@ func (w *world) lag(op string, err error, times int64) *lag {
 
 // What was just made need not be known everywhere for about a minute. Whoever waits
 // notices the time it takes, and nothing else.
-// Proves S-117.
+// Proves S-127.
 func TestUnseenIsDoubtedForAMinute(t *testing.T) {
 	for name, unknown := range map[string]time.Duration{"once": 0, "for 50 s": 50 * time.Second} {
 		t.Run(name, func(t *testing.T) {
@@ -79,7 +79,7 @@ func TestUnseenIsDoubtedForAMinute(t *testing.T) {
 
 // One answer, or two within some seconds, that there is no such download change
 // nothing, in whichever state it is.
-// Proves S-118.
+// Proves S-128.
 func TestAbsenceIsConfirmed(t *testing.T) {
 	for name, plan := range map[string]downloadtest.Plan{
 		"pending": {Pending: time.Hour}, "zipping": {Zipping: time.Hour}, "done": {},
@@ -107,7 +107,7 @@ func TestAbsenceIsConfirmed(t *testing.T) {
 }
 
 // That a download may not be seen, or is none, is confirmed too.
-// Proves S-118.
+// Proves S-128.
 func TestRefusalIsConfirmed(t *testing.T) {
 	for refusal, want := range map[error]error{download.ErrForbidden: download.ErrForbidden, download.ErrInvalid: download.ErrProtocol} {
 		inWorld(t, func(t *testing.T, w *world) {
@@ -128,7 +128,7 @@ func TestRefusalIsConfirmed(t *testing.T) {
 }
 
 // The node of a download that the server has just called DONE is there.
-// Proves S-119.
+// Proves S-129.
 func TestArchiveOfADoneDownloadIsThere(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		l := w.lag("Archive", download.ErrNotFound, 4)
@@ -224,7 +224,7 @@ func TestExpiredIsRemovedOnTheServer(t *testing.T) {
 }
 
 // mkdir asks for a download that another node has made a moment ago.
-// Proves S-118.
+// Proves S-128.
 func TestAdoptionIsConfirmed(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		id := w.service.AddDownload(downloadtest.Plan{Zipping: time.Hour}, nodeN(1))

@@ -21,7 +21,11 @@ type controlNode struct {
 	unseen  map[*controlHandle]struct{} // those of unseen openers until they are answered
 }
 
-var _ fusefs.NodeOpener = (*controlNode)(nil)
+var (
+	_ fusefs.NodeOpener     = (*controlNode)(nil)
+	_ fusefs.NodeSetattrer  = (*controlNode)(nil)
+	_ fusefs.NodeSetxattrer = (*controlNode)(nil)
+)
 
 func newControlNode(f *filesystem) *controlNode {
 	n := &controlNode{node: node{fs: f}, handles: make(map[*controlHandle]struct{}), unseen: make(map[*controlHandle]struct{})}
@@ -37,22 +41,31 @@ func (n *controlNode) attributes() attributes {
 	}
 }
 
-// Setattr accepts truncation to nothing, which starts the handle's list anew,
-// and times, which cp -p and touch set; both are the way of a writer.
+// Setattr accepts all that tools do to a file besides writing it (cp -p, rsync,
+// install, editors), and changes nothing: who was told of an error there, and
+// asked again, would have asked twice. Truncation to nothing starts the handle's
+// list anew; to less than was written it cannot be done, and ends the list.
 func (n *controlNode) Setattr(ctx context.Context, fh fusefs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
 	if !n.fs.mine(ctx) {
 		return syscall.EACCES
 	}
 	if size, ok := in.GetSize(); ok {
-		if size != 0 {
-			return syscall.EINVAL
-		}
 		if h, ok := fh.(*controlHandle); ok {
-			h.reset()
+			if errno := h.truncate(size); errno != 0 {
+				return errno
+			}
 		}
 	}
-	in.Valid &^= fuse.FATTR_SIZE | fuse.FATTR_ATIME | fuse.FATTR_MTIME | fuse.FATTR_CTIME
+	in.Valid = 0
 	return n.node.Setattr(ctx, fh, in, out)
+}
+
+// Setxattr accepts what tools copy along with a file, and keeps none of it.
+func (n *controlNode) Setxattr(ctx context.Context, _ string, _ []byte, _ uint32) syscall.Errno {
+	if !n.fs.mine(ctx) {
+		return syscall.EACCES
+	}
+	return 0
 }
 
 // Open starts a list, or a view of the latest outcome.
@@ -106,10 +119,9 @@ func (n *controlNode) others(h *controlHandle) int {
 // download, or why there is none.
 func (f *filesystem) outcome() []byte {
 	f.mu.Lock()
-	err := f.listErr
+	err, id := f.listErr, f.again
 	f.mu.Unlock()
-	var id download.ID
-	if err == nil {
+	if err == nil && id == "" {
 		id, err = f.domain.LastOutcome()
 	}
 	switch {
@@ -125,5 +137,13 @@ func (f *filesystem) outcome() []byte {
 func (f *filesystem) setListErr(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.listErr = err
+	f.listErr, f.again = err, ""
+}
+
+// setAgain remembers that the latest list was answered with a download that was
+// there already.
+func (f *filesystem) setAgain(id download.ID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.listErr, f.again = nil, id
 }

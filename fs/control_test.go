@@ -21,33 +21,47 @@ const (
 
 // Each way of writing the control file makes one download, which is there when
 // the writer's close returns.
-// Proves S-2.
+// Proves S-2, S-124.
 func TestControlWays(t *testing.T) {
 	tests := map[string]struct {
 		script string
 		nodes  []string
 	}{
-		"echo":             {`echo @A > $D/new`, []string{idA}},
-		"printf":           {`printf '@A\n@B' > $D/new`, []string{idA, idB}},
-		"append":           {`echo @A >> $D/new`, []string{idA}},
-		"cat":              {`echo @A | cat > $D/new`, []string{idA}},
-		"cp":               {`echo @A > $T; cp $T $D/new`, []string{idA}},
-		"tee":              {`echo @A | tee $D/new > /dev/null`, []string{idA}},
-		"dd":               {`echo @A | dd of=$D/new status=none`, []string{idA}},
-		"dd bytes":         {`echo @A | dd of=$D/new bs=1 status=none`, []string{idA}},
-		"group":            {`{ echo @A; echo @B; } > $D/new`, []string{idA, idB}},
-		"group of cats":    {`echo @A > $T; { cat $T; echo @B | cat; } > $D/new`, []string{idA, idB}},
-		"subshell":         {`( echo @A; echo @B | cat ) > $D/new`, []string{idA, idB}},
-		"exec":             {`exec 3> $D/new; echo @A >&3; echo @B >&3; exec 3>&-`, []string{idA, idB}},
-		"exec exit":        {`exec 3> $D/new; echo @A >&3; echo @B >&3`, []string{idA, idB}},
-		"child inherits":   {`exec 3> $D/new; echo @A >&3; bash -c 'echo @B >&3'; exec 3>&-`, []string{idA, idB}},
-		"two dups":         {`exec 3> $D/new; exec 4>&3; echo @A >&3; exec 3>&-; echo @B >&4; exec 4>&-`, []string{idA, idB}},
-		"busybox":          {`busybox sh -c "echo @A > $D/new"`, []string{idA}},
-		"python":           {`python3 -c "open('$D/new','w').write('@A\n@B\n')"`, []string{idA, idB}},
-		"python append":    {`python3 -c "open('$D/new','a').write('@A\n')"`, []string{idA}},
-		"python unbuffer":  {`python3 -c "f=open('$D/new','wb',0);f.write(b'@A\n');f.write(b'@B\n');f.close()"`, []string{idA, idB}},
-		"fsync":            {`python3 -c "import os;f=os.open('$D/new',os.O_WRONLY);os.write(f,b'@A');os.fsync(f)"`, []string{idA}},
-		"truncate anew":    {`python3 -c "import os;f=os.open('$D/new',os.O_WRONLY);os.write(f,b'@A\n');os.ftruncate(f,0);os.lseek(f,0,0);os.write(f,b'@B')"`, []string{idB}},
+		"echo":              {`echo @A > $D/new`, []string{idA}},
+		"printf":            {`printf '@A\n@B' > $D/new`, []string{idA, idB}},
+		"append":            {`echo @A >> $D/new`, []string{idA}},
+		"cat":               {`echo @A | cat > $D/new`, []string{idA}},
+		"cp":                {`echo @A > $T; cp $T $D/new`, []string{idA}},
+		"tee":               {`echo @A | tee $D/new > /dev/null`, []string{idA}},
+		"dd":                {`echo @A | dd of=$D/new status=none`, []string{idA}},
+		"dd bytes":          {`echo @A | dd of=$D/new bs=1 status=none`, []string{idA}},
+		"group":             {`{ echo @A; echo @B; } > $D/new`, []string{idA, idB}},
+		"group of cats":     {`echo @A > $T; { cat $T; echo @B | cat; } > $D/new`, []string{idA, idB}},
+		"subshell":          {`( echo @A; echo @B | cat ) > $D/new`, []string{idA, idB}},
+		"exec":              {`exec 3> $D/new; echo @A >&3; echo @B >&3; exec 3>&-`, []string{idA, idB}},
+		"exec exit":         {`exec 3> $D/new; echo @A >&3; echo @B >&3`, []string{idA, idB}},
+		"child inherits":    {`exec 3> $D/new; echo @A >&3; bash -c 'echo @B >&3'; exec 3>&-`, []string{idA, idB}},
+		"two dups":          {`exec 3> $D/new; exec 4>&3; echo @A >&3; exec 3>&-; echo @B >&4; exec 4>&-`, []string{idA, idB}},
+		"busybox":           {`busybox sh -c "echo @A > $D/new"`, []string{idA}},
+		"python":            {`python3 -c "open('$D/new','w').write('@A\n@B\n')"`, []string{idA, idB}},
+		"python append":     {`python3 -c "open('$D/new','a').write('@A\n')"`, []string{idA}},
+		"python unbuffer":   {`python3 -c "f=open('$D/new','wb',0);f.write(b'@A\n');f.write(b'@B\n');f.close()"`, []string{idA, idB}},
+		"fsync":             {`python3 -c "import os;f=os.open('$D/new',os.O_WRONLY);os.write(f,b'@A');os.fsync(f)"`, []string{idA}},
+		"truncate anew":     {`python3 -c "import os;f=os.open('$D/new',os.O_WRONLY);os.write(f,b'@A\n');os.ftruncate(f,0);os.lseek(f,0,0);os.write(f,b'@B')"`, []string{idB}},
+		"cp -p":             {`echo @A > $T; chmod 751 $T; touch -d 2001-02-03 $T; cp -p $T $D/new`, []string{idA}},
+		"cp -a":             {`echo @A > $T; chown 12:34 $T 2>/dev/null; cp -a $T $D/new`, []string{idA}},
+		"cp all":            {`echo @A > $T; setfattr -n user.x -v 1 $T 2>/dev/null; cp --preserve=all $T $D/new`, []string{idA}},
+		"rsync inplace":     {`echo @A > $T; rsync -a --inplace $T $D/new`, []string{idA}},
+		"rsync preallocate": {`echo @A > $T; rsync -a --inplace --preallocate $T $D/new`, []string{idA}},
+		"dd fsync":          {`echo @A | dd of=$D/new conv=fsync status=none`, []string{idA}},
+		"dd notrunc":        {`echo @A | dd of=$D/new conv=notrunc,fdatasync status=none`, []string{idA}},
+		"dd sparse":         {`echo @A | dd of=$D/new conv=sparse status=none`, []string{idA}},
+		"ftruncate first":   {`python3 -c "import os;f=os.open('$D/new',1);os.ftruncate(f,37);os.write(f,b'@A\n');os.ftruncate(f,37);os.fsync(f)"`, []string{idA}},
+		"copy_file_range":   {`echo @A > $T; python3 -c "import os;a=os.open('$T',0);b=os.open('$D/new',1);os.sendfile(b,a,0,99)"`, []string{idA}},
+		"locks": {`python3 -c "
+import fcntl
+f=open('$D/new','w'); fcntl.lockf(f,fcntl.LOCK_EX); fcntl.flock(f,fcntl.LOCK_EX)
+f.write('@A'); f.close()"`, []string{idA}},
 		"nodes again":      {`cat $D/d0/nodes > $D/new`, []string{idA, idB}},
 		"cp nodes again":   {`cp $D/d0/nodes $D/new`, []string{idA, idB}},
 		"background child": {`( sleep 0.2 2>/dev/null & echo @A ) > $D/new; ls $D/d2 > /dev/null && sleep 0.3`, []string{idA}},
@@ -140,7 +154,7 @@ func TestControlBystanderKilled(t *testing.T) {
 	assert.Len(t, m.domain.find("d1").nodes, 2)
 }
 
-// Proves S-5.
+// Proves S-5, S-124.
 func TestControlRefusals(t *testing.T) {
 	m := newTestMount(t)
 	m.domain.script(func(f *fakeDomain) {
@@ -149,18 +163,17 @@ func TestControlRefusals(t *testing.T) {
 		}
 	})
 	for name, test := range map[string]struct{ script, says, outcome string }{
-		"malformed":  {`echo not/a/node > $D/new`, "write error: Invalid argument", "error: "},
-		"forbidden":  {`echo ` + idA + ` | cp /dev/stdin $D/new`, "failed to close", "permission denied"},
-		"python":     {`python3 -c "f=open('$D/new','w');f.write('` + idA + `');f.close()"`, "PermissionError", "permission denied"},
-		"dd":         {`echo ` + idA + ` | dd of=$D/new status=none`, "closing output file", "permission denied"},
-		"fsync":      {`python3 -c "import os;f=os.open('$D/new',1);os.write(f,b'` + idA + `');os.fsync(f)"`, "PermissionError", "permission denied"},
-		"read":       {`exec 3<>$D/new; echo ` + idA + ` >&3; cat <&3`, "Permission denied", "permission denied"},
-		"too long":   {`yes ` + idA + ` | head -c 5000000 > $D/new`, "File too large", "too long"},
-		"remove":     {`rm -f $D/new`, "Operation not permitted", ""},
-		"rename":     {`mv $D/new $D/old`, "Operation not permitted", ""},
-		"replace":    {`mkdir $M/../x; mv -T $M/../x $D/new`, "", ""},
-		"truncate":   {`truncate -s 5 $D/new`, "Invalid argument", ""},
-		"executable": {`chmod +x $D/new`, "Operation not permitted", ""},
+		"malformed": {`echo not/a/node > $D/new`, "write error: Invalid argument", "error: "},
+		"forbidden": {`echo ` + idA + ` | cp /dev/stdin $D/new`, "failed to close", "permission denied"},
+		"python":    {`python3 -c "f=open('$D/new','w');f.write('` + idA + `');f.close()"`, "PermissionError", "permission denied"},
+		"dd":        {`echo ` + idA + ` | dd of=$D/new status=none`, "closing output file", "permission denied"},
+		"fsync":     {`python3 -c "import os;f=os.open('$D/new',1);os.write(f,b'` + idA + `');os.fsync(f)"`, "PermissionError", "permission denied"},
+		"read":      {`exec 3<>$D/new; echo ` + idA + ` >&3; cat <&3`, "Permission denied", "permission denied"},
+		"too long":  {`yes ` + idA + ` | head -c 5000000 > $D/new`, "File too large", "too long"},
+		"remove":    {`rm -f $D/new`, "Operation not permitted", ""},
+		"rename":    {`mv $D/new $D/old`, "Operation not permitted", ""},
+		"replace":   {`mkdir $M/../x; mv -T $M/../x $D/new`, "", ""},
+		"cut off":   {`python3 -c "import os;f=os.open('$D/new',1);os.write(f,b'` + idA + `\n` + idB + `\n');os.ftruncate(f,37)"`, "Invalid argument", "cut off"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, err := m.sh("bash -c '" + strings.ReplaceAll(test.script, "'", `'\''`) + "'")
@@ -179,7 +192,7 @@ func TestControlRefusals(t *testing.T) {
 func TestControlNothing(t *testing.T) {
 	m := newTestMount(t)
 	for _, script := range []string{`: > $D/new`, `echo > $D/new`, `echo '# nothing' > $D/new`, `truncate -s 0 $D/new`, `touch $D/new`,
-		`chmod 600 $D/new`, `cp /dev/null $D/new`, `python3 -c "import os;os.close(os.open('$D/new',os.O_RDWR|os.O_TRUNC))"`} {
+		`chmod 600 $D/new`, `cp /dev/null $D/new`, `truncate -s 5 $D/new`, `chmod +x $D/new`, `fallocate -l 100 $D/new`, `python3 -c "import os;os.close(os.open('$D/new',os.O_RDWR|os.O_TRUNC))"`} {
 		m.ok(script)
 	}
 	assert.Equal(t, "new", m.ok(`ls $D`))
@@ -192,7 +205,7 @@ func TestControlThreads(t *testing.T) {
 	out := m.ok(`python3 -c "
 import os, threading
 def one(i):
-    with open('$D/new','w') as f: f.write('` + idA + `\n')
+    with open('$D/new','w') as f: f.write('` + idA[:34] + `%02x\n' % i)
     assert len(os.listdir('$D')) > 1
 ts=[threading.Thread(target=one,args=(i,)) for i in range(50)]
 [t.start() for t in ts]; [t.join() for t in ts]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -12,7 +13,6 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"downloadfs/download"
-	"downloadfs/download/list"
 )
 
 // errKilled: the process that wrote a list died of a signal before its end.
@@ -35,7 +35,7 @@ type controlHandle struct {
 	released bool // guarded by node.mu: the opener has closed it
 
 	mu     sync.Mutex // guards what follows; not held while the list is submitted
-	list   *list.Parser
+	list   *listReader
 	asked  *submission // the latest list that ended, until somebody was told of it
 	length int64       // bytes of the list so far
 	next   int64       // where the next write must start
@@ -48,15 +48,16 @@ type controlHandle struct {
 }
 
 var (
-	_ fusefs.FileReader   = (*controlHandle)(nil)
-	_ fusefs.FileWriter   = (*controlHandle)(nil)
-	_ fusefs.FileFlusher  = (*controlHandle)(nil)
-	_ fusefs.FileFsyncer  = (*controlHandle)(nil)
-	_ fusefs.FileReleaser = (*controlHandle)(nil)
+	_ fusefs.FileReader    = (*controlHandle)(nil)
+	_ fusefs.FileWriter    = (*controlHandle)(nil)
+	_ fusefs.FileFlusher   = (*controlHandle)(nil)
+	_ fusefs.FileFsyncer   = (*controlHandle)(nil)
+	_ fusefs.FileReleaser  = (*controlHandle)(nil)
+	_ fusefs.FileAllocater = (*controlHandle)(nil)
 )
 
 func newControlHandle(n *controlNode, opener int, appending bool) *controlHandle {
-	return &controlHandle{node: n, opener: opener, append: appending, list: new(list.Parser)}
+	return &controlHandle{node: n, opener: opener, append: appending, list: n.fs.newListReader()}
 }
 
 // Write adds to the list. An entry that cannot be right fails the write at
@@ -158,17 +159,38 @@ func (h *controlHandle) Release(context.Context) syscall.Errno {
 	return 0
 }
 
-// reset throws away what was written since the last list ended.
-func (h *controlHandle) reset() {
+// truncate throws away what was written since the last list ended, and does
+// nothing for a size that the list has or may still get. It cannot cut a list off
+// in the middle; then it fails, and so does the list.
+func (h *controlHandle) truncate(size uint64) syscall.Errno {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.takeLocked()
+	switch {
+	case size == 0:
+		h.takeLocked()
+	case size < uint64(h.length):
+		if h.err == nil {
+			h.err = fmt.Errorf("list of %d bytes cut off after %d: %w", h.length, size, download.ErrInvalid)
+		}
+		h.node.fs.setListErr(h.err)
+		return h.node.fs.errno("truncate", "", h.err)
+	}
+	return 0
+}
+
+// Allocate reserves nothing, and succeeds: there is room for every list.
+func (h *controlHandle) Allocate(_ context.Context, _, _ uint64, mode uint32) syscall.Errno {
+	const keepSize = 1
+	if mode&^keepSize != 0 {
+		return syscall.ENOTSUP
+	}
+	return 0
 }
 
 // takeLocked returns the list and begins a new one.
-func (h *controlHandle) takeLocked() (*list.Parser, error) {
+func (h *controlHandle) takeLocked() (*listReader, error) {
 	written, err := h.list, h.err
-	h.list, h.length, h.next, h.writer, h.err = new(list.Parser), 0, 0, 0, nil
+	h.list, h.length, h.next, h.writer, h.err = h.node.fs.newListReader(), 0, 0, 0, nil
 	return written, err
 }
 
@@ -195,7 +217,7 @@ func (h *controlHandle) end() (*submission, error) {
 	f := h.node.fs
 	var list download.List
 	if err == nil {
-		list, err = parser.Finish()
+		list, err = parser.Finish(strings.TrimSuffix(string(f.outcome()), "\n"))
 	}
 	switch {
 	case err != nil:
@@ -236,6 +258,7 @@ func (h *controlHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.node.fs.answers.tell(h.answer)
 	n := copy(dest, h.answer[h.read:])
 	h.read += n
 	return fuse.ReadResultData(dest[:n]), 0
@@ -248,6 +271,7 @@ func (h *controlHandle) readOutcome(dest []byte, off int64) fuse.ReadResult {
 	defer h.mu.Unlock()
 	if !h.fixed || off == 0 {
 		h.answer, h.fixed = text, true
+		h.node.fs.answers.tell(text)
 	}
 	size := int64(len(h.answer))
 	return fuse.ReadResultData(h.answer[min(off, size):min(off+int64(len(dest)), size)])

@@ -8,11 +8,15 @@ import (
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"downloadfs/download"
 )
 
 // filesystem is what all nodes of one mount share.
 type filesystem struct {
 	domain   domain
+	answers  answers
+	repeats  repeats
 	log      *slog.Logger
 	owner    owner
 	shared   bool // --allow-other
@@ -28,9 +32,10 @@ type filesystem struct {
 	stop context.CancelFunc
 	work sync.WaitGroup
 
-	mu      sync.Mutex // guards what follows
-	touched time.Time  // when the list of downloads changed last
-	listErr error      // why the latest list was refused before it was submitted
+	mu      sync.Mutex  // guards what follows
+	touched time.Time   // when the list of downloads changed last
+	listErr error       // why the latest list was refused before it was submitted
+	again   download.ID // what the latest list was answered with, if it was a repetition
 }
 
 func newFilesystem(cfg Config, d domain) *filesystem {

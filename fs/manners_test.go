@@ -33,7 +33,7 @@ def attempt(s):
 }
 
 // What a control file system refuses, it refuses with the errno that says so.
-// Proves S-12, S-28.
+// Proves S-12, S-28, S-124.
 func TestRefusals(t *testing.T) {
 	tests := [][2]string{
 		{`write(D+'/x',os.O_CREAT)`, "EPERM"},
@@ -105,7 +105,12 @@ func TestRefusals(t *testing.T) {
 		{`os.listdir(D+'/d1/status')`, "ENOTDIR"},
 		{`os.listdir(D+'/d1/status/x')`, "ENOTDIR"},
 		{`os.readlink(D+'/d1/status')`, "EINVAL"},
-		{`os.posix_fallocate(os.open(D+'/new',1),0,5)`, "EINVAL"},
+		{`os.posix_fallocate(os.open(D+'/new',1),0,5)`, "ok"},
+		{`os.chmod(D+'/new',0o777)`, "ok"},
+		{`os.chown(D+'/new',12345,12345)`, "ok"},
+		{`os.setxattr(D+'/new','user.x',b'1')`, "ok"},
+		{`os.getxattr(D+'/new','user.x')`, "ENODATA"},
+		{`os.truncate(D+'/new',5)`, "ok"},
 		{`os.fsync(os.open(D+'/d1',0))`, "ok"},
 		{`os.fsync(os.open(D+'/d1/status',0))`, "ok"},
 		{`os.sync()`, "ok"},

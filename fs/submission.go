@@ -41,10 +41,16 @@ func (h *controlHandle) ask(list download.List) *submission {
 		s.err = errPanicked
 		defer f.recovered("create")
 		var id download.ID
-		d, err := f.domain.Create(f.ctx, list)
+		d, again, err := f.repeats.create(f.ctx, h.opener, list, func() (item, error) { return f.domain.Create(f.ctx, list) })
 		if err == nil {
-			f.touch()
 			id = d.ID()
+		}
+		switch {
+		case again:
+			f.setAgain(id)
+			f.log.Info("the list was asked for already", "op", "create", "download", id)
+		case err == nil:
+			f.touch()
 		}
 		h.mu.Lock()
 		defer h.mu.Unlock()

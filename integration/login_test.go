@@ -130,7 +130,7 @@ func TestClientCredentialsMount(t *testing.T) {
 
 // The command of a password is run for each login: at the start, and when the
 // server has forgotten the ticket in the middle of a read; not for each request.
-// Proves S-116.
+// Proves S-126.
 func TestPasswordCommandMount(t *testing.T) {
 	t.Parallel()
 	s := harness.StartServer(t, harness.Samples(t))
@@ -164,7 +164,7 @@ func TestPasswordCommandMount(t *testing.T) {
 
 // A token is asked of its command when it is about to end, and once when it is
 // refused.
-// Proves S-116.
+// Proves S-126.
 func TestTokenCommandMount(t *testing.T) {
 	t.Parallel()
 	dir := harness.Dir(t, harness.User{})

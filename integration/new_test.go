@@ -78,6 +78,28 @@ var shellWays = []way{
 
 // programWays are programs that open new themselves, or have it opened for them.
 var programWays = []way{
+	{"cp -p", "cp", `cp -p "$list" new`, ""},
+	{"cp -a", "cp", `cp -a "$list" new`, ""},
+	{"rsync --inplace", "rsync", `rsync -a --inplace "$list" new`, ""},
+	{"rsync --inplace --preallocate", "rsync", `rsync -a --inplace --preallocate "$list" new`, ""},
+	{"vim, saved three times", "vi", `vi -e -s -N -n -u NONE -i NONE new <<E
+$ a
+$a
+$b
+.
+w
+w
+w
+q
+E`, ""},
+	{"vim, saved after an error", "vi", `echo nonsense > new 2>/dev/null; vi -e -s -N -n -u NONE -i NONE new <<E
+$ a
+$a
+$b
+.
+w
+q
+E`, ""},
 	{"cp", "cp", `cp "$list" new`, ""},
 	{"nodes of another", "cat", `cd "$(cat new)" && cat nodes > ../new; cd ..`, ""},
 	{"cp /dev/stdin", "cp", `cp /dev/stdin new < "$list"`, ""},
@@ -380,7 +402,7 @@ func TestNewFromShells(t *testing.T) {
 
 // TestNewFromPrograms: so it is with programs that open new themselves, copy
 // descriptors, fork, or use threads.
-// Proves S-2.
+// Proves S-2, S-123.
 func TestNewFromPrograms(t *testing.T) {
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()

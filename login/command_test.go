@@ -12,7 +12,7 @@ import (
 	"downloadfs/download"
 )
 
-// Proves S-116.
+// Proves S-126.
 func TestPasswordCommand(t *testing.T) {
 	password, err := PasswordCommand([]string{"printf", `pass word\r\nuser: finn\n`})(t.Context())
 	require.NoError(t, err)

@@ -10,6 +10,7 @@ import (
 )
 
 // What is written is read.
+// Proves S-125.
 func TestFormat(t *testing.T) {
 	nodes := []download.NodeID{
 		"3c9b7d1e-55ab-4b1c-9a64-0f8d0f1f2a77", "3C9B7D1E-55AB-4B1C-9A64-0F8D0F1F2A78;1.0", "wf-email-html-ftl", "a", "x.y_z-0;12",
@@ -31,6 +32,7 @@ func TestFormat(t *testing.T) {
 }
 
 // Every id that can be in a download is read as it is written.
+// Proves S-125.
 func FuzzFormat(f *testing.F) {
 	f.Add("wf-email-html-ftl")
 	f.Add("3c9b7d1e-55ab-4b1c-9a64-0f8d0f1f2a77;2.1")

@@ -1,0 +1,114 @@
+package fs
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"sync"
+
+	"downloadfs/download"
+)
+
+// repeats are the lists whose downloads are unfinished. Who saves a file twice in
+// an editor does not mean to ask twice: the same list again from the same process
+// is answered with the first one's download.
+type repeats struct {
+	mu    sync.Mutex // guards what follows
+	asked map[asked]*repeat
+	limit int // how many make it worth to look for those that are finished
+}
+
+// asked is one list of one process.
+type asked struct {
+	opener int
+	list   [sha256.Size]byte
+}
+
+// repeat is what became of a list.
+type repeat struct {
+	done chan struct{} // closed when what follows is set
+	item item
+	err  error
+}
+
+// create returns what create makes of l, or what it made of l before if that is
+// unfinished and opener is who asked for it. It waits for another's create no
+// longer than ctx.
+func (r *repeats) create(ctx context.Context, opener int, l download.List, create func() (item, error)) (_ item, again bool, _ error) {
+	if opener == 0 {
+		d, err := create()
+		return d, false, err
+	}
+	key, mine := newAsked(opener, l), &repeat{done: make(chan struct{})}
+	for {
+		first := r.begin(key, mine)
+		if first == mine {
+			break
+		}
+		select {
+		case <-first.done:
+		case <-ctx.Done():
+			return nil, false, ctx.Err()
+		}
+		if first.err == nil && unfinished(first.item) {
+			return first.item, true, nil
+		}
+		r.forget(key, first)
+	}
+	defer close(mine.done)
+	mine.err = errPanicked
+	mine.item, mine.err = create()
+	return mine.item, false, mine.err
+}
+
+// begin returns the one who asks for key: mine, unless there is one already.
+func (r *repeats) begin(key asked, mine *repeat) *repeat {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.asked) >= r.limit {
+		r.sweepLocked()
+		r.limit = 2*len(r.asked) + 64
+	}
+	if first := r.asked[key]; first != nil {
+		return first
+	}
+	if r.asked == nil {
+		r.asked = make(map[asked]*repeat)
+	}
+	r.asked[key] = mine
+	return mine
+}
+
+func (r *repeats) sweepLocked() {
+	for key, other := range r.asked {
+		select {
+		case <-other.done:
+			if other.err != nil || !unfinished(other.item) {
+				delete(r.asked, key)
+			}
+		default:
+		}
+	}
+}
+
+func (r *repeats) forget(key asked, first *repeat) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.asked[key] == first {
+		delete(r.asked, key)
+	}
+}
+
+func newAsked(opener int, l download.List) asked {
+	sum := sha256.New()
+	for _, e := range l.Entries {
+		fmt.Fprintln(sum, string(e.Node)+e.Path) // neither has a line's end in it
+	}
+	return asked{opener, [sha256.Size]byte(sum.Sum(nil))}
+}
+
+// unfinished reports whether a download goes on and has met no trouble.
+func unfinished(d item) bool {
+	s := d.Snapshot()
+	return !s.Ready && !s.Status.Ended() && s.Err == nil
+}
