@@ -212,7 +212,7 @@ func (c *Client) transportFailure(err error, sent, reused bool) *failure {
 	default:
 		f.detail = c.scrub.clean(text)
 	}
-	if sentence, ok := tlsSentence(c.base.Hostname(), err); ok {
+	if sentence, ok := TLSSentence(c.base.Hostname(), err); ok {
 		f.kind, f.lasting = download.ErrUnavailable, true
 		f.detail = sentence
 	}

@@ -41,10 +41,10 @@ func tlsConfig(c Config) (*tls.Config, error) {
 	return cfg, nil
 }
 
-// tlsSentence says in a sentence why the server's certificate or TLS was
+// TLSSentence says in a sentence why the server's certificate or TLS was
 // refused and what to do about it; false when err is of another kind. None of
 // these mends itself within a retry budget.
-func tlsSentence(host string, err error) (string, bool) {
+func TLSSentence(host string, err error) (string, bool) {
 	var (
 		unknown  x509.UnknownAuthorityError
 		name     x509.HostnameError

@@ -41,7 +41,7 @@ type gateOptions struct {
 const (
 	gatePiece = 64 << 10               // sent at a time
 	gatePause = 100 * time.Millisecond // between pieces
-	gateCut   = 4                      // pieces, after which content breaks off
+	gateCut   = 256 << 10              // bytes, after which content breaks off
 )
 
 func startGate(t *testing.T, server string, o gateOptions) *gate {
@@ -93,13 +93,13 @@ func startGate(t *testing.T, server string, o gateOptions) *gate {
 // slowWriter writes piece by piece, and breaks off.
 type slowWriter struct {
 	http.ResponseWriter
-	pieces int
+	sent int
 }
 
 func (w *slowWriter) Write(p []byte) (int, error) {
 	written := 0
 	for len(p) > 0 {
-		if w.pieces == gateCut {
+		if w.sent >= gateCut {
 			panic(http.ErrAbortHandler)
 		}
 		n, err := w.ResponseWriter.Write(p[:min(len(p), gatePiece)])
@@ -107,9 +107,9 @@ func (w *slowWriter) Write(p []byte) (int, error) {
 		if err != nil {
 			return written, err
 		}
-		w.pieces++
+		w.sent += n
 		_ = http.NewResponseController(w.ResponseWriter).Flush()
-		time.Sleep(gatePause) // the link is slow
+		time.Sleep(gatePause * time.Duration(n) / gatePiece) // the link is slow
 	}
 	return written, nil
 }

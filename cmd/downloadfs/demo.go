@@ -49,11 +49,7 @@ Everything it makes is temporary; MOUNTPOINT must be an empty directory.`,
 	}
 	cmd.Flags().BoolVar(&o.exit, "exit", false, "end after the steps, even on a terminal")
 	o.log.addFlags(cmd)
-	if err := cmd.Flags().Set("log-level", "warn"); err != nil {
-		panic(err) // the flag was added two lines above
-	}
-	level := cmd.Flags().Lookup("log-level")
-	level.DefValue, level.Changed = "warn", false
+	setDefault(cmd, "log-level", "warn")
 	return cmd
 }
 

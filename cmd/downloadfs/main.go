@@ -52,7 +52,6 @@ Exit codes: 0 all is well, 1 something else, 2 wrong usage, 3 login refused,
 			return applyEnvironment(cmd)
 		},
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return exitf(exitUsage, "%w; see '%s --help'", err, cmd.CommandPath())
 	})
@@ -60,6 +59,10 @@ Exit codes: 0 all is well, 1 something else, 2 wrong usage, 3 login refused,
 		newMountCommand(),
 		newUnmountCommand(),
 		newCacheCommand(),
+		newGetCommand(),
+		newStatusCommand(),
+		newListCommand(),
+		newDoctorCommand(),
 		newLoginCommand(),
 		newLogoutCommand(),
 		newConfigCommand(),

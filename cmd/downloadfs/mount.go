@@ -61,6 +61,7 @@ environment variable too: --cache-size as ` + envName("cache-size") + `.`,
 		},
 	}
 	o.addFlags(cmd)
+	cmd.ValidArgsFunction = completeProfiles
 	return cmd
 }
 

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // fsType is the type by which the kernel lists our mounts.
@@ -92,6 +94,10 @@ func probe(path string, timeout time.Duration) error {
 	result := make(chan error, 1)
 	go func() {
 		_, err := os.Stat(path)
+		if err == nil {
+			// The kernel may know the root's attributes without asking; this it asks.
+			err = unix.Statfs(path, new(unix.Statfs_t))
+		}
 		result <- err
 	}()
 	select {

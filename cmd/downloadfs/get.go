@@ -1,0 +1,268 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"downloadfs/download"
+	"downloadfs/download/list"
+	"downloadfs/fetch"
+)
+
+// getOptions are the flags of get.
+type getOptions struct {
+	serverOptions
+	server       string
+	output       string
+	extract      string
+	json         bool
+	stallTimeout time.Duration
+	log          logOptions
+}
+
+func newGetCommand() *cobra.Command {
+	var o getOptions
+	cmd := &cobra.Command{
+		Use:   "get [flags] URL|PATH|ID…",
+		Short: "Download documents and folders as one zip, without a mount",
+		Long: `get has the server zip documents and folders and fetches the zip into the current
+directory, named after the document or the folder. What it is given is what
+downloads/new of a mount takes: ids, links to nodes, paths such as
+/Sites/press/documentLibrary/report.pdf. With - it reads them from standard input.
+
+When it is interrupted, the same command goes on where it was.`,
+		Example: `  downloadfs get /Sites/press/documentLibrary/Photos
+  downloadfs get --server work -o q3.zip /Sites/press/documentLibrary/Q3 /Sites/press/documentLibrary/report.pdf
+  downloadfs get --extract . https://alfresco.example.com/share/page/document-details?nodeRef=workspace://SpacesStore/…`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+			defer stop()
+			return runGet(ctx, cmd, &o, args)
+		},
+		ValidArgsFunction: o.completeItems,
+	}
+	f := cmd.Flags()
+	addConfigFlag(f)
+	f.StringVar(&o.server, "server", "", "the server's URL, or a profile; without it, that of a URL in the list, or the only profile")
+	f.StringVarP(&o.output, "output", "o", "", "write the zip to this file, replacing it; - is standard output")
+	f.StringVar(&o.extract, "extract", "", "unpack the zip into this directory, and keep the zip only with --output")
+	f.BoolVar(&o.json, "json", false, "tell of the progress in JSON, a line each")
+	f.DurationVar(&o.stallTimeout, "stall-timeout", 10*time.Minute, "give up when the server makes no progress for so long; 0 waits for ever")
+	o.serverOptions.addFlags(f)
+	o.log.addFlags(cmd)
+	setDefault(cmd, "log-level", "error")
+	o.completeFlags(cmd)
+	return cmd
+}
+
+// setDefault gives a flag another default.
+func setDefault(cmd *cobra.Command, name, value string) {
+	f := cmd.Flags().Lookup(name)
+	if err := f.Value.Set(value); err != nil {
+		panic(err)
+	}
+	f.DefValue = value
+}
+
+func runGet(ctx context.Context, cmd *cobra.Command, o *getOptions, args []string) error {
+	if o.output == "-" && o.extract != "" {
+		return exitf(exitUsage, "--extract needs a file: --output - is standard output")
+	}
+	wanted, err := readItems(cmd.InOrStdin(), args)
+	if err != nil {
+		return err
+	}
+	t, err := findAnyServer(cmd, o.server, args)
+	if err != nil {
+		return err
+	}
+	log, err := o.log.logger(cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	c, err := o.connect(ctx, cmd, t, log)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+
+	show := newProgress(cmd.ErrOrStderr(), o.json)
+	f := &fetch.Fetcher{Service: c, Source: c, StallTimeout: o.stallTimeout, Tell: show.event}
+	nodes, err := f.Resolve(ctx, wanted)
+	if err != nil {
+		return getError(t, err)
+	}
+	g := &getter{options: o, fetcher: f, record: fetch.OpenRecord(o.recordPath(t, c.login.username, nodes)), out: cmd.OutOrStdout()}
+	result, err := g.run(ctx, nodes)
+	show.end()
+	switch {
+	case ctx.Err() != nil && o.output != "-":
+		return errors.New("interrupted; the same command goes on from here")
+	case err != nil:
+		return getError(t, err)
+	}
+	show.done(result)
+	return nil
+}
+
+// readItems parses what is asked for, as downloads/new does, a line each.
+func readItems(stdin io.Reader, args []string) (download.List, error) {
+	text := strings.Join(args, "\n") + "\n"
+	if len(args) == 1 && args[0] == "-" {
+		all, err := io.ReadAll(io.LimitReader(stdin, download.MaxListBytes+1))
+		if err != nil {
+			return download.List{}, err
+		}
+		text = string(all)
+	}
+	var p list.Parser
+	if _, err := io.WriteString(&p, text); err != nil {
+		return download.List{}, exitf(exitUsage, "%w", err)
+	}
+	l, err := p.Finish()
+	if err == nil && len(l.Entries) == 0 {
+		err = errors.New("nothing is asked for")
+	}
+	if err != nil {
+		return l, exitf(exitUsage, "%w", err)
+	}
+	return l, nil
+}
+
+// recordPath is where a try is remembered: of the same nodes, the same account and
+// the same place to put them.
+func (o *getOptions) recordPath(t target, username string, nodes []download.NodeID) string {
+	if o.stateDir == "" || o.output == "-" {
+		return ""
+	}
+	dir, err := accountDir("state-dir", o.stateDir, accountKey(t.server, username))
+	if err != nil {
+		return "" // then this try is not remembered
+	}
+	hash := sha256.New()
+	cwd, _ := os.Getwd()
+	fmt.Fprintf(hash, "%q %q %q %q", cwd, o.output, o.extract, nodes)
+	return filepath.Join(dir, "get", hex.EncodeToString(hash.Sum(nil)[:12])+".json")
+}
+
+// getter gets one archive.
+type getter struct {
+	options *getOptions
+	fetcher *fetch.Fetcher
+	record  *fetch.Record
+	out     io.Writer
+}
+
+// getResult is where things are.
+type getResult struct {
+	file  string // the zip, "" if none is kept
+	dir   string // where it is unpacked
+	files int
+	size  int64
+}
+
+func (g *getter) run(ctx context.Context, nodes []download.NodeID) (getResult, error) {
+	a, err := g.fetcher.Download(ctx, nodes, g.record)
+	if err != nil {
+		return getResult{}, err
+	}
+	result := getResult{size: a.Size}
+	if g.options.output == "-" {
+		err := g.fetcher.Write(ctx, a, g.out, 0)
+		g.fetcher.Forget(ctx, a.ID, g.record)
+		return result, err
+	}
+	dir, name := ".", fetch.FileName(a)
+	switch {
+	case g.options.output != "":
+		dir, name = filepath.Split(g.options.output)
+	case g.options.extract != "":
+		dir = g.options.extract
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return result, err
+		}
+	}
+	part, err := filepath.Abs(filepath.Join(dir, "."+name+"."+string(a.ID)[:min(8, len(a.ID))]+".part"))
+	if err != nil {
+		return result, err
+	}
+	if err := g.fetcher.File(ctx, a, part, g.record); err != nil {
+		return result, err
+	}
+	if g.options.extract != "" {
+		result.dir = g.options.extract
+		if result.files, err = fetch.Extract(ctx, part, g.options.extract); err != nil {
+			return result, err
+		}
+	}
+	if g.options.output != "" || g.options.extract == "" {
+		if result.file, err = keep(part, filepath.Join(dir, name), g.options.output != ""); err != nil {
+			return result, err
+		}
+	}
+	g.fetcher.Forget(ctx, a.ID, g.record) // removes the part, where the file is not kept
+	return result, nil
+}
+
+// keep gives part its name; one that is taken is replaced, or else gets a number.
+func keep(part, name string, replace bool) (string, error) {
+	if err := os.Chmod(part, 0o644&^umask()); err != nil {
+		return "", err
+	}
+	if replace {
+		return name, os.Rename(part, name)
+	}
+	ext := filepath.Ext(name)
+	for n := 0; ; n++ {
+		try := name
+		if n > 0 {
+			try = fmt.Sprintf("%s (%d)%s", strings.TrimSuffix(name, ext), n, ext)
+		}
+		err := os.Link(part, try) // fails where the name is taken, unlike a rename
+		switch {
+		case errors.Is(err, os.ErrExist):
+			continue
+		case err == nil:
+			return try, os.Remove(part)
+		}
+		// A file system without links.
+		if _, statErr := os.Lstat(try); statErr == nil {
+			continue
+		}
+		return try, os.Rename(part, try)
+	}
+}
+
+// umask is what this user's files are not. It can be read only by setting it.
+func umask() os.FileMode {
+	mask := syscall.Umask(0o077)
+	syscall.Umask(mask)
+	return os.FileMode(mask)
+}
+
+// getError gives an error of the server its exit code, and a sentence for people.
+func getError(t target, err error) error {
+	code := exitCode(err)
+	switch {
+	case errors.Is(err, download.ErrUnauthorized):
+		code = exitLogin
+	case errors.Is(err, download.ErrNotFound):
+		code = exitOther
+	case errors.Is(err, download.ErrForbidden):
+		return exitf(exitOther, "%s does not let you have that: %s", t.server, reason(err))
+	}
+	return exitf(code, "%w", err)
+}

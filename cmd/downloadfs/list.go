@@ -1,0 +1,91 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	iofs "io/fs"
+	"os"
+	"syscall"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+)
+
+func newListCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "list [flags]",
+		Short: "List the mounts of downloadfs on this machine",
+		Long: `list shows each mount of downloadfs that this process can see: where, of which
+server, and whether it is well. A dead mount is one whose process is gone; the next
+mount there replaces it, and 'downloadfs unmount' removes it.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return listMounts(cmd.OutOrStdout(), asJSON) },
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+// listedMount is a mount as list shows it.
+type listedMount struct {
+	Mountpoint string `json:"mountpoint"`
+	Server     string `json:"server"`
+	State      string `json:"state"`
+}
+
+// ourMounts returns the mounts of downloadfs, topmost only, and how they are.
+func ourMounts() ([]listedMount, error) {
+	all, err := mounts()
+	if err != nil {
+		return nil, err
+	}
+	listed := []listedMount{}
+	for i, m := range all {
+		covered := false
+		for _, later := range all[i+1:] {
+			covered = covered || later.path == m.path
+		}
+		if m.ours() && !covered {
+			listed = append(listed, listedMount{m.path, m.source, mountState(m.path)})
+		}
+	}
+	return listed, nil
+}
+
+// mountState says how a mount is.
+func mountState(path string) string {
+	switch err := probe(path, probeTimeout); {
+	case err == nil:
+		return "mounted"
+	case errors.Is(err, syscall.ENOTCONN):
+		return "dead"
+	case errors.Is(err, errNoAnswer):
+		return "does not answer"
+	case errors.Is(err, iofs.ErrPermission):
+		return "of another user"
+	default:
+		return err.Error()
+	}
+}
+
+func listMounts(w io.Writer, asJSON bool) error {
+	listed, err := ourMounts()
+	if err != nil {
+		return fmt.Errorf("cannot list mounts: %w", err)
+	}
+	if asJSON {
+		return json.NewEncoder(w).Encode(listed)
+	}
+	if len(listed) == 0 {
+		fmt.Fprintln(os.Stderr, "nothing is mounted")
+		return nil
+	}
+	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(table, "MOUNTPOINT\tSERVER\tSTATE")
+	for _, m := range listed {
+		fmt.Fprintf(table, "%s\t%s\t%s\n", printable(m.Mountpoint), printable(m.Server), m.State)
+	}
+	return table.Flush()
+}

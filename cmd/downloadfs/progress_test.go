@@ -1,0 +1,79 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"downloadfs/download"
+	"downloadfs/fetch"
+)
+
+// Proves S-131.
+func TestProgressText(t *testing.T) {
+	e := fetch.Event{Phase: fetch.Zipping, Done: 45_000_000, Total: 300_000_000, Files: 3, Of: 9}
+	assert.Equal(t, "the server zips: 15%, 45 MB of 300 MB, file 3 of 9, 4.5 MB/s, 57 s left", progressText(e, 0, 45_000_000, 10*time.Second))
+	e = fetch.Event{Phase: fetch.Fetching, Done: 5, Total: 10}
+	assert.Equal(t, "[####################....................] fetching: 50%, 5 B of 10 B", progressText(e, 100, 0, 0))
+	assert.Equal(t, "the server zips: waiting for its turn", progressText(fetch.Event{Phase: fetch.Zipping}, 100, 0, time.Minute))
+	for width := 5; width < 120; width++ {
+		assert.Less(t, len(progressText(e, width, 5, 2*time.Second)), width)
+	}
+}
+
+func TestBytesText(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 9_949: "9.9 kB", 12_345: "12 kB", 999_600: "1.0 MB", 1_500_000_000: "1.5 GB", 1 << 62: "4.6 EB"} {
+		assert.Equal(t, want, bytesText(n), n)
+	}
+	for d, want := range map[time.Duration]string{0: "0 s", 59 * time.Second: "59 s", 61 * time.Second: "1 min 01 s", 3 * time.Hour: "3 h 00 min", 72 * time.Hour: "3 d"} {
+		assert.Equal(t, want, timeText(d))
+	}
+}
+
+// Where nobody looks, there is a line for each phase and one from time to time.
+// Proves S-131.
+func TestPlainProgress(t *testing.T) {
+	var b bytes.Buffer
+	p := newProgress(&b, false)
+	now := time.Unix(0, 0)
+	p.now = func() time.Time { return now }
+	for i := range 100 {
+		now = now.Add(time.Second)
+		p.event(fetch.Event{Phase: fetch.Zipping, Done: int64(i), Total: 100})
+	}
+	p.event(fetch.Event{Phase: fetch.Fetching, Done: 1, Total: 2})
+	p.event(fetch.Event{Phase: fetch.Fetching, Done: 2, Total: 2})
+	p.end()
+	p.done(getResult{file: "a\x1b.zip", size: 2})
+	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+	assert.Len(t, lines, 13)
+	assert.Equal(t, "saved a?.zip (2 B)", lines[12])
+	assert.NotContains(t, b.String(), "\r")
+}
+
+// Proves S-132.
+func TestStatusTable(t *testing.T) {
+	var b bytes.Buffer
+	now := time.Unix(1_800_000_000, 0)
+	s := &statusView{now: func() time.Time { return now }, before: map[string]statusSample{}}
+	all := []downloadStatus{
+		{ID: "1", Name: "q3-report", Status: download.StatusInProgress, BytesAdded: 250, TotalBytes: 1000, CreatedAt: now.Add(-100 * time.Second)},
+		{ID: "2", Name: strings.Repeat("n\x1b", 60), Status: download.StatusDone, BytesAdded: 1000, TotalBytes: 1000, ArchiveSize: 500, CachedBytes: 250, CreatedAt: now.Add(-20 * time.Minute)},
+		{ID: "3", Name: "large", Status: download.StatusTooLarge, BytesAdded: 10, TotalBytes: 1000},
+	}
+	s.table(&b, all)
+	lines := strings.Split(b.String(), "\n")
+	assert.Regexp(t, `^NAME +STATE +ZIPPED +RATE +LEFT +HERE +AGE +EXPIRES$`, lines[0])
+	assert.Regexp(t, `^q3-report +IN_PROGRESS +25% +2 B/s +5 min 00 s +- +1 min 40 s +-$`, lines[1])
+	assert.Regexp(t, `^(n\?)+n… +DONE +100% +- +- +50% of 500 B +20 min 00 s +in 40 min 00 s$`, lines[2])
+	assert.Regexp(t, `^large +MAX_CONTENT_SIZE_EXCEEDED +- +- +- +- +- +-$`, lines[3])
+	assert.NotContains(t, b.String(), "\x1b")
+
+	// Looked at again, the rate is that since then.
+	now = now.Add(10 * time.Second)
+	all[0].BytesAdded = 850
+	assert.InDelta(t, 0.7*2.5+0.3*60, s.rate(all[0], now), 0.01)
+}

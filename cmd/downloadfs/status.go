@@ -1,0 +1,281 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"downloadfs/download"
+)
+
+// serverKeeps is how long a server keeps a download unless its administrator has
+// set something else.
+const serverKeeps = time.Hour
+
+func newStatusCommand() *cobra.Command {
+	var watch, asJSON bool
+	var every time.Duration
+	cmd := &cobra.Command{
+		Use:   "status [flags] [MOUNTPOINT…]",
+		Short: "Show how far the downloads of a mount are",
+		Long: `status shows the downloads of a mount, or of all mounts of yours: name, state, how
+far the server is with zipping, its rate and the time left, how much of the archive
+is here, the age, and when the server will delete it (an hour after it was made,
+unless its administrator has set something else).`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			if every < 100*time.Millisecond {
+				return exitf(exitUsage, "--interval %v is too short", every)
+			}
+			s := &statusView{w: cmd.OutOrStdout(), json: asJSON, mountpoints: args, now: time.Now, before: map[string]statusSample{}}
+			if !watch {
+				return s.show()
+			}
+			return s.watch(ctx, every)
+		},
+	}
+	cmd.Flags().BoolVar(&watch, "watch", false, "go on showing, until Ctrl-C")
+	cmd.Flags().DurationVar(&every, "interval", time.Second, "how often --watch shows")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, a line for each download")
+	return cmd
+}
+
+// downloadStatus is a download as its status.json tells it.
+type downloadStatus struct {
+	Mountpoint  string          `json:"mountpoint"`
+	ID          string          `json:"id"`
+	Name        string          `json:"name"`
+	Status      download.Status `json:"status"`
+	Error       string          `json:"error,omitempty"`
+	BytesAdded  int64           `json:"bytesAdded"`
+	TotalBytes  int64           `json:"totalBytes"`
+	FilesAdded  int64           `json:"filesAdded"`
+	TotalFiles  int64           `json:"totalFiles"`
+	ArchiveName string          `json:"archiveName,omitempty"`
+	ArchiveSize int64           `json:"archiveSize,omitempty"`
+	CachedBytes int64           `json:"cachedBytes"`
+	CreatedAt   time.Time       `json:"createdAt,omitzero"`
+	ChangedAt   time.Time       `json:"changedAt,omitzero"`
+}
+
+// statusSample is what a download's rate is reckoned from.
+type statusSample struct {
+	at    time.Time
+	bytes int64
+	rate  float64 // bytes a second, smoothed
+}
+
+// statusView shows downloads.
+type statusView struct {
+	w           io.Writer
+	json        bool
+	mountpoints []string
+	now         func() time.Time
+	before      map[string]statusSample // by mountpoint and id
+}
+
+func (s *statusView) show() error {
+	text, err := s.render()
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(s.w, text)
+	return err
+}
+
+// watch shows again and again; on a terminal in place.
+func (s *statusView) watch(ctx context.Context, every time.Duration) error {
+	terminal := isTerminal(s.w) && !s.json
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		text, err := s.render()
+		if err != nil {
+			return err
+		}
+		if terminal {
+			// To the top, each line cleared to its end, then everything below.
+			text = "\x1b[H" + strings.ReplaceAll(text, "\n", "\x1b[K\n") + "\x1b[J"
+		} else if !s.json {
+			text += "\n"
+		}
+		if _, err := io.WriteString(s.w, text); err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// render looks at all mounts.
+func (s *statusView) render() (string, error) {
+	mountpoints, err := s.find()
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for _, m := range mountpoints {
+		all, err := readStatus(m)
+		if err != nil {
+			return "", exitf(exitMountpoint, "cannot read the downloads of %s: %w", m, err)
+		}
+		if s.json {
+			for _, d := range all {
+				text, err := json.Marshal(d)
+				if err != nil {
+					return "", err
+				}
+				b.Write(append(text, '\n'))
+			}
+			continue
+		}
+		if len(mountpoints) > 1 {
+			fmt.Fprintf(&b, "%s:\n", printable(m))
+		}
+		s.table(&b, all)
+	}
+	return b.String(), nil
+}
+
+// find returns the mountpoints to look at; each answers.
+func (s *statusView) find() ([]string, error) {
+	listed, err := ourMounts()
+	if err != nil {
+		return nil, fmt.Errorf("cannot list mounts: %w", err)
+	}
+	if len(s.mountpoints) > 0 {
+		var found []string
+		for _, name := range s.mountpoints {
+			path, err := resolveMountpoint(name)
+			if err != nil {
+				return nil, exitf(exitMountpoint, "%w", err)
+			}
+			i := slices.IndexFunc(listed, func(m listedMount) bool { return m.Mountpoint == path })
+			switch {
+			case i < 0:
+				return nil, exitf(exitMountpoint, "%s is no mount of downloadfs; 'downloadfs list' shows those that there are", name)
+			case listed[i].State != "mounted":
+				return nil, exitf(exitMountpoint, "the mount on %s: %s", name, listed[i].State)
+			}
+			found = append(found, path)
+		}
+		return found, nil
+	}
+	var found []string
+	for _, m := range listed {
+		if m.State == "mounted" {
+			found = append(found, m.Mountpoint)
+		}
+	}
+	if len(found) == 0 {
+		return nil, exitf(exitMountpoint, "nothing of yours is mounted")
+	}
+	return found, nil
+}
+
+// readStatus reads what the mount tells of its downloads, the newest first.
+func readStatus(mountpoint string) ([]downloadStatus, error) {
+	dir := filepath.Join(mountpoint, "downloads")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var all []downloadStatus
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(dir, e.Name(), "status.json"))
+		if errors.Is(err, os.ErrNotExist) {
+			continue // removed meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		d := downloadStatus{}
+		if err := json.Unmarshal(text, &d); err != nil {
+			return nil, fmt.Errorf("%s: %w", e.Name(), err)
+		}
+		d.Mountpoint, d.Name = mountpoint, cmp.Or(e.Name(), d.Name)
+		all = append(all, d)
+	}
+	slices.SortStableFunc(all, func(a, b downloadStatus) int { return b.CreatedAt.Compare(a.CreatedAt) })
+	return all, nil
+}
+
+// table writes a line for each download.
+func (s *statusView) table(w io.Writer, all []downloadStatus) {
+	now := s.now()
+	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(table, "NAME\tSTATE\tZIPPED\tRATE\tLEFT\tHERE\tAGE\tEXPIRES")
+	for _, d := range all {
+		zipped, rate, left := "-", "-", "-"
+		if d.TotalBytes > 0 && d.Status != download.StatusTooLarge {
+			zipped = fmt.Sprintf("%d%%", int(100*float64(d.BytesAdded)/float64(d.TotalBytes)))
+		}
+		if r := s.rate(d, now); r > 0 && !d.Status.Ended() {
+			rate = bytesText(int64(r)) + "/s"
+			left = timeText(time.Duration(float64(d.TotalBytes-d.BytesAdded) / r * float64(time.Second)))
+		}
+		here := "-"
+		if d.ArchiveSize > 0 {
+			here = fmt.Sprintf("%d%% of %s", int(100*float64(d.CachedBytes)/float64(d.ArchiveSize)), bytesText(d.ArchiveSize))
+		}
+		age, expires := "-", "-"
+		if !d.CreatedAt.IsZero() {
+			age = timeText(now.Sub(d.CreatedAt))
+			if left := d.CreatedAt.Add(serverKeeps).Sub(now); d.Status == download.StatusDone && left > 0 {
+				expires = "in " + timeText(left)
+			}
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", shorten(printable(d.Name), 40), printable(string(d.Status)), zipped, rate, left, here, age, expires)
+	}
+	_ = table.Flush()
+	if len(all) == 0 {
+		fmt.Fprintln(w, "no downloads")
+	}
+}
+
+// rate is how fast the server zips: since the look before, or else since the
+// download was made.
+func (s *statusView) rate(d downloadStatus, now time.Time) float64 {
+	key := d.Mountpoint + "\x00" + d.ID
+	last, seen := s.before[key]
+	sample := statusSample{at: now, bytes: d.BytesAdded, rate: last.rate}
+	switch took := now.Sub(last.at).Seconds(); {
+	case !seen && !d.CreatedAt.IsZero() && now.Sub(d.CreatedAt) > time.Second:
+		sample.rate = float64(d.BytesAdded) / now.Sub(d.CreatedAt).Seconds()
+	case seen && took > 0:
+		fresh := float64(d.BytesAdded-last.bytes) / took
+		sample.rate = 0.7*last.rate + 0.3*fresh // servers count in steps of 10 MB
+	}
+	s.before[key] = sample
+	return sample.rate
+}
+
+// shorten cuts a name to n characters.
+func shorten(s string, n int) string {
+	if utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	return string([]rune(s)[:n-1]) + "…"
+}

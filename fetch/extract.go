@@ -1,0 +1,114 @@
+package fetch
+
+import (
+	"archive/zip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	iofs "io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+)
+
+// Extract unpacks the zip file into dir, which is made if it is missing, and
+// returns how many files it has written. Nothing is written outside of dir,
+// whatever the names in the archive are, and nothing there is replaced: a name
+// that is taken gets a number.
+func Extract(ctx context.Context, file, dir string) (files int, err error) {
+	z, err := zip.OpenReader(file)
+	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
+		return 0, fmt.Errorf("the archive cannot be read: %w", err)
+	}
+	defer z.Close()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return 0, err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return 0, err
+	}
+	defer root.Close()
+	for _, entry := range z.File {
+		if ctx.Err() != nil {
+			return files, ctx.Err()
+		}
+		name := localName(entry.Name)
+		if strings.HasSuffix(entry.Name, "/") {
+			if err := root.MkdirAll(name, 0o755); err != nil {
+				return files, err
+			}
+			continue
+		}
+		if err := extractFile(root, entry, name); err != nil {
+			return files, fmt.Errorf("unpack %s: %w", name, err)
+		}
+		files++
+	}
+	return files, nil
+}
+
+// localName makes a name of an archive one that stays below a directory.
+func localName(name string) string {
+	var parts []string
+	for part := range strings.SplitSeq(strings.ReplaceAll(name, "\\", "_"), "/") {
+		switch part {
+		case "", ".":
+		case "..":
+			parts = append(parts, "_")
+		default:
+			parts = append(parts, strings.Map(func(r rune) rune {
+				if r < ' ' || r == 0x7f {
+					return '_'
+				}
+				return r
+			}, part))
+		}
+	}
+	if len(parts) == 0 {
+		return "_"
+	}
+	return path.Join(parts...)
+}
+
+func extractFile(root *os.Root, entry *zip.File, name string) error {
+	if dir := path.Dir(name); dir != "." {
+		if err := root.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	from, err := entry.Open()
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	to, name, err := createNew(root, name)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, from) // checks the CRC at its end
+	if err = errors.Join(err, to.Close()); err != nil {
+		return errors.Join(err, root.Remove(name))
+	}
+	if when := entry.Modified; !when.IsZero() {
+		_ = root.Chtimes(name, when, when)
+	}
+	return nil
+}
+
+// createNew creates a file, with a number in its name if that is taken.
+func createNew(root *os.Root, name string) (*os.File, string, error) {
+	ext := filepath.Ext(name)
+	for n := 0; ; n++ {
+		try := name
+		if n > 0 {
+			try = fmt.Sprintf("%s (%d)%s", strings.TrimSuffix(name, ext), n, ext)
+		}
+		f, err := root.OpenFile(try, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if !errors.Is(err, iofs.ErrExist) {
+			return f, try, err
+		}
+	}
+}

@@ -1,0 +1,243 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"downloadfs/download"
+)
+
+// Phase is what is going on.
+type Phase string
+
+// The phases, in order.
+const (
+	Zipping  Phase = "zipping"  // the server counts and zips
+	Fetching Phase = "fetching" // the archive arrives
+)
+
+// Event tells of progress.
+type Event struct {
+	Phase Phase
+	ID    download.ID
+	Name  string // of the archive; while zipping ""
+	Done  int64  // bytes: of content that is zipped, of the archive that is here
+	Total int64  // of the same; 0: not known
+	Files int64  // zipped so far
+	Of    int64  // files there are
+}
+
+const (
+	firstPoll = 100 * time.Millisecond
+	longPoll  = 2 * time.Second
+	// tellEvery is how often progress is told while bytes arrive.
+	tellEvery = 100 * time.Millisecond
+	// maxBreaks is how often on end a stream may break without a byte.
+	maxBreaks = 5
+)
+
+// Fetcher fetches archives from one server.
+type Fetcher struct {
+	Service download.Service
+	Source  download.Source
+	// StallTimeout is how long the server may make no progress with zipping; 0: for ever.
+	StallTimeout time.Duration
+	// Tell is called with progress, by the goroutine of the caller.
+	Tell func(Event)
+}
+
+// Resolve returns the nodes of a list, in its order and each once.
+func (f *Fetcher) Resolve(ctx context.Context, l download.List) ([]download.NodeID, error) {
+	var nodes []download.NodeID
+	seen := map[download.NodeID]bool{}
+	for _, e := range l.Entries {
+		node := e.Node
+		if node == "" {
+			var err error
+			if node, err = f.Service.Resolve(ctx, e.Path); err != nil {
+				return nil, err
+			}
+		}
+		if bare := node.Bare(); !seen[bare] {
+			seen[bare] = true
+			nodes = append(nodes, node)
+		}
+	}
+	return nodes, nil
+}
+
+// Download returns a download of nodes that is DONE: the one that an interrupted
+// try has left in record, if the server still has it, or a new one, which record
+// keeps. A download that cannot become one is deleted on the server.
+func (f *Fetcher) Download(ctx context.Context, nodes []download.NodeID, record *Record) (download.ArchiveInfo, error) {
+	id, err := f.find(ctx, nodes, record)
+	if err != nil {
+		return download.ArchiveInfo{}, err
+	}
+	if err := f.await(ctx, id); err != nil {
+		if ctx.Err() == nil && !errors.Is(err, download.ErrUnavailable) {
+			f.Forget(ctx, id, record)
+		}
+		return download.ArchiveInfo{}, err
+	}
+	return f.Service.Archive(ctx, id)
+}
+
+// find returns the record's download if it can still become one, or makes one.
+func (f *Fetcher) find(ctx context.Context, nodes []download.NodeID, record *Record) (download.ID, error) {
+	if id := record.ID(); id != "" {
+		switch p, err := f.Service.Get(ctx, id); {
+		case err == nil && p.Status != download.StatusCancelled && p.Status != download.StatusTooLarge:
+			return id, nil
+		case err != nil && !errors.Is(err, download.ErrNotFound):
+			return "", err
+		}
+		if err := record.Remove(); err != nil {
+			return "", err
+		}
+	}
+	p, err := f.Service.Create(ctx, nodes)
+	if err != nil {
+		return "", err
+	}
+	return p.ID, record.Set(p.ID)
+}
+
+// await polls until the download is DONE.
+func (f *Fetcher) await(ctx context.Context, id download.ID) error {
+	var last download.Progress
+	moved := time.Now()
+	for wait := firstPoll; ; wait = min(2*wait, longPoll) {
+		p, err := f.Service.Get(ctx, id)
+		if err != nil {
+			return err
+		}
+		if p != last {
+			last, moved = p, time.Now()
+		}
+		f.Tell(Event{Phase: Zipping, ID: id, Done: p.BytesAdded, Total: p.TotalBytes, Files: p.FilesAdded, Of: p.TotalFiles})
+		switch p.Status {
+		case download.StatusDone:
+			return nil
+		case download.StatusCancelled:
+			return fmt.Errorf("download %s: %w", id, download.ErrCancelled)
+		case download.StatusTooLarge:
+			return fmt.Errorf("download %s: %d bytes of content, the server's limit is %d: %w", id, p.TotalBytes, p.BytesAdded, download.ErrTooLarge)
+		}
+		if f.StallTimeout > 0 && time.Since(moved) > f.StallTimeout {
+			return fmt.Errorf("download %s: no progress on the server for %v: %w", id, f.StallTimeout, download.ErrStalled)
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
+// Forget deletes a download on the server, as well as that goes, and its record.
+func (f *Fetcher) Forget(ctx context.Context, id download.ID, record *Record) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	_ = f.Service.Cancel(ctx, id)
+	_ = f.Service.Delete(ctx, id) // else the server's cleaner does
+	_ = record.Remove()
+}
+
+// Write writes the archive from byte off on to w.
+func (f *Fetcher) Write(ctx context.Context, a download.ArchiveInfo, w io.Writer, off int64) error {
+	breaks, told := 0, time.Time{}
+	f.Tell(Event{Phase: Fetching, ID: a.ID, Name: a.Name, Done: off, Total: a.Size})
+	for buf := make([]byte, 256<<10); off < a.Size; {
+		r, err := f.Source.Stream(ctx, a, off, a.Size)
+		if err != nil {
+			return err
+		}
+		start := off
+		for err == nil {
+			var n int
+			n, err = r.Read(buf)
+			if n > 0 {
+				if _, werr := w.Write(buf[:n]); werr != nil {
+					return errors.Join(werr, r.Close())
+				}
+				off += int64(n)
+				if now := time.Now(); now.Sub(told) >= tellEvery || off == a.Size {
+					told = now
+					f.Tell(Event{Phase: Fetching, ID: a.ID, Name: a.Name, Done: off, Total: a.Size})
+				}
+			}
+		}
+		_ = r.Close()
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case off > start:
+			breaks = 0
+		default:
+			if breaks++; breaks >= maxBreaks {
+				return err
+			}
+		}
+		if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, download.ErrUnavailable) {
+			return err
+		}
+	}
+	return nil
+}
+
+// File brings the archive into part, goes on there if the record says that part has
+// the beginning of this archive, and syncs it. The caller renames it.
+func (f *Fetcher) File(ctx context.Context, a download.ArchiveInfo, part string, record *Record) error {
+	flags := os.O_WRONLY | os.O_CREATE
+	if !record.Has(a, part) {
+		flags |= os.O_TRUNC
+	}
+	file, err := os.OpenFile(part, flags, 0o600)
+	if err != nil {
+		return err
+	}
+	off, err := file.Seek(0, io.SeekEnd)
+	if err == nil && off > a.Size {
+		off, err = 0, errors.Join(file.Truncate(0), seekStart(file))
+	}
+	if err == nil {
+		err = record.SetPart(a, part)
+	}
+	if err == nil {
+		err = f.Write(ctx, a, file, off)
+	}
+	return errors.Join(err, file.Sync(), file.Close())
+}
+
+func seekStart(f *os.File) error {
+	_, err := f.Seek(0, io.SeekStart)
+	return err
+}
+
+// FileName returns a name for the archive that does no harm in a directory.
+func FileName(a download.ArchiveInfo) string {
+	name := filepath.Base(filepath.Clean("/" + a.Name))
+	clean := make([]rune, 0, len(name))
+	for _, r := range name {
+		if r < ' ' || r == 0x7f || r == '/' || r == '\\' {
+			r = '_'
+		}
+		clean = append(clean, r)
+	}
+	name = string(clean)
+	for len(name) > 0 && name[0] == '.' {
+		name = name[1:]
+	}
+	if name == "" || name == "_" || len(name) > 240 {
+		return string(a.ID) + ".zip"
+	}
+	return name
+}

@@ -1,0 +1,229 @@
+package fetch
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"downloadfs/download"
+	"downloadfs/download/downloadtest"
+)
+
+// rig is a fetcher on a fake server, with a file to fetch.
+func rig(t *testing.T, p downloadtest.Plan) (*downloadtest.Service, *Fetcher, []download.NodeID, *[]Event) {
+	t.Helper()
+	s := downloadtest.NewService()
+	s.SetPlan(p)
+	node := s.AddFile("/a.txt", bytes.Repeat([]byte("x"), 1000))
+	var events []Event
+	f := &Fetcher{Service: s, Source: s, StallTimeout: time.Minute, Tell: func(e Event) { events = append(events, e) }}
+	return s, f, []download.NodeID{node}, &events
+}
+
+// Proves S-130.
+func TestFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, f, nodes, events := rig(t, downloadtest.Plan{Pending: time.Second, Zipping: 10 * time.Second, Bytes: 1000})
+		record := OpenRecord(filepath.Join(t.TempDir(), "r"))
+		part := filepath.Join(t.TempDir(), "part")
+		a, err := f.Download(t.Context(), nodes, record)
+		require.NoError(t, err)
+		require.NoError(t, f.File(t.Context(), a, part, record))
+		got, err := os.ReadFile(part)
+		require.NoError(t, err)
+		want, _ := s.Content(a.ID)
+		assert.Equal(t, want, got)
+		assert.Less(t, s.Count("Get"), 20, "asked too often")
+		require.NotEmpty(t, *events)
+		assert.Equal(t, Zipping, (*events)[0].Phase)
+		last := (*events)[len(*events)-1]
+		assert.Equal(t, Event{Phase: Fetching, ID: a.ID, Name: a.Name, Done: a.Size, Total: a.Size}, last)
+		f.Forget(t.Context(), a.ID, record)
+		_, has := s.Has(a.ID)
+		assert.False(t, has, "the server still has it")
+		assert.Empty(t, record.ID())
+	})
+}
+
+// An interrupted try is gone on with: the server zips once, and no byte that is
+// here is fetched again.
+// Proves S-130.
+func TestFetchGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, f, nodes, events := rig(t, downloadtest.Plan{Zipping: 10 * time.Second})
+		path, part := filepath.Join(t.TempDir(), "r"), filepath.Join(t.TempDir(), "part")
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		_, err := f.Download(ctx, nodes, OpenRecord(path))
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+
+		record := OpenRecord(path)
+		a, err := f.Download(t.Context(), nodes, record)
+		require.NoError(t, err)
+		assert.Equal(t, 1, s.Count("Create"))
+		require.NoError(t, f.File(t.Context(), a, part, record))
+		whole, err := os.ReadFile(part)
+		require.NoError(t, err)
+
+		require.NoError(t, os.Truncate(part, a.Size/2))
+		*events = nil
+		require.NoError(t, f.File(t.Context(), a, part, OpenRecord(path)))
+		assert.Equal(t, a.Size/2, (*events)[0].Done)
+		got, err := os.ReadFile(part)
+		require.NoError(t, err)
+		assert.Equal(t, whole, got)
+
+		// What another download left is not gone on with.
+		require.NoError(t, os.WriteFile(part, []byte("something else"), 0o600))
+		require.NoError(t, f.File(t.Context(), a, part, OpenRecord(filepath.Join(t.TempDir(), "none"))))
+		got, err = os.ReadFile(part)
+		require.NoError(t, err)
+		assert.Equal(t, whole, got)
+
+		// The server has deleted it meanwhile.
+		s.Expire(a.ID)
+		again, err := f.Download(t.Context(), nodes, OpenRecord(path))
+		require.NoError(t, err)
+		assert.NotEqual(t, a.ID, again.ID)
+		assert.Equal(t, 2, s.Count("Create"))
+	})
+}
+
+// Proves S-130.
+func TestFetchFails(t *testing.T) {
+	for name, c := range map[string]struct {
+		plan downloadtest.Plan
+		want error
+	}{
+		"too large": {downloadtest.Plan{Bytes: 100, Limit: 10}, download.ErrTooLarge},
+		"stalled":   {downloadtest.Plan{Zipping: time.Hour, FailAfter: time.Second}, download.ErrStalled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, f, nodes, _ := rig(t, c.plan)
+				record := OpenRecord(filepath.Join(t.TempDir(), "r"))
+				_, err := f.Download(t.Context(), nodes, record)
+				require.ErrorIs(t, err, c.want)
+				assert.Empty(t, s.DownloadIDs(), "it stays on the server")
+				assert.Empty(t, record.ID())
+			})
+		})
+	}
+}
+
+// broken breaks streams after a few bytes, and then for good.
+type broken struct {
+	download.Source
+	streams int
+}
+
+func (b *broken) Stream(ctx context.Context, a download.ArchiveInfo, off, end int64) (io.ReadCloser, error) {
+	if b.streams++; b.streams > 5 {
+		return io.NopCloser(bytes.NewReader(nil)), nil
+	}
+	r, err := b.Source.Stream(ctx, a, off, end)
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(io.LimitReader(r, 10), failing{}), r}, nil
+}
+
+type failing struct{}
+
+func (failing) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// Proves S-130.
+func TestFetchGivesUp(t *testing.T) {
+	_, f, nodes, _ := rig(t, downloadtest.Plan{})
+	b := &broken{Source: f.Source}
+	f.Source = b
+	a, err := f.Download(t.Context(), nodes, &Record{})
+	require.NoError(t, err)
+	var out bytes.Buffer
+	err = f.Write(t.Context(), a, &out, 0)
+	require.Error(t, err)
+	assert.Equal(t, 50, out.Len(), "each broken stream is gone on with at its byte")
+	assert.Equal(t, 10, b.streams)
+	assert.False(t, errors.Is(err, context.Canceled))
+}
+
+// Proves S-130.
+func TestFileName(t *testing.T) {
+	for name, want := range map[string]string{
+		"report.pdf.zip": "report.pdf.zip", "../../etc/passwd": "passwd", "a/b": "b", "..": "id-1.zip", "": "id-1.zip", ".bashrc": "bashrc",
+		"x\x1b[31m\n.zip": "x_[31m_.zip", `a\b`: "a_b", "Überblick 2026.zip": "Überblick 2026.zip",
+	} {
+		assert.Equal(t, want, FileName(download.ArchiveInfo{ID: "id-1", Name: name}), "%q", name)
+	}
+}
+
+// Nothing is written outside of the directory, and nothing in it is replaced.
+// Proves S-130.
+func TestExtract(t *testing.T) {
+	dir := t.TempDir()
+	file, out := filepath.Join(dir, "a.zip"), filepath.Join(dir, "out")
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for _, name := range []string{"a.txt", "a.txt", "sub/", "sub/b.txt", "../evil.txt", "/abs.txt", "x/../../evil2.txt", `c:\d.txt`, "sub/./c.txt", "link/inside.txt"} {
+		w, err := z.Create(name)
+		require.NoError(t, err)
+		if name[len(name)-1] != '/' {
+			_, err = w.Write([]byte(name))
+			require.NoError(t, err)
+		}
+	}
+	require.NoError(t, z.Close())
+	require.NoError(t, os.WriteFile(file, b.Bytes(), 0o600))
+	require.NoError(t, os.Mkdir(out, 0o755))
+	outside := filepath.Join(dir, "outside")
+	require.NoError(t, os.Mkdir(outside, 0o755))
+
+	files, err := Extract(t.Context(), file, out)
+	require.NoError(t, err)
+	assert.Equal(t, 9, files)
+	var got []string
+	require.NoError(t, filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			rel, _ := filepath.Rel(dir, path)
+			got = append(got, rel)
+		}
+		return err
+	}))
+	assert.ElementsMatch(t, []string{
+		"a.zip", "out/a.txt", "out/a (1).txt", "out/sub/b.txt", "out/_/evil.txt", "out/abs.txt", "out/x/_/_/evil2.txt", "out/c:_d.txt", "out/sub/c.txt", "out/link/inside.txt",
+	}, got)
+
+	// A link that leads out is not followed.
+	out2 := filepath.Join(dir, "out2")
+	require.NoError(t, os.Mkdir(out2, 0o755))
+	require.NoError(t, os.Symlink(outside, filepath.Join(out2, "link")))
+	_, err = Extract(t.Context(), file, out2)
+	require.Error(t, err)
+	entries, err := os.ReadDir(outside)
+	require.NoError(t, err)
+	assert.Empty(t, entries)
+
+	// Damage is noticed, and the damaged file is not left behind.
+	text := bytes.Replace(b.Bytes(), []byte("a.txt"), []byte("a.txt"), 1)
+	i := bytes.Index(text, []byte("PK\x01\x02"))
+	text[i+16] ^= 0xff // the first entry's CRC
+	require.NoError(t, os.WriteFile(file, text, 0o600))
+	_, err = Extract(t.Context(), file, filepath.Join(dir, "out3"))
+	require.ErrorIs(t, err, zip.ErrChecksum)
+	entries, err = os.ReadDir(filepath.Join(dir, "out3"))
+	require.NoError(t, err)
+	assert.Empty(t, entries)
+}

@@ -1,0 +1,232 @@
+package integration
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"downloadfs/integration/harness"
+)
+
+// account is the administrator's environment, with a state directory of its own.
+func account(t *testing.T, u harness.User) []string {
+	t.Helper()
+	return []string{
+		"ALFRESCO_USERNAME=" + harness.AdminName, "ALFRESCO_PASSWORD=" + harness.AdminPassword,
+		"DOWNLOADFS_CONFIG=/dev/null", "DOWNLOADFS_STATE_DIR=" + harness.Dir(t, u), "SHELL=/bin/sh", "TERM=xterm",
+	}
+}
+
+// Proves S-130.
+func TestGet(t *testing.T) {
+	t.Parallel()
+	s := harness.StartServer(t, harness.Samples(t))
+	u := harness.Ordinary(t)
+	env, dir := account(t, u), harness.Dir(t, u)
+	get := func(args ...string) harness.Result {
+		return harness.Cmd{User: u, Env: env, Dir: dir, Name: harness.Binary(), Args: append([]string{"get", "--server", s.URL}, args...)}.Run(t)
+	}
+	in := func(script string) string { return harness.ShAs(t, u, "cd "+dir+" && "+script).Out(t) }
+
+	// Named after what it is, twice under two names.
+	r := get("/" + library + "/report.txt").OK(t)
+	assert.Contains(t, r.Stderr, "saved report.txt.zip")
+	get("/" + library + "/report.txt").OK(t)
+	assert.Equal(t, "report.txt (1).zip\nreport.txt.zip", in("ls -A"), "something else was left")
+	assert.Equal(t, "13000", in("unzip -p 'report.txt (1).zip' | wc -c"))
+
+	// To a file, to standard output, unpacked.
+	get("-o", "out.zip", "/"+library).OK(t)
+	in("unzip -tq out.zip")
+	r = get("-o", "-", s.NodeID(t, photos)).OK(t)
+	require.NoError(t, os.WriteFile(filepath.Join(harness.Dir(t, harness.User{}), "x"), []byte(r.Stdout), 0o600))
+	assert.True(t, strings.HasPrefix(r.Stdout, "PK\x03\x04"))
+	r = get("--extract", "unpacked", "/"+photos).OK(t)
+	assert.Contains(t, r.Stderr, "9 files unpacked into unpacked")
+	assert.Equal(t, "9", in("find unpacked -type f | wc -l"))
+
+	// JSON.
+	r = get("--json", "-o", "j.zip", "/"+library+"/report.txt").OK(t)
+	var last map[string]any
+	for line := range strings.Lines(r.Stderr) {
+		last = nil
+		require.NoError(t, json.Unmarshal([]byte(line), &last), line)
+	}
+	assert.Equal(t, "done", last["phase"])
+	assert.Equal(t, "j.zip", last["file"])
+
+	// Nothing is left on the server, and what cannot be had is told in one line.
+	assert.Equal(t, s.Stats(t)["create"], s.Stats(t)["delete"], "downloads are left on the server")
+	for _, c := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"/no/such/path"}, 1, "not found"},
+		{[]string{"nonsense"}, 2, "nonsense"},
+		{[]string{"-o", "-", "--extract", "x", "/Sites"}, 2, "--extract"},
+	} {
+		r := get(c.args...)
+		assert.Equal(t, c.code, r.Code, "%s", r)
+		assert.Contains(t, r.Stderr, c.says)
+		assert.Equal(t, 1, strings.Count(r.Stderr, "\n"), r.Stderr)
+	}
+	r = harness.Cmd{User: u, Env: append(env, "ALFRESCO_PASSWORD=wr0ng"), Dir: dir, Name: harness.Binary(), Args: []string{"get", "--server", s.URL, "/Sites"}}.Run(t)
+	assert.Equal(t, 3, r.Code, "%s", r)
+}
+
+// A get that was killed goes on where it was.
+// Proves S-130.
+func TestGetGoesOn(t *testing.T) {
+	t.Parallel()
+	s := harness.StartServer(t, harness.Samples(t))
+	reached := make(chan struct{})
+	g := startGate(t, s.URL, gateOptions{each: func(n int64) {
+		if n == 3 {
+			close(reached)
+		}
+	}})
+	env, dir := account(t, harness.User{}), harness.Dir(t, harness.User{})
+	c := harness.Cmd{Env: env, Dir: dir, Name: harness.Binary(), Args: []string{"get", "--server", g.url, "-o", "photos.zip", "/" + photos}}
+	p := c.Start(t)
+	<-reached
+	p.Signal(t, syscall.SIGKILL)
+	p.Wait()
+	before := g.content.Load()
+	parts, err := filepath.Glob(dir + "/.photos.zip*.part")
+	require.NoError(t, err)
+	require.Len(t, parts, 1)
+	info, err := os.Stat(parts[0])
+	require.NoError(t, err)
+	assert.Greater(t, info.Size(), int64(100_000), "nothing had arrived")
+
+	c.Run(t).OK(t)
+	harness.Sh(t, "cd "+dir+" && unzip -tq photos.zip && ls -A").OK(t)
+	const whole = 1_600_000/gateCut + 1
+	assert.Less(t, g.content.Load()-before, int64(whole), "it began again")
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Len(t, entries, 1, "something else was left")
+	assert.Equal(t, s.Stats(t)["create"], s.Stats(t)["delete"], "downloads are left on the server")
+}
+
+// On a terminal there is a bar for each of the two phases.
+// Proves S-131.
+func TestGetOnTerminal(t *testing.T) {
+	t.Parallel()
+	s := harness.StartServer(t, harness.Samples(t), "--archive-rate", "1M")
+	g := startGate(t, s.URL, gateOptions{})
+	dir := harness.Dir(t, harness.User{})
+	r := harness.Cmd{
+		Env: account(t, harness.User{}), Dir: dir, Name: "script",
+		Args: []string{"-qec", "stty cols 120; exec " + harness.Binary() + " get --server " + g.url + " /" + photos, "/dev/null"},
+	}.Run(t).OK(t)
+	assert.Regexp(t, `\r\[#+\.+\] the server zips: *\d+%, .* of 1\.6 MB, file \d of 9`, r.Stdout)
+	assert.Regexp(t, `\r\[#+\.+\] fetching: *\d+%, .* of 1\.6 MB, .*/s, \d+ s left`, r.Stdout)
+	assert.Contains(t, r.Stdout, "saved photos.zip (1.6 MB)")
+}
+
+// The shell completes paths of the repository.
+// Proves S-134.
+func TestCompletion(t *testing.T) {
+	t.Parallel()
+	s := harness.StartServer(t, harness.Samples(t))
+	env := account(t, harness.User{})
+	complete := func(args ...string) []string {
+		r := harness.Cmd{Env: env, Name: harness.Binary(), Args: append([]string{"__complete", "get", "--server", s.URL}, args...)}.Run(t).OK(t)
+		lines := strings.Split(strings.TrimSpace(r.Stdout), "\n")
+		return lines[:len(lines)-1] // the last one is for the shell
+	}
+	assert.Equal(t, []string{"/Sites/"}, complete("/Si"))
+	assert.ElementsMatch(t, []string{"/" + library + "/photos/", "/" + library + "/report.txt", "/" + library + "/empty.txt", "/" + library + "/Überblick 2026 Q3.txt"}, complete("/"+library+"/"))
+	assert.Empty(t, complete("/nowhere/"))
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		r := harness.Cmd{Name: harness.Binary(), Args: []string{"completion", shell}}.Run(t).OK(t)
+		assert.Contains(t, r.Stdout, "downloadfs")
+	}
+}
+
+// Proves S-132.
+func TestStatusAndList(t *testing.T) {
+	t.Parallel()
+	u := harness.Ordinary(t)
+	s := harness.StartServer(t, harness.Samples(t), "--archive-rate", "100k")
+	m := harness.StartMount(t, s, harness.MountOptions{User: u})
+	run := func(args ...string) harness.Result {
+		return harness.Cmd{User: u, Name: harness.Binary(), Args: args}.Run(t)
+	}
+	assert.Contains(t, run("status", m.Path).OK(t).Stdout, "no downloads")
+	id := submit(t, m, photos)
+	m.Sh(t, "mv "+id+" holiday").OK(t)
+	m.AwaitStatus(t, harness.Timeout, "holiday", "status", "IN_PROGRESS")
+	assert.Regexp(t, `(?m)^holiday +IN_PROGRESS +\d+% +`, run("status", m.Path).OK(t).Stdout)
+	var d map[string]any
+	require.NoError(t, json.Unmarshal([]byte(run("status", "--json", m.Path).OK(t).Stdout), &d))
+	assert.Equal(t, id, d["id"])
+	assert.Equal(t, m.Path, d["mountpoint"])
+	r := run("status", "/tmp")
+	assert.Equal(t, 5, r.Code, "%s", r)
+
+	// A live table on a terminal, until Ctrl-C.
+	watch := harness.Cmd{
+		User: u, Name: "script", Env: []string{"SHELL=/bin/sh", "TERM=xterm"},
+		Args: []string{"-qec", "exec " + harness.Binary() + " status --watch --interval 200ms " + m.Path, "/dev/null"},
+	}.Start(t)
+	harness.Eventually(t, harness.Timeout, func() bool { return strings.Count(watch.Output(), "holiday") >= 3 || !watch.Running() }, "the table does not live")
+	assert.Contains(t, watch.Output(), "\x1b[H")
+	watch.Signal(t, syscall.SIGTERM)
+	watch.Wait()
+
+	assert.Regexp(t, `(?m)^`+m.Path+` +`+s.URL+` +mounted$`, run("list").OK(t).Stdout)
+	m.Kill9(t)
+	assert.Regexp(t, `(?m)^`+m.Path+` +`+s.URL+` +dead$`, run("list").OK(t).Stdout)
+	r = run("status", m.Path)
+	assert.Equal(t, 5, r.Code, "%s", r)
+	assert.Contains(t, r.Stderr, "dead")
+	m.Detach(t)
+}
+
+// Each thing that keeps a mount from working is found, with the exit code of mount.
+// Proves S-133.
+func TestDoctor(t *testing.T) {
+	t.Parallel()
+	u := harness.Ordinary(t)
+	s := harness.StartServer(t, harness.Samples(t))
+	skewed := startGate(t, s.URL, gateOptions{takes: func(r *http.Request) bool { return true }})
+	doctor := func(env []string, args ...string) harness.Result {
+		return harness.Cmd{User: u, Env: append(account(t, u), env...), Name: harness.Binary(), Args: append([]string{"doctor", "--cache-dir", harness.Dir(t, u)}, args...)}.Run(t)
+	}
+	r := doctor(nil, s.URL).OK(t)
+	for _, what := range []string{"FUSE", "state", "cache", "connection", "clock", "login", "Downloads API", "ranges"} {
+		assert.Regexp(t, `(?m)^ok +`+what+` `, r.Stdout)
+	}
+	assert.Regexp(t, `(?m)^warn +TLS `, r.Stdout)
+	assertNoSecret(t, "doctor", r.Stdout+r.Stderr)
+	doctor(nil).OK(t)
+	doctor(nil, skewed.url).OK(t)
+
+	for _, c := range []struct {
+		env  []string
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"ALFRESCO_PASSWORD=wr0ng"}, []string{s.URL}, 3, "FAIL  login"},
+		{nil, []string{"http://127.0.0.1:1"}, 4, "FAIL  connection"},
+		{nil, []string{"http://no.such.host.invalid"}, 4, "FAIL  name"},
+		{nil, []string{"--state-dir", "/proc/x", s.URL}, 1, "FAIL  state"},
+		{nil, []string{"wrok"}, 2, "FAIL  configuration"},
+	} {
+		r := doctor(c.env, c.args...)
+		assert.Equal(t, c.code, r.Code, "%s", r)
+		assert.Regexp(t, `(?m)^`+strings.ReplaceAll(c.says, "  ", " +")+` `, r.Stdout)
+		assert.NotContains(t, r.Stdout, "wr0ng")
+	}
+}
