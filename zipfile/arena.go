@@ -1,0 +1,32 @@
+package zipfile
+
+// arena keeps strings of up to slabLen bytes one behind the other, at no cost
+// beyond their bytes.
+type arena struct {
+	slabs [][]byte
+}
+
+const (
+	slabBits = 16
+	slabLen  = 1 << slabBits
+)
+
+// add keeps a copy of b and returns where it is.
+func (a *arena) add(b []byte) uint32 {
+	last := len(a.slabs) - 1
+	if last < 0 || len(a.slabs[last])+len(b) > slabLen {
+		a.slabs = append(a.slabs, make([]byte, 0, slabLen))
+		last++
+	}
+	at := len(a.slabs[last])
+	a.slabs[last] = append(a.slabs[last], b...)
+	return uint32(last)<<slabBits | uint32(at)
+}
+
+// get returns the n bytes that are at a place.
+func (a *arena) get(at uint32, n uint8) []byte {
+	from := at & (slabLen - 1)
+	return a.slabs[at>>slabBits][from : from+uint32(n)]
+}
+
+func (a *arena) len() int64 { return int64(len(a.slabs)) * slabLen }

@@ -1,0 +1,205 @@
+package zipfile
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/flate"
+	"github.com/stretchr/testify/require"
+)
+
+// bytesSource is an archive in memory.
+type bytesSource []byte
+
+func (s bytesSource) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	return bytes.NewReader(s).ReadAt(p, off)
+}
+
+func (bytesSource) Local(int64, int64) bool { return true }
+
+// made is an entry of an archive that a test makes byte by byte. What is not set
+// is as it should be.
+type made struct {
+	name         string
+	flags        uint16
+	method       uint16 // methodStored unless set
+	data         string
+	extra, local string // fields of the directory and of the local header
+	date, clock  uint16
+
+	packed                  []byte // in place of what data becomes
+	crc                     *uint32
+	size, packedLen, header *uint32
+	localName               *string
+	localMethod             *uint16
+}
+
+func pointer[T any](v T) *T { return &v }
+
+// archive is the bytes of a zip, in parts.
+type archive struct {
+	data, directory []byte
+	headers         []int
+	records         int
+}
+
+func (a *archive) add(e made) {
+	le := binary.LittleEndian
+	packed := e.packed
+	if packed == nil {
+		packed = []byte(e.data)
+		if e.method == methodDeflated {
+			packed = deflated(e.data)
+		}
+	}
+	crc, size, packedLen, header := crc32.ChecksumIEEE([]byte(e.data)), uint32(len(e.data)), uint32(len(packed)), uint32(len(a.data))
+	for p, v := range map[*uint32]*uint32{&crc: e.crc, &size: e.size, &packedLen: e.packedLen, &header: e.header} {
+		if v != nil {
+			*p = *v
+		}
+	}
+	localName, localMethod := e.name, e.method
+	if e.localName != nil {
+		localName = *e.localName
+	}
+	if e.localMethod != nil {
+		localMethod = *e.localMethod
+	}
+	a.headers = append(a.headers, len(a.data))
+	b := append(a.data, localSignature...)
+	for _, v := range []uint16{20, e.flags, localMethod, e.clock, e.date} {
+		b = le.AppendUint16(b, v)
+	}
+	for _, v := range []uint32{crc, packedLen, size} {
+		b = le.AppendUint32(b, v)
+	}
+	b = le.AppendUint16(le.AppendUint16(b, uint16(len(localName))), uint16(len(e.local)))
+	a.data = append(append(append(b, localName...), e.local...), packed...)
+
+	b = append(a.directory, recordSignature...)
+	for _, v := range []uint16{20, 20, e.flags, e.method, e.clock, e.date} {
+		b = le.AppendUint16(b, v)
+	}
+	for _, v := range []uint32{crc, packedLen, size} {
+		b = le.AppendUint32(b, v)
+	}
+	for _, v := range []uint16{uint16(len(e.name)), uint16(len(e.extra)), 0, 0, 0} {
+		b = le.AppendUint16(b, v)
+	}
+	b = le.AppendUint32(le.AppendUint32(b, 0), header)
+	a.directory = append(append(b, e.name...), e.extra...)
+	a.records++
+}
+
+// bytes returns the zip.
+func (a *archive) bytes() []byte {
+	return endRecord(append(bytes.Clone(a.data), a.directory...), a.records, len(a.directory), len(a.data), "")
+}
+
+// endRecord appends an end record.
+func endRecord(b []byte, records, length, offset int, comment string) []byte {
+	le := binary.LittleEndian
+	b = append(b, endSignature...)
+	for _, v := range []uint16{0, 0, uint16(records), uint16(records)} {
+		b = le.AppendUint16(b, v)
+	}
+	b = le.AppendUint32(le.AppendUint32(b, uint32(length)), uint32(offset))
+	return append(le.AppendUint16(b, uint16(len(comment))), comment...)
+}
+
+func makeZip(entries ...made) []byte {
+	var a archive
+	for _, e := range entries {
+		a.add(e)
+	}
+	return a.bytes()
+}
+
+// field is an extra field.
+func field(id uint16, content string) string {
+	b := binary.LittleEndian.AppendUint16(nil, id)
+	return string(binary.LittleEndian.AppendUint16(b, uint16(len(content)))) + content
+}
+
+func deflated(data string) []byte {
+	var b bytes.Buffer
+	w, _ := flate.NewWriter(&b, flate.DefaultCompression)
+	_, _ = w.Write([]byte(data))
+	_ = w.Close()
+	return b.Bytes()
+}
+
+// text returns n bytes that pack well.
+func text(n int) string {
+	r := rand.New(rand.NewPCG(uint64(n), 1))
+	var b strings.Builder
+	for b.Len() < n {
+		fmt.Fprintf(&b, "line %d of the report\n", r.IntN(100000))
+	}
+	return b.String()[:n]
+}
+
+// noise returns n bytes that do not pack.
+func noise(n int) string {
+	b := make([]byte, n)
+	r := rand.NewChaCha8([32]byte{byte(n)})
+	_, _ = r.Read(b)
+	return string(b)
+}
+
+func readIndex(t *testing.T, b []byte) *Index {
+	t.Helper()
+	x, err := ReadIndex(t.Context(), bytesSource(b), int64(len(b)), time.UTC)
+	require.NoError(t, err)
+	return x
+}
+
+// paths returns the paths of all nodes, directories with a slash, in the order of
+// their numbers; and checks that every way to a node leads to it.
+func paths(t *testing.T, x *Index) []string {
+	t.Helper()
+	all := make([]string, x.Nodes())
+	var walk func(dir Node, path string)
+	walk = func(dir Node, path string) {
+		last := Root
+		for n, ok := x.First(dir); ok; n, ok = x.Next(n) {
+			require.Greater(t, n, last, "numbers grow within a directory")
+			last = n
+			i := x.Info(n)
+			found, ok := x.Lookup(dir, i.Name)
+			require.True(t, ok, "%q", i.Name)
+			require.Equal(t, n, found, "%q", i.Name)
+			require.Equal(t, dir, x.Parent(n))
+			require.Empty(t, all[n], "in two directories")
+			all[n] = path + i.Name
+			if i.Dir {
+				all[n] += "/"
+				walk(n, all[n])
+			}
+		}
+	}
+	walk(Root, "")
+	return all[1:]
+}
+
+// find returns the node of a path.
+func find(t *testing.T, x *Index, path string) Node {
+	t.Helper()
+	n := Root
+	for part := range strings.SplitSeq(path, "/") {
+		next, ok := x.Lookup(n, part)
+		require.True(t, ok, "%q of %q", part, path)
+		n = next
+	}
+	return n
+}

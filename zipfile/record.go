@@ -1,0 +1,155 @@
+package zipfile
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"math"
+)
+
+// The general purpose flags that matter.
+const (
+	flagEncrypted       = 1 << 0
+	flagPatched         = 1 << 5
+	flagStrongEncrypted = 1 << 6
+	flagUTF8            = 1 << 11
+	flagMasked          = 1 << 13
+)
+
+// The ways of packing that can be undone.
+const (
+	methodStored   = 0
+	methodDeflated = 8
+)
+
+// record is one entry of the central directory. The slices are valid until the
+// next one is read.
+type record struct {
+	flags, method    uint16
+	dosTime, dosDate uint16
+	crc              uint32
+	packed, size     int64
+	header           int64 // offset of the local header, without what precedes the zip
+	name, extra      []byte
+}
+
+// records reads the central directory piece by piece, in order.
+type records struct {
+	ctx  context.Context
+	src  Source
+	off  int64 // of what comes after buf
+	end  int64
+	room []byte
+	buf  []byte // what has been read and not been used
+}
+
+// recordsStep is how much of the directory is read at a time; no record is longer.
+const recordsStep = 256 << 10
+
+func newRecords(ctx context.Context, src Source, e end) *records {
+	return &records{ctx: ctx, src: src, off: e.offset, end: e.offset + e.size,
+		room: make([]byte, min(2*recordsStep, e.size))}
+}
+
+// left returns how much of the directory has not been used.
+func (r *records) left() int64 { return r.end - r.off + int64(len(r.buf)) }
+
+// peek returns the next n bytes, fewer at the end of the directory.
+func (r *records) peek(n int) ([]byte, error) {
+	if len(r.buf) < n && r.off < r.end {
+		kept := copy(r.room, r.buf)
+		more := r.room[kept:min(int64(kept+recordsStep), int64(len(r.room)), int64(kept)+r.end-r.off)]
+		if err := readFull(r.ctx, r.src, more, r.off); err != nil {
+			return nil, err
+		}
+		r.off += int64(len(more))
+		r.buf = r.room[:kept+len(more)]
+	}
+	return r.buf[:min(n, len(r.buf))], nil
+}
+
+// next reads one record; false when there are no more.
+func (r *records) next(out *record) (bool, error) {
+	b, err := r.peek(minRecord)
+	switch {
+	case err != nil:
+		return false, err
+	case len(b) == 0 || bytes.HasPrefix(b, digitalSignature):
+		return false, nil
+	case len(b) < minRecord || !bytes.HasPrefix(b, recordSignature):
+		return false, formatf("its directory holds something else %d bytes before its end", r.left())
+	}
+	le := binary.LittleEndian
+	nameLen, extraLen, commentLen := int(le.Uint16(b[28:])), int(le.Uint16(b[30:])), int(le.Uint16(b[32:]))
+	length := minRecord + nameLen + extraLen + commentLen
+	if b, err = r.peek(length); err != nil {
+		return false, err
+	}
+	if len(b) < length {
+		return false, formatf("an entry goes beyond the end of its directory")
+	}
+	r.buf = r.buf[length:]
+	*out = record{
+		flags: le.Uint16(b[8:]), method: le.Uint16(b[10:]),
+		dosTime: le.Uint16(b[12:]), dosDate: le.Uint16(b[14:]),
+		crc:   le.Uint32(b[16:]),
+		name:  b[minRecord : minRecord+nameLen],
+		extra: b[minRecord+nameLen : minRecord+nameLen+extraLen],
+	}
+	return true, out.sizes(le.Uint32(b[20:]), le.Uint32(b[24:]), le.Uint32(b[42:]))
+}
+
+// sizes sets the numbers that are in the record's Zip64 field if they do not fit
+// into the record.
+func (rec *record) sizes(packed, size, header uint32) error {
+	rec.packed, rec.size, rec.header = int64(packed), int64(size), int64(header)
+	if packed != saturated32 && size != saturated32 && header != saturated32 {
+		return nil
+	}
+	field := extraField(rec.extra, extraZip64)
+	take := func(told uint32, into *int64) error {
+		if told != saturated32 {
+			return nil
+		}
+		if len(field) < 8 {
+			if into == &rec.size {
+				return nil // by chance just that size
+			}
+			return formatf("an entry lacks its Zip64 field")
+		}
+		v := binary.LittleEndian.Uint64(field)
+		field = field[8:]
+		if v > math.MaxInt64/2 {
+			return formatf("an entry is said to have %d bytes", v)
+		}
+		*into = int64(v)
+		return nil
+	}
+	if err := take(size, &rec.size); err != nil {
+		return err
+	}
+	if err := take(packed, &rec.packed); err != nil {
+		return err
+	}
+	return take(header, &rec.header)
+}
+
+// readable reports whether the entry's bytes can be made sense of.
+func (rec *record) readable() bool {
+	const cannot = flagEncrypted | flagPatched | flagStrongEncrypted | flagMasked
+	return rec.flags&cannot == 0 && (rec.method == methodStored || rec.method == methodDeflated)
+}
+
+// maxRatio is how much deflate can make of a byte: 258 bytes of two bits.
+const maxRatio = 1032
+
+// consistent reports whether the entry's two sizes can both be right.
+func (rec *record) consistent() bool {
+	switch rec.method {
+	case methodStored:
+		return rec.size == rec.packed
+	case methodDeflated:
+		return rec.size/maxRatio <= rec.packed
+	}
+	return true
+}
