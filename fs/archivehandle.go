@@ -83,14 +83,19 @@ func (h *archiveHandle) fail(off, length int64, began time.Time, errno syscall.E
 
 // Lseek knows no holes. go-fuse's default would ask Getattr.
 func (h *archiveHandle) Lseek(_ context.Context, off uint64, whence uint32) (uint64, syscall.Errno) {
-	const seekData, seekHole = 3, 4
+	return seekData(off, whence, h.size)
+}
+
+// seekData answers lseek(2) in a file of size bytes without holes.
+func seekData(off uint64, whence uint32, size int64) (uint64, syscall.Errno) {
+	const data, hole = 3, 4
 	switch {
-	case whence != seekData && whence != seekHole:
+	case whence != data && whence != hole:
 		return 0, syscall.EINVAL
-	case off >= uint64(h.size):
+	case off >= uint64(size):
 		return 0, syscall.ENXIO
-	case whence == seekHole:
-		return uint64(h.size), 0
+	case whence == hole:
+		return uint64(size), 0
 	}
 	return off, 0
 }

@@ -19,6 +19,8 @@ type Config struct {
 	// does. Tools that believe the size of a stat made before opening then fail
 	// on a pending archive.
 	WaitOpen bool
+	// NoContents leaves out what is inside the archives.
+	NoContents bool
 	// FsName is what mount(8) and df(1) show as the source: the server's URL,
 	// without secrets.
 	FsName string

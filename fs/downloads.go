@@ -24,6 +24,7 @@ type downloadsNode struct {
 	node
 	fixedDir
 	control *controlNode
+	trees   *treesNode
 }
 
 var (
@@ -36,7 +37,7 @@ var (
 )
 
 func newDownloadsNode(f *filesystem) *downloadsNode {
-	n := &downloadsNode{node: node{fs: f}, control: newControlNode(f)}
+	n := &downloadsNode{node: node{fs: f}, control: newControlNode(f), trees: newTreesNode(f)}
 	n.self = n
 	return n
 }
@@ -44,6 +45,7 @@ func newDownloadsNode(f *filesystem) *downloadsNode {
 // OnAdd makes the control file's inode, see rootNode.
 func (n *downloadsNode) OnAdd(ctx context.Context) {
 	n.NewPersistentInode(ctx, n.control, stableFile(inoControl))
+	n.NewPersistentInode(ctx, n.trees, stableDir(inoTrees))
 }
 
 func (n *downloadsNode) attributes() attributes {
@@ -59,6 +61,10 @@ func (n *downloadsNode) attributes() attributes {
 func (n *downloadsNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
 	if name == download.ControlFile {
 		return n.lookupControl(ctx, out), 0
+	}
+	if name == treesName && n.fs.contents != nil {
+		n.trees.attributes().fillEntry(n.fs.owner, out)
+		return n.trees.EmbeddedInode(), 0
 	}
 	if len(name) > maxName {
 		return nil, syscall.ENAMETOOLONG
@@ -146,6 +152,9 @@ func (n *downloadsNode) Rmdir(ctx context.Context, name string) syscall.Errno {
 	}
 	if err := n.fs.domain.Remove(d); err != nil {
 		return n.fs.errno("remove", d.ID(), err)
+	}
+	if n.fs.contents != nil {
+		n.fs.contents.remove(d)
 	}
 	n.fs.touch()
 	return 0

@@ -56,10 +56,28 @@ var members = []member{
 	{statusName, kindStatus},
 	{statusJSONName, kindStatusJSON},
 	{nodesName, kindNodes},
+	{contentsName, kindContents},
+}
+
+// members returns the files of a download's directory.
+func (n *entryNode) members() []member {
+	if n.fs.contents == nil {
+		return members[:len(members)-1]
+	}
+	return members
+}
+
+// attr returns what the kernel tells inodes apart by.
+func (m member) attr(serial uint64) fusefs.StableAttr {
+	attr := stableFile(inodeNumber(serial, m.kind))
+	if m.kind == kindContents {
+		attr.Mode = syscall.S_IFLNK
+	}
+	return attr
 }
 
 func (n *entryNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	for _, m := range members {
+	for _, m := range n.members() {
 		if m.name == name {
 			return n.lookupMember(ctx, m, out), 0
 		}
@@ -79,12 +97,14 @@ func (n *entryNode) lookupMember(ctx context.Context, m member, out *fuse.EntryO
 }
 
 func (n *entryNode) newMember(ctx context.Context, m member) *fusefs.Inode {
-	attr := stableFile(inodeNumber(n.item.Serial(), m.kind))
+	attr := m.attr(n.item.Serial())
 	switch m.kind {
 	case kindArchive:
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		return n.NewInode(ctx, n.archive, attr)
+	case kindContents:
+		return n.NewInode(ctx, newContentsLink(n.fs, n.item), attr)
 	case kindNodes:
 		return n.NewInode(ctx, newNodesNode(n.fs, n.item), attr)
 	default:
@@ -99,8 +119,8 @@ func (n *entryNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, u
 func (n *entryNode) list() []dirEntry {
 	serial := n.item.Serial()
 	entries := dots(inodeNumber(serial, kindDirectory), inoDownloads)
-	for _, m := range members {
-		entries = append(entries, dirEntry{m.name, stableFile(inodeNumber(serial, m.kind)),
+	for _, m := range n.members() {
+		entries = append(entries, dirEntry{m.name, m.attr(serial),
 			func(ctx context.Context, out *fuse.EntryOut) *fusefs.Inode {
 				return n.lookupMember(ctx, m, out)
 			}})
@@ -127,7 +147,7 @@ func (n *entryNode) Unlink(ctx context.Context, name string) syscall.Errno {
 	switch name {
 	case archiveName:
 		return n.fs.errno("discard", n.item.ID(), n.fs.domain.Discard(n.item))
-	case statusName, statusJSONName, nodesName:
+	case statusName, statusJSONName, nodesName, contentsName:
 		return 0
 	}
 	return syscall.ENOENT

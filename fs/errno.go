@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"downloadfs/download"
+	"downloadfs/zipfile"
 )
 
 // errnoTable says which errno a caller gets for which error; the first match
@@ -42,6 +43,11 @@ var errnoTable = []struct {
 	{download.ErrUncertain, syscall.EIO},
 	{download.ErrProtocol, syscall.EPROTO},
 	{download.ErrChanged, syscall.EIO},
+
+	// Of what is inside an archive.
+	{zipfile.ErrFormat, syscall.EIO},
+	{zipfile.ErrDamaged, syscall.EIO},
+	{zipfile.ErrUnsupported, syscall.EOPNOTSUPP},
 
 	// Not EINTR, after which the other writers of the list would try for ever.
 	{errKilled, syscall.ECANCELED},

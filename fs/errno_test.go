@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"downloadfs/download"
+	"downloadfs/zipfile"
 )
 
 func TestErrno(t *testing.T) {
@@ -41,6 +42,10 @@ func TestErrno(t *testing.T) {
 		download.ErrUncertain:    syscall.EIO,
 		download.ErrProtocol:     syscall.EPROTO,
 		download.ErrChanged:      syscall.EIO,
+
+		zipfile.ErrFormat:      syscall.EIO,
+		zipfile.ErrDamaged:     syscall.EIO,
+		zipfile.ErrUnsupported: syscall.EOPNOTSUPP,
 
 		errKilled:                syscall.ECANCELED,
 		errToldLess:              syscall.EOVERFLOW,

@@ -26,6 +26,7 @@ type filesystem struct {
 	sizes    sizes
 	callers  callers
 	uses     atomic.Int64 // of archives and lists: open handles, and waits
+	contents *allContents // nil with --contents off
 
 	// ctx ends when nothing is served any more, and with it the work in progress.
 	ctx  context.Context
@@ -51,6 +52,9 @@ func newFilesystem(cfg Config, d domain) *filesystem {
 		callers:  newCallers(cfg.proc),
 		touched:  now,
 	}
+	if !cfg.NoContents {
+		f.contents = newAllContents(f)
+	}
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
 	}
@@ -64,6 +68,9 @@ func newFilesystem(cfg Config, d domain) *filesystem {
 // close ends the work in progress and waits for it.
 func (f *filesystem) close() {
 	f.stop()
+	if f.contents != nil {
+		f.contents.close()
+	}
 	f.work.Wait()
 }
 

@@ -137,7 +137,7 @@ func TestRefusals(t *testing.T) {
 	}
 	assert.Equal(t, "README\ndownloads", m.ok(`ls $M`))
 	assert.Equal(t, "d1\nd2\nnew", m.ok(`ls $D`))
-	assert.Equal(t, "archive.zip\nnodes\nstatus\nstatus.json", m.ok(`ls $D/d1`))
+	assert.Equal(t, "archive.zip\ncontents\nnodes\nstatus\nstatus.json", m.ok(`ls $D/d1`))
 	assert.NotContains(t, m.log.String(), "level=ERROR")
 }
 

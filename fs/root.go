@@ -50,6 +50,9 @@ func (r *rootNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) 
 	case downloadsName:
 		return r.lookupDownloads(ctx, out), 0
 	}
+	if isMark(name) {
+		return lookupMark(ctx, r.fs, &r.Inode, name, out), 0
+	}
 	return nil, syscall.ENOENT
 }
 

@@ -25,7 +25,7 @@ const (
 type statusNode struct {
 	memberNode
 	item   item
-	render func(download.Snapshot) []byte
+	render func(status) []byte
 }
 
 var _ fusefs.NodeOpener = (*statusNode)(nil)
@@ -44,7 +44,7 @@ func newStatusNode(f *filesystem, d item, k kind) *statusNode {
 func (n *statusNode) attributes() attributes {
 	s := n.item.Snapshot()
 	return attributes{
-		mode: n.fs.fileMode(), nlink: 1, size: int64(len(n.render(s))),
+		mode: n.fs.fileMode(), nlink: 1, size: int64(len(n.text(s))),
 		created: n.fs.when(s.CreatedAt), changed: n.fs.when(s.ChangedAt),
 		entry: settled,
 	}
@@ -53,12 +53,26 @@ func (n *statusNode) attributes() attributes {
 // Open fixes the text. It is read directly and not through the page cache,
 // which is the inode's and would mix the texts of two handles. It does not wait
 // for the server, but whoever looks again finds it up to date.
-func (n *statusNode) Open(_ context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+func (n *statusNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
 	if writing(flags) {
 		return nil, 0, syscall.EACCES
 	}
 	n.item.Look()
-	return textHandle{n.render(n.item.Snapshot())}, fuse.FOPEN_DIRECT_IO, 0
+	if n.fs.contents != nil {
+		work, stop := n.fs.interruptible(ctx)
+		defer stop()
+		n.fs.contents.of(n.item).count(work)
+	}
+	return textHandle{n.text(n.item.Snapshot())}, fuse.FOPEN_DIRECT_IO, 0
+}
+
+// text is what the file holds.
+func (n *statusNode) text(s download.Snapshot) []byte {
+	out := newStatus(s)
+	if n.fs.contents != nil {
+		out.tell(n.fs.contents.of(n.item).told())
+	}
+	return n.render(out)
 }
 
 // status is what both forms tell, in this order.
@@ -73,6 +87,8 @@ type status struct {
 	TotalFiles  int64           `json:"totalFiles" yaml:"totalFiles"`
 	ArchiveName string          `json:"archiveName,omitempty" yaml:"archiveName,omitempty"`
 	ArchiveSize *int64          `json:"archiveSize,omitempty" yaml:"archiveSize,omitempty"`
+	Entries     *int            `json:"entries,omitempty" yaml:"entries,omitempty"`
+	Contents    string          `json:"contentsError,omitempty" yaml:"contentsError,omitempty"`
 	CachedBytes int64           `json:"cachedBytes" yaml:"cachedBytes"`
 	CreatedAt   time.Time       `json:"createdAt,omitzero" yaml:"createdAt,omitempty"`
 	ChangedAt   time.Time       `json:"changedAt,omitzero" yaml:"changedAt,omitempty"`
@@ -101,6 +117,16 @@ func newStatus(s download.Snapshot) status {
 	return out
 }
 
+// tell adds what is known of the archive's contents.
+func (s *status) tell(entries int, err error) {
+	if err != nil {
+		s.Contents = line(err.Error())
+	}
+	if entries >= 0 {
+		s.Entries = &entries
+	}
+}
+
 // maxLine is how many characters of a server's text are shown.
 const maxLine = 1000
 
@@ -126,16 +152,16 @@ func line(s string) string {
 
 // statusYAML is one `key: value` a line. Marshalling a struct of strings and
 // numbers cannot fail.
-func statusYAML(s download.Snapshot) []byte {
-	text, _ := yaml.Marshal(newStatus(s))
+func statusYAML(s status) []byte {
+	text, _ := yaml.Marshal(s)
 	return text
 }
 
-func statusJSON(s download.Snapshot) []byte {
+func statusJSON(s status) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	_ = e.Encode(newStatus(s))
+	_ = e.Encode(s)
 	return b.Bytes()
 }

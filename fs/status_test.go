@@ -42,7 +42,7 @@ archiveSize: 1234
 cachedBytes: 1000
 createdAt: 2026-08-01T12:00:00Z
 changedAt: 2026-08-01T12:01:00Z
-`, string(statusYAML(sampleSnapshot())))
+`, string(statusYAML(newStatus(sampleSnapshot()))))
 }
 
 func TestStatusPendingAndFailed(t *testing.T) {
@@ -60,12 +60,12 @@ totalBytes: 0
 filesAdded: 0
 totalFiles: 0
 cachedBytes: 0
-`, string(statusYAML(s)))
+`, string(statusYAML(newStatus(s))))
 }
 
 func TestStatusJSON(t *testing.T) {
 	var got map[string]any
-	require.NoError(t, json.Unmarshal(statusJSON(sampleSnapshot()), &got))
+	require.NoError(t, json.Unmarshal(statusJSON(newStatus(sampleSnapshot())), &got))
 	assert.Equal(t, map[string]any{
 		"id": "d1", "name": "q3-report", "status": "DONE",
 		"bytesAdded": 300.0, "totalBytes": 300.0, "filesAdded": 2.0, "totalFiles": 3.0,
@@ -86,7 +86,7 @@ func FuzzStatus(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name, reason string) {
 		s := sampleSnapshot()
 		s.Archive.Name, s.Err = name, errors.New(reason)
-		text := string(statusYAML(s))
+		text := string(statusYAML(newStatus(s)))
 		for _, r := range text {
 			require.True(t, r == '\n' || r >= ' ' && r != 0x7f && r != 0x202e, "%q", text)
 		}
@@ -95,7 +95,7 @@ func FuzzStatus(f *testing.F) {
 		}
 		var y, j map[string]any
 		require.NoError(t, yaml.Unmarshal([]byte(text), &y))
-		require.NoError(t, json.Unmarshal(statusJSON(s), &j))
+		require.NoError(t, json.Unmarshal(statusJSON(newStatus(s)), &j))
 		require.Equal(t, j["archiveName"], y["archiveName"])
 		require.Equal(t, j["error"], y["error"])
 	})

@@ -20,7 +20,7 @@ const browseLimit = 200 * time.Millisecond
 // lookers are ways of looking around that must not wait for an archive. $d is
 // the download's directory, $m the mount; what each prints matches want.
 var lookers = []struct{ name, need, script, want string }{
-	{"ls", "", `ls "$d"`, `archive\.zip\nnodes\nstatus\nstatus\.json\n`},
+	{"ls", "", `ls "$d"`, `archive\.zip\ncontents\nnodes\nstatus\nstatus\.json\n`},
 	{"ls -l", "", `ls -l "$d"`, ` [1-9][0-9]* .* archive\.zip\n`},
 	{"ls -la", "", `ls -la "$d/"`, ` [1-9][0-9]* .* archive\.zip\n`},
 	{"ls -lR of the mount", "ls", `ls -lR --color=always "$m"`, `archive\.zip`},
@@ -37,7 +37,7 @@ var lookers = []struct{ name, need, script, want string }{
 for e in os.scandir(sys.argv[1]): print(e.name, e.stat().st_size)' "$d"`, `archive\.zip [1-9]`},
 	{"rsync --list-only", "rsync", `rsync --list-only "$d/"`, ` [1-9][0-9,]* .* archive\.zip\n`},
 	{"busybox ls -l", "busybox", `busybox ls -l "$d"`, ` [1-9][0-9]* .* archive\.zip\n`},
-	{"test -r", "sh", `cd "$d" && test -d . && echo *`, `archive\.zip nodes status`},
+	{"test -r", "sh", `cd "$d" && test -d . && echo *`, `archive\.zip contents nodes status`},
 	{"cat status", "cat", `cat "$d/status"`, `status: (PENDING|IN_PROGRESS)\n`},
 	{"cat nodes", "cat", `cat "$d/nodes"`, `^[0-9a-f-]{36}\n$`},
 	{"df", "", `df "$d"`, `%`},

@@ -24,6 +24,7 @@ type mountOptions struct {
 	prefetch     string
 	allowOther   bool
 	wait         string
+	contents     string
 	stallTimeout time.Duration
 	log          logOptions
 }
@@ -76,6 +77,7 @@ func (o *mountOptions) addFlags(cmd *cobra.Command) {
 	f.StringVar(&o.prefetch, "prefetch", "auto", "fetch finished archives in the background: auto, or off")
 	f.BoolVar(&o.allowOther, "allow-other", false, "let other users read the mount")
 	f.StringVar(&o.wait, "wait", "touch", "what waits for a pending archive: touch (stat, open and read), or open (stat never waits)")
+	f.StringVar(&o.contents, "contents", "link", "show what is inside the archives: link (a link in each download's directory), or off")
 	f.DurationVar(&o.stallTimeout, "stall-timeout", 10*time.Minute, "how long a download may make no progress before its readers get ETIMEDOUT; 0 waits for ever")
 	o.log.addFlags(cmd)
 }
@@ -87,6 +89,9 @@ func (o *mountOptions) check() error {
 	}
 	if o.wait != "touch" && o.wait != "open" {
 		return exitf(exitUsage, "--wait %q is not one of touch, open", o.wait)
+	}
+	if o.contents != "link" && o.contents != "off" {
+		return exitf(exitUsage, "--contents %q is not one of link, off", o.contents)
 	}
 	if o.stallTimeout < 0 {
 		return exitf(exitUsage, "--stall-timeout %v is negative", o.stallTimeout)

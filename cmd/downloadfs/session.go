@@ -121,6 +121,7 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 		Manager:    s.manager,
 		AllowOther: o.allowOther,
 		WaitOpen:   o.wait == "open",
+		NoContents: o.contents == "off",
 		FsName:     cfg.server.String(),
 		UID:        uint32(os.Getuid()),
 		GID:        uint32(os.Getgid()),

@@ -1,0 +1,282 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"time"
+
+	"downloadfs/download"
+	"downloadfs/zipfile"
+)
+
+// contents is what is inside one download's archive, as a tree. It is made when
+// somebody looks into it, of the archive's directory alone.
+//
+// The tree's inodes are made of node numbers, which are the same whenever the
+// index is read. So an index that has not been used for a while is dropped, and
+// read again from the cache when it is wanted.
+type contents struct {
+	fs   *filesystem
+	item item
+	turn chan struct{} // held by who reads the index
+
+	mu      sync.Mutex // guards what follows
+	index   *zipfile.Index
+	entries int   // how many the archive has; -1 while that is not known
+	failed  error // why there never will be an index
+
+	archive download.Archive // open while there are users, and a moment longer
+	users   int
+	expiry  *time.Timer
+	removed bool
+}
+
+// archiveLinger is how long an archive stays open without users: who copies a tree
+// opens one file after the other, and what is read ahead ends with the last.
+const archiveLinger = 3 * time.Second
+
+// archiveBytes reads an archive for package zipfile.
+type archiveBytes struct{ download.Archive }
+
+var _ zipfile.Source = archiveBytes{}
+
+// Local implements [zipfile.Source].
+func (b archiveBytes) Local(off, n int64) bool {
+	_, ok := b.File(off, n)
+	return ok
+}
+
+// open returns the archive, which it keeps open until the caller calls close. It
+// does not wait.
+func (c *contents) open() (download.Archive, error) {
+	c.mu.Lock()
+	if c.archive != nil {
+		c.users++
+		defer c.mu.Unlock()
+		return c.archive, nil
+	}
+	c.mu.Unlock()
+	a, err := c.fs.domain.OpenArchive(c.item)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.users++
+	if c.archive != nil { // since we looked
+		_ = a.Close()
+	} else {
+		c.archive = a
+	}
+	return c.archive, nil
+}
+
+// close ends open.
+func (c *contents) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.users--; c.users > 0 {
+		return
+	}
+	if c.removed || c.fs.ctx.Err() != nil {
+		c.shutLocked()
+		return
+	}
+	if c.expiry == nil {
+		c.expiry = time.AfterFunc(archiveLinger, func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.expiry = nil
+			c.shutLocked()
+		})
+		return
+	}
+	c.expiry.Reset(archiveLinger)
+}
+
+// shutLocked closes the archive if nobody uses it.
+func (c *contents) shutLocked() {
+	if c.users > 0 || c.archive == nil {
+		return
+	}
+	if err := c.archive.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		c.fs.log.Debug("archive did not close", "op", "contents", "download", c.item.ID(), "err", err)
+	}
+	c.archive = nil
+}
+
+// remove lets go of the archive: it is not to be kept for who may come.
+func (c *contents) remove() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.removed = true
+	c.shutLocked()
+}
+
+// known returns the index, or why there never will be one, if either is known.
+func (c *contents) known() (*zipfile.Index, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.index, c.failed
+}
+
+// tree returns the index. It waits until the download has ended, as opening
+// archive.zip does, and until the archive's directory is read.
+func (c *contents) tree(ctx context.Context) (*zipfile.Index, error) {
+	for {
+		if x, err := c.known(); x != nil || err != nil {
+			c.fs.contents.used(c)
+			return x, err
+		}
+		a, err := c.open()
+		if errors.Is(err, download.ErrNotReady) {
+			err = c.item.Wait(ctx)
+		} else if err == nil {
+			err = c.read(ctx, a)
+			c.close()
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// read reads the index, unless somebody else does so first.
+func (c *contents) read(ctx context.Context, a download.Archive) error {
+	select {
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if x, err := c.known(); x != nil || err != nil {
+		return err
+	}
+	x, err := zipfile.ReadIndex(ctx, archiveBytes{a}, c.item.Snapshot().Archive.Size, time.Local)
+	if err != nil && !errors.Is(err, zipfile.ErrFormat) {
+		return err
+	}
+	c.mu.Lock()
+	c.index, c.failed = x, err
+	if err == nil {
+		c.entries = x.Entries()
+	}
+	c.mu.Unlock()
+	if err != nil {
+		c.fs.log.Warn("contents cannot be shown", "op", "contents", "download", c.item.ID(), "err", err)
+	}
+	return err
+}
+
+// told returns what status tells: how many entries there are, -1 while that is not
+// known, or why they cannot be shown.
+func (c *contents) told() (entries int, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.entries, c.failed
+}
+
+// count finds out what told returns, if all of the archive is here: it does not
+// wait for the server.
+func (c *contents) count(ctx context.Context) {
+	if n, err := c.told(); n >= 0 || err != nil || !whole(c.item.Snapshot()) {
+		return
+	}
+	a, err := c.fs.domain.OpenArchive(c.item)
+	if err != nil {
+		return
+	}
+	defer a.Close()
+	if c.read(ctx, a) == nil {
+		c.fs.contents.used(c)
+	}
+}
+
+// whole reports whether all of a download's archive is in the cache.
+func whole(s download.Snapshot) bool { return s.Ready && s.CachedBytes == s.Archive.Size }
+
+// maxIndexes is how much memory the indexes may take that are kept beside the one
+// used last.
+const maxIndexes = 64 << 20
+
+// allContents finds the contents of each download, and bounds what they keep.
+type allContents struct {
+	fs         *filesystem
+	memory     *zipfile.Memory
+	finding    chan struct{}
+	maxIndexes int64
+
+	mu     sync.Mutex // guards what follows
+	all    map[uint64]*contents
+	recent []*contents // those with an index, the one used last at the end
+}
+
+func newAllContents(f *filesystem) *allContents {
+	return &allContents{fs: f, memory: zipfile.NewMemory(), maxIndexes: maxIndexes, all: make(map[uint64]*contents)}
+}
+
+// of returns the contents of a download.
+func (r *allContents) of(d item) *contents {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.all[d.Serial()]
+	if c == nil {
+		c = &contents{fs: r.fs, item: d, turn: make(chan struct{}, 1), entries: -1}
+		r.all[d.Serial()] = c
+	}
+	return c
+}
+
+// used notes that the index of c was used, and drops those that have not been for
+// longest if all together are too large.
+func (r *allContents) used(c *contents) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := len(r.recent) - 1
+	if last >= 0 && r.recent[last] == c {
+		return
+	}
+	kept, size := []*contents{c}, int64(0)
+	for i := last; i >= 0; i-- {
+		o := r.recent[i]
+		if o == c {
+			continue
+		}
+		o.mu.Lock()
+		if o.index != nil {
+			if size += o.index.Memory(); size <= r.maxIndexes && !o.removed {
+				kept = append(kept, o)
+			} else {
+				o.index = nil
+			}
+		}
+		o.mu.Unlock()
+	}
+	for i, j := 0, len(kept)-1; i < j; i, j = i+1, j-1 {
+		kept[i], kept[j] = kept[j], kept[i]
+	}
+	r.recent = kept
+}
+
+// remove forgets the contents of a download that was removed. Files that are open
+// can be read on.
+func (r *allContents) remove(d item) {
+	r.mu.Lock()
+	c := r.all[d.Serial()]
+	delete(r.all, d.Serial())
+	r.mu.Unlock()
+	if c != nil {
+		c.remove()
+	}
+}
+
+// close closes the archives that nobody uses.
+func (r *allContents) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.all {
+		c.remove()
+	}
+}

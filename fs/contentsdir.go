@@ -1,0 +1,218 @@
+package fs
+
+import (
+	"context"
+	"syscall"
+	"time"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"downloadfs/zipfile"
+)
+
+// contentsDir is a directory inside an archive, or the one that holds them all.
+// Opening that one, or looking for a name in it, waits for the archive as opening
+// archive.zip does; its own attributes never wait.
+type contentsDir struct {
+	node
+	fixedDir
+	contents *contents
+	at       zipfile.Node
+	modified time.Time
+}
+
+var (
+	_ fusefs.NodeLookuper       = (*contentsDir)(nil)
+	_ fusefs.NodeOpendirHandler = (*contentsDir)(nil)
+)
+
+func newContentsDir(c *contents, at zipfile.Node, modified time.Time) *contentsDir {
+	n := &contentsDir{node: node{fs: c.fs}, contents: c, at: at, modified: modified}
+	n.self = n
+	return n
+}
+
+// attributes have one link: how many directories there are inside is not counted,
+// and find and its like take 1 for that.
+func (n *contentsDir) attributes() attributes {
+	changed, valid := n.modified, settled
+	if changed.IsZero() {
+		if s := n.contents.item.Snapshot(); !s.Archive.ModifiedAt.IsZero() {
+			changed = s.Archive.ModifiedAt
+		} else {
+			changed, valid = n.fs.when(s.CreatedAt), 0
+		}
+	}
+	return attributes{
+		mode: 0o555, nlink: 1,
+		created: changed, changed: changed, valid: valid, entry: settled,
+	}
+}
+
+// tree returns the index, waiting for it on behalf of the caller of op.
+func (n *contentsDir) tree(ctx context.Context, op string) (*zipfile.Index, syscall.Errno) {
+	x, err := n.contents.known()
+	if x == nil && err == nil {
+		work, stop := n.fs.interruptible(ctx)
+		defer stop()
+		n.fs.uses.Add(1)
+		defer n.fs.uses.Add(-1)
+		x, err = n.contents.tree(work)
+	}
+	return x, n.fs.errno(op, n.contents.item.ID(), err)
+}
+
+func (n *contentsDir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	if len(name) > maxName {
+		return nil, syscall.ENAMETOOLONG
+	}
+	if mark := n.lookupMark(ctx, name, out); mark != nil {
+		return mark, 0
+	}
+	x, errno := n.tree(ctx, "lookup")
+	if errno != 0 {
+		return nil, errno
+	}
+	at, ok := x.Lookup(n.at, name)
+	if !ok {
+		return nil, syscall.ENOENT
+	}
+	return n.child(ctx, x, at, out), 0
+}
+
+// lookupMark answers for the marks by which desktops know what to leave alone,
+// unless the archive has a file of that name. It does not wait.
+func (n *contentsDir) lookupMark(ctx context.Context, name string, out *fuse.EntryOut) *fusefs.Inode {
+	if n.at != zipfile.Root || !isMark(name) {
+		return nil
+	}
+	if x, _ := n.contents.known(); x != nil {
+		if _, ok := x.Lookup(n.at, name); ok {
+			return nil
+		}
+	}
+	return lookupMark(ctx, n.fs, &n.Inode, name, out)
+}
+
+// child returns the inode of a node in the directory, the one the kernel knows
+// already if it does.
+func (n *contentsDir) child(ctx context.Context, x *zipfile.Index, at zipfile.Node, out *fuse.EntryOut) *fusefs.Inode {
+	info := x.Info(at)
+	attr := stableFile(contentsInode(n.contents.item.Serial(), at))
+	if info.Dir {
+		attr.Mode = syscall.S_IFDIR
+	}
+	child := n.GetChild(info.Name)
+	if child == nil || child.StableAttr().Ino != attr.Ino {
+		var embedder fusefs.InodeEmbedder
+		if info.Dir {
+			embedder = newContentsDir(n.contents, at, info.Modified)
+		} else {
+			embedder = newContentsFile(n.contents, at, info)
+		}
+		child = n.NewInode(ctx, embedder, attr)
+	}
+	child.Operations().(attributer).attributes().fillEntry(n.fs.owner, out)
+	return child
+}
+
+func (n *contentsDir) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	x, errno := n.tree(ctx, "opendir")
+	if errno != 0 {
+		return nil, 0, errno
+	}
+	return &contentsDirHandle{dir: n, index: x}, fuse.FOPEN_CACHE_DIR | fuse.FOPEN_KEEP_CACHE, 0
+}
+
+// contentsDirHandle lists a directory straight from the index: there may be
+// millions of files in it. Positions are made of node numbers.
+type contentsDirHandle struct {
+	dir   *contentsDir
+	index *zipfile.Index
+	last  uint64 // the position told last
+	made  int    // inodes
+}
+
+var (
+	_ fusefs.FileReaddirenter = (*contentsDirHandle)(nil)
+	_ fusefs.FileSeekdirer    = (*contentsDirHandle)(nil)
+	_ fusefs.FileLookuper     = (*contentsDirHandle)(nil)
+	_ fusefs.FileFsyncdirer   = (*contentsDirHandle)(nil)
+)
+
+// The positions after "." and "..", and what is added to the number of a node for
+// the position after it.
+const (
+	afterDot    = 1
+	afterDotDot = 2
+)
+
+// maxListedInodes is for how many files of a directory a listing makes inodes in
+// advance, as one does for ls -l: some hundred bytes each here, a thousand in the
+// kernel. Whoever wants to know of more has to look each up.
+const maxListedInodes = 20_000
+
+// Readdirent returns the next entry; go-fuse serializes the calls of a handle.
+func (h *contentsDirHandle) Readdirent(context.Context) (*fuse.DirEntry, syscall.Errno) {
+	d, serial := h.dir, h.dir.contents.item.Serial()
+	switch h.last {
+	case 0:
+		h.last = afterDot
+		return &fuse.DirEntry{Name: ".", Ino: d.StableAttr().Ino, Mode: syscall.S_IFDIR, Off: h.last}, 0
+	case afterDot:
+		h.last = afterDotDot
+		parent := uint64(inoTrees)
+		if d.at != zipfile.Root {
+			parent = contentsInode(serial, h.index.Parent(d.at))
+		}
+		return &fuse.DirEntry{Name: "..", Ino: parent, Mode: syscall.S_IFDIR, Off: h.last}, 0
+	}
+	at, ok := h.next()
+	if !ok {
+		return nil, 0
+	}
+	info := h.index.Info(at)
+	h.last = uint64(at) + afterDotDot
+	e := &fuse.DirEntry{Name: info.Name, Ino: contentsInode(serial, at), Mode: syscall.S_IFREG, Off: h.last}
+	if info.Dir {
+		e.Mode = syscall.S_IFDIR
+	}
+	return e, 0
+}
+
+// next returns the node after the position told last.
+func (h *contentsDirHandle) next() (zipfile.Node, bool) {
+	if h.last == afterDotDot {
+		return h.index.First(h.dir.at)
+	}
+	return h.index.Next(zipfile.Node(h.last - afterDotDot))
+}
+
+// Seekdir goes back to a position told before.
+func (h *contentsDirHandle) Seekdir(_ context.Context, off uint64) syscall.Errno {
+	if off > afterDotDot {
+		if at := off - afterDotDot; at >= uint64(h.index.Nodes()) || h.index.Parent(zipfile.Node(at)) != h.dir.at {
+			return syscall.EINVAL
+		}
+	}
+	h.last = off
+	return 0
+}
+
+// Lookup answers for the entry that Readdirent returned last. After ENOENT the
+// kernel has the entry all the same, without an inode.
+func (h *contentsDirHandle) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	if h.last <= afterDotDot || h.made == maxListedInodes {
+		return nil, syscall.ENOENT
+	}
+	at := zipfile.Node(h.last - afterDotDot)
+	if h.index.Info(at).Name != name {
+		return nil, syscall.ENOENT
+	}
+	h.made++
+	return h.dir.child(ctx, h.index, at, out), 0
+}
+
+// Fsyncdir has nothing to do.
+func (h *contentsDirHandle) Fsyncdir(context.Context, uint32) syscall.Errno { return 0 }

@@ -1,0 +1,208 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"syscall"
+	"time"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"downloadfs/download"
+	"downloadfs/zipfile"
+)
+
+// contentsFile is a file inside an archive.
+type contentsFile struct {
+	node
+	contents *contents
+	at       zipfile.Node
+	size     int64
+	modified time.Time
+
+	mu     sync.Mutex // guards what follows
+	reader *zipfile.Reader
+	opens  int
+}
+
+var (
+	_ fusefs.NodeOpener      = (*contentsFile)(nil)
+	_ fusefs.NodeOnForgetter = (*contentsFile)(nil)
+)
+
+func newContentsFile(c *contents, at zipfile.Node, info zipfile.Info) *contentsFile {
+	n := &contentsFile{node: node{fs: c.fs}, contents: c, at: at, size: info.Size, modified: info.Modified}
+	n.self = n
+	return n
+}
+
+func (n *contentsFile) attributes() attributes {
+	return attributes{
+		mode: 0o444, nlink: 1, size: n.size,
+		created: n.modified, changed: n.modified,
+		valid: settled, entry: settled,
+	}
+}
+
+// Open opens the file. It waits only where the index has to be read again.
+func (n *contentsFile) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	id := n.contents.item.ID()
+	switch {
+	case writing(flags):
+		return nil, 0, syscall.EACCES
+	case n.fs.indexing(ctx) && !whole(n.contents.item.Snapshot()):
+		return nil, 0, syscall.EACCES
+	}
+	work, stop := n.fs.interruptible(ctx)
+	defer stop()
+	r, err := n.read(work)
+	if err != nil {
+		return nil, 0, n.fs.errno("open", id, err)
+	}
+	a, err := n.archive(work)
+	if err != nil {
+		return nil, 0, n.fs.errno("open", id, err)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.opens++
+	n.fs.uses.Add(1)
+	return &contentsHandle{file: n, reader: r, archive: a}, fuse.FOPEN_KEEP_CACHE, 0
+}
+
+// read returns the file's reader, or why it cannot be read.
+func (n *contentsFile) read(ctx context.Context) (*zipfile.Reader, error) {
+	n.mu.Lock()
+	r := n.reader
+	n.mu.Unlock()
+	if r == nil {
+		x, err := n.contents.tree(ctx)
+		if err != nil {
+			return nil, err
+		}
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if n.reader == nil {
+			if n.reader, err = zipfile.NewReader(x, n.at, n.fs.contents.memory); err != nil {
+				return nil, err
+			}
+		}
+		r = n.reader
+	}
+	return r, r.Err()
+}
+
+// archive opens the archive, waiting for it as opening archive.zip does.
+func (n *contentsFile) archive(ctx context.Context) (download.Archive, error) {
+	for {
+		a, err := n.contents.open()
+		if !errors.Is(err, download.ErrNotReady) {
+			return a, err
+		}
+		if err := n.contents.item.Wait(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// OnForget drops what was kept for reading on.
+func (n *contentsFile) OnForget() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.reader != nil && n.opens == 0 {
+		n.reader.Forget()
+	}
+}
+
+// closed ends an opening.
+func (n *contentsFile) closed() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.opens--; n.opens == 0 {
+		n.reader.Idle()
+	}
+}
+
+// contentsHandle is an open file of an archive.
+type contentsHandle struct {
+	file    *contentsFile
+	reader  *zipfile.Reader
+	archive download.Archive
+
+	mu     sync.Mutex
+	failed failedRead // guarded by mu
+}
+
+var (
+	_ fusefs.FileReader   = (*contentsHandle)(nil)
+	_ fusefs.FileReleaser = (*contentsHandle)(nil)
+	_ fusefs.FileLseeker  = (*contentsHandle)(nil)
+	_ fusefs.FileFsyncer  = (*contentsHandle)(nil)
+)
+
+// Read answers from the archive's file where the bytes are stored there as they
+// are and have been found to be right; else it unpacks.
+func (h *contentsHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	n := min(int64(len(dest)), h.file.size-off)
+	if n <= 0 {
+		return fuse.ReadResultData(nil), 0
+	}
+	dest = dest[:n]
+	if at, ok := h.reader.Plain(); ok && n <= maxSplice {
+		if file, ok := h.archive.File(at+off, n); ok {
+			return fuse.ReadResultFd(file.Fd(), at+off, int(n)), 0
+		}
+	}
+	if errno := h.justFailed(off); errno != 0 {
+		return nil, errno
+	}
+	work, stop := h.file.fs.interruptible(ctx)
+	defer stop()
+	began := time.Now()
+	got, err := h.reader.ReadAt(work, archiveBytes{h.archive}, dest, off)
+	if err == nil && int64(got) < n {
+		err = io.ErrUnexpectedEOF // a short reply would mean that the file ends here
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		if errors.Is(err, zipfile.ErrDamaged) {
+			h.file.fs.log.Warn("file in an archive cannot be read", "op", "read", "download", h.file.contents.item.ID(), "err", err)
+		}
+		errno := h.file.fs.errno("read", h.file.contents.item.ID(), err)
+		h.fail(off, n, began, errno)
+		return nil, errno
+	}
+	return fuse.ReadResultData(dest), 0
+}
+
+// justFailed returns what a read at off has failed with a moment ago.
+func (h *contentsHandle) justFailed(off int64) syscall.Errno {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.failed.covers(off, time.Now())
+}
+
+// fail notes that a read failed.
+func (h *contentsHandle) fail(off, length int64, began time.Time, errno syscall.Errno) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.failed = h.failed.add(off, off+length, began, time.Now(), errno)
+}
+
+// Lseek knows no holes.
+func (h *contentsHandle) Lseek(_ context.Context, off uint64, whence uint32) (uint64, syscall.Errno) {
+	return seekData(off, whence, h.file.size)
+}
+
+// Fsync has nothing to do.
+func (h *contentsHandle) Fsync(context.Context, uint32) syscall.Errno { return 0 }
+
+// Release lets go of the archive after the last read of this handle.
+func (h *contentsHandle) Release(context.Context) syscall.Errno {
+	h.file.closed()
+	h.file.contents.close()
+	h.file.fs.uses.Add(-1)
+	return 0
+}

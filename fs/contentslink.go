@@ -1,0 +1,48 @@
+package fs
+
+import (
+	"context"
+	"syscall"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+)
+
+const (
+	contentsName = "contents"
+	// treesName is the directory in downloads/ that the links lead into. It is in no
+	// listing, so what walks through the downloads does not enter it: rm -r, cp -r,
+	// tar and du would otherwise fetch, or try to remove, everything.
+	treesName = ".contents"
+)
+
+// contentsLink is contents, a link to the files in the archive.
+type contentsLink struct {
+	memberNode
+	item item
+}
+
+var _ fusefs.NodeReadlinker = (*contentsLink)(nil)
+
+func newContentsLink(f *filesystem, d item) *contentsLink {
+	n := &contentsLink{memberNode: memberNode{node{fs: f}}, item: d}
+	n.self = n
+	return n
+}
+
+// attributes may be kept but for the length of the target, in which the download's
+// name is, and that may change.
+func (n *contentsLink) attributes() attributes {
+	s := n.item.Snapshot()
+	return attributes{
+		mode: 0o777, nlink: 1, size: int64(len(target(s.Name))),
+		created: n.fs.when(s.CreatedAt), changed: n.fs.when(s.CreatedAt),
+		entry: settled,
+	}
+}
+
+func (n *contentsLink) Readlink(context.Context) ([]byte, syscall.Errno) {
+	return []byte(target(n.item.Snapshot().Name)), 0
+}
+
+// target returns where the link of the download of that name leads.
+func target(name string) string { return "../" + treesName + "/" + name }

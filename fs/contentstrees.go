@@ -1,0 +1,55 @@
+package fs
+
+import (
+	"context"
+	"syscall"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+// treesNode is downloads/.contents: a directory of what is inside the archives, by
+// the names of the downloads. It lists nothing.
+type treesNode struct {
+	node
+	fixedDir
+}
+
+var (
+	_ fusefs.NodeLookuper       = (*treesNode)(nil)
+	_ fusefs.NodeOpendirHandler = (*treesNode)(nil)
+)
+
+func newTreesNode(f *filesystem) *treesNode {
+	n := &treesNode{node: node{fs: f}}
+	n.self = n
+	return n
+}
+
+func (n *treesNode) attributes() attributes {
+	return attributes{
+		mode: 0o555, nlink: 2,
+		created: n.fs.mounted, changed: n.fs.mounted,
+		valid: settled, entry: settled,
+	}
+}
+
+// Lookup never waits: it is what looking at a link comes to.
+func (n *treesNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	d, ok := n.fs.domain.Lookup(name)
+	if !ok {
+		return nil, syscall.ENOENT
+	}
+	ino := contentsInode(d.Serial(), 0)
+	child := n.GetChild(name)
+	if child == nil || child.StableAttr().Ino != ino {
+		child = n.NewInode(ctx, newContentsDir(n.fs.contents.of(d), 0, d.Snapshot().Archive.ModifiedAt), stableDir(ino))
+	}
+	child.Operations().(attributer).attributes().fillEntry(n.fs.owner, out)
+	out.SetEntryTimeout(0) // a download can get another name
+	return child, 0
+}
+
+func (n *treesNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	return newDirHandle(func() []dirEntry { return dots(inoTrees, inoDownloads) }, nil), 0, 0
+}
