@@ -1,6 +1,9 @@
 package download
 
-import "time"
+import (
+	"log/slog"
+	"time"
+)
 
 // doubt is how long an answer is not believed that a node of a cluster could give
 // which is behind the others, or a replica of its database. Such a node tells the
@@ -41,6 +44,14 @@ func (b *doubt) pause(now, until time.Time) time.Duration {
 		return min(unseenSoonest<<min(b.answers-1, 4), confirmTime)
 	}
 	return confirmTime / (confirmAnswers - 1)
+}
+
+// level is that of the log record of such an answer: the first is news.
+func (b *doubt) level() slog.Level {
+	if b.answers == 1 {
+		return slog.LevelInfo
+	}
+	return slog.LevelDebug
 }
 
 // end takes in an answer of another kind.

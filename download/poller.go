@@ -170,14 +170,14 @@ func (m *Manager) learn(d *Download, a answer, err error, began time.Time) {
 	switch {
 	case errors.Is(err, ErrNotFound):
 		if !w.absent.confirmed(now, d.unseenUntil()) {
-			m.logLater(slog.LevelInfo, "the server does not know a download; asking again", "op", "poll", "download", d.id)
+			m.logLater(w.absent.level(), "the server does not know a download; asking again", "op", "poll", "download", d.id)
 			return
 		}
 		m.gone(d)
 		return
 	case errors.Is(err, ErrUnauthorized): // the server's state says so
 	case isAny(err, ErrForbidden, ErrInvalid) && w.fault == nil && !w.refused.confirmed(now, time.Time{}):
-		m.logLater(slog.LevelInfo, "the server refuses to tell of a download; asking again", "op", "poll", "download", d.id, "err", err)
+		m.logLater(w.refused.level(), "the server refuses to tell of a download; asking again", "op", "poll", "download", d.id, "err", err)
 		return
 	case errors.Is(err, ErrForbidden):
 		w.fault = Because(ErrForbidden, "the server does not let this user see the download")

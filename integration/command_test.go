@@ -33,7 +33,9 @@ func TestMountFailures(t *testing.T) {
 	closed := "http://" + l.Addr().String()
 	require.NoError(t, l.Close())
 
-	other := httptest.NewServer(http.NotFoundHandler())
+	starting := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(starting.Close)
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>Welcome</html>") }))
 	t.Cleanup(other.Close)
 
 	t.Run("each", func(t *testing.T) {
@@ -48,6 +50,7 @@ func TestMountFailures(t *testing.T) {
 			{"unreachable server", harness.MountOptions{URL: closed}, 4, "cannot reach " + closed},
 			{"http to another host", harness.MountOptions{URL: "http://ecm.example.org"}, 2, "--allow-http"},
 			{"not a server of this kind", harness.MountOptions{URL: other.URL}, 1, "Alfresco"},
+			{"a server that starts, or none of this kind", harness.MountOptions{URL: starting.URL}, 4, "API is not there"},
 			{"missing mountpoint", harness.MountOptions{Path: filepath.Join(dir, "missing")}, 5, "mkdir -p"},
 			{"mountpoint is a file", harness.MountOptions{Path: file}, 5, "not a directory"},
 			{"mountpoint is not empty", harness.MountOptions{Path: full}, 5, "not empty"},

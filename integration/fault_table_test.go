@@ -20,20 +20,23 @@ import (
 // when mounting, an exit code and a part of the line.
 var (
 	seesFine        = &seen{}
-	seesUnreachable = &seen{syscall.EHOSTUNREACH, "", 4, "cannot reach", 0}
-	seesFailed      = &seen{remoteIO, "the server failed", 0, "", 0}
-	seesRefused     = &seen{syscall.EACCES, "login", 3, "refuses the login", 0}
-	seesForbidden   = &seen{syscall.EACCES, "", 3, "refuses the login", 0}
-	seesUncertain   = &seen{syscall.EIO, "answer lost", 0, "", 0}
-	seesStrange     = &seen{syscall.EPROTO, "", 1, "does not answer like an Alfresco server", 0}
+	seesUnreachable = &seen{errno: syscall.EHOSTUNREACH, code: 4, line: "cannot reach"}
+	seesFailed      = &seen{errno: remoteIO, says: "the server failed"}
+	seesRefused     = &seen{errno: syscall.EACCES, says: "login", code: 3, line: "refuses the login"}
+	seesForbidden   = &seen{errno: syscall.EACCES, code: 3, line: "refuses the login"}
+	seesUncertain   = &seen{errno: syscall.EIO, says: "answer lost"}
+	seesStrange     = &seen{errno: syscall.EPROTO, code: 1, line: "does not answer like an Alfresco server"}
 	// An answer without end is given up when it is too long, or when the time is
 	// up: which comes first depends on how fast it comes.
-	seesEndless  = &seen{syscall.EPROTO, "", 1, "does not answer like an Alfresco server", syscall.EHOSTUNREACH}
+	seesEndless  = &seen{errno: syscall.EPROTO, code: 1, line: "does not answer like an Alfresco server", or: syscall.EHOSTUNREACH}
 	seesChanged  = &seen{errno: syscall.EIO}
-	seesUnknown  = &seen{syscall.ENOENT, "not found", 0, "", 0}
+	seesUnknown  = &seen{errno: syscall.ENOENT, says: "not found"}
 	seesExpired  = &seen{errno: syscall.ESTALE}
-	seesArchived = &seen{syscall.ENODATA, "cold storage", 0, "", 0}
-	seesConflict = &seen{syscall.EBUSY, "being restored", 0, "", 0}
+	seesArchived = &seen{errno: syscall.ENODATA, says: "cold storage"}
+	seesConflict = &seen{errno: syscall.EBUSY, says: "being restored"}
+	seesTooLong  = &seen{errno: syscall.EFBIG, says: "in smaller parts"}
+	// What was just made need not be known everywhere for a minute.
+	seesUnseen = &seen{errno: syscall.ESTALE, after: time.Minute}
 )
 
 // faultRow is a fault and what the user sees who meets it.
@@ -116,7 +119,17 @@ var faultTable = []faultRow{
 	{"ticket expired", faultOnce(faults.Unauthorized()), 0, faultCells{always: seesFine, mount: seesRefused, removes: true}},
 	{"401 always", faultAlways(faults.Unauthorized()), 0, faultCells{always: seesRefused, content: seesForbidden, removes: true}},
 	{"403 always", faultAlways(faults.Status(403)), 0, faultCells{always: seesForbidden, removes: true}},
-	{"404 always", faultAlways(faults.Status(404)), 0, faultCells{create: seesUnknown, always: seesExpired, mount: seesStrange}},
+	{"401 of a node that does not know the ticket", faultTimes(2, faults.Unauthorized()), 0, faultCells{always: seesFine, mount: seesRefused, removes: true}},
+	{"403 twice", faultTimes(2, faults.Status(403)), 0, faultCells{always: seesFine, mount: seesForbidden, removes: true}},
+	{"403 of a gateway, twice", faultTimes(2, faults.HTML(403)), 0, faultCells{always: seesFine, removes: true}},
+	{"403 of a gateway, always", faultAlways(faults.HTML(403)), 0, faultCells{always: seesForbidden, mount: seesUnreachable, removes: true}},
+	{"404 twice", faultTimes(2, faults.Status(404)), 0, faultCells{always: seesFine, mount: seesStrange, removes: true}},
+	{"404 of Tomcat, twice", faultTimes(2, faults.HTML(404)), 0, faultCells{always: seesFine, removes: true}},
+	{"404 of Tomcat, always", faultAlways(faults.HTML(404)), 0, faultCells{create: seesUnknown, poll: seesUnseen, always: seesExpired, mount: seesUnreachable}},
+	{"404 always", faultAlways(faults.Status(404)), 0, faultCells{create: seesUnknown, poll: seesUnseen, always: seesExpired, mount: seesStrange}},
+	{"413 of a proxy", faultAlways(faults.HTML(413)), 0, faultCells{create: seesTooLong}},
+	{"503 of a proxy that finds no server, twice", faultTimes(2, faults.NoServer()), 0, faultCells{always: seesFine, removes: true}},
+	{"503 of a proxy that finds no server, always", faultAlways(faults.NoServer()), 0, faultCells{always: seesUnreachable, removes: true}},
 	{"412 cold storage", faultAlways(faults.Status(412)), 0, faultCells{create: seesArchived, content: seesArchived}},
 	{"409 being restored", faultAlways(faults.Status(409)), 0, faultCells{create: seesConflict, content: seesConflict}},
 
@@ -171,6 +184,7 @@ var faultTable = []faultRow{
 	{"empty 206 but at the beginning", faultNoSkip, 0, faultCells{content: seesFine}},
 	{"empty 206 always", faultAlways(faults.EmptyPartial()), 0, faultCells{content: seesUnreachable}},
 	{"200 to a range", faultAlways(faults.Whole()), 0, faultCells{content: seesFine}},
+	{"200 to a range, in chunks", faultAlways(faults.WholeUntold()), 0, faultCells{content: seesFine}},
 
 	// Bombs.
 	{"JSON of 64 MB", faultAlways(faults.GiantJSON(202, 64<<20)), 0, faultCells{always: seesStrange, bomb: true}},

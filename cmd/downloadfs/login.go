@@ -242,7 +242,7 @@ func (o *loginCommandOptions) try(ctx context.Context, t target, store login.Sto
 	defer api.Close()
 	offline, err := checkServer(ctx, api, t.server, c)
 	if offline != nil {
-		return exitf(exitUnreachable, "%w", offline)
+		return offline
 	}
 	return err
 }

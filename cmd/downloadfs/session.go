@@ -112,9 +112,9 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 	}
 	if offline != nil {
 		if len(s.manager.Downloads()) == 0 {
-			return nil, errors.Join(exitf(exitUnreachable, "%w", offline), s.close())
+			return nil, errors.Join(offline, s.close())
 		}
-		cfg.log.Warn("the server cannot be reached; mounting what is here, and trying on", "op", "mount", "err", offline)
+		cfg.log.Warn("the server cannot be used now; mounting what is here, and trying on", "op", "mount", "err", offline)
 	}
 	if s.server, err = fs.Mount(fs.Config{
 		Mountpoint: mountpoint,
@@ -152,8 +152,9 @@ func (o *mountOptions) managerStallTimeout() time.Duration {
 	return o.stallTimeout
 }
 
-// checkServer logs in. The first result says why the server cannot be reached,
-// which need not end the mount; the second ends it.
+// checkServer logs in. The first result says why the server cannot be used now,
+// which need not end the mount: it would not end one that runs, and what is here is
+// of use without the server. The second ends it. Both carry exit codes.
 func checkServer(ctx context.Context, c *client.Client, server *url.URL, login credentials) (offline, err error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -161,14 +162,12 @@ func checkServer(ctx context.Context, c *client.Client, server *url.URL, login c
 	switch {
 	case err == nil:
 		return nil, nil
-	case errors.Is(err, download.ErrForbidden):
-		return nil, exitf(exitLogin, "%s does not let this computer or this user in: %s; ask whoever runs the server", server, reason(err))
 	case errors.Is(err, download.ErrUnauthorized):
 		return nil, exitf(exitLogin, "%s refuses %s: %s; check %s", server, login.what(), reason(err), login.source)
 	case errors.Is(err, download.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("cannot reach %s: %s; check the URL and the network", server, reason(err)), nil
+		return exitf(exitUnreachable, "cannot reach %s: %s; check the URL and the network", server, reason(err)), nil
 	default:
-		return nil, exitf(exitOther, "%s does not answer like an Alfresco server: %s; check the URL", server, reason(err))
+		return exitf(exitOther, "%s does not answer like an Alfresco server: %s; check the URL", server, reason(err)), nil
 	}
 }
 

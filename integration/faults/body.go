@@ -224,6 +224,18 @@ func Whole() Fault {
 	}}
 }
 
+// WholeUntold is Whole in chunks, without a word on the archive's length.
+func WholeUntold() Fault {
+	return Fault{"200 in chunks to a ranged request", func(x *exchange) {
+		resp := x.forward(func(r *http.Request) { r.Header.Del("Range") })
+		for _, name := range []string{"Content-Length", "Content-Range", "Accept-Ranges"} {
+			resp.Header.Del(name)
+		}
+		resp.ContentLength = -1
+		x.relay(resp)
+	}}
+}
+
 func (x *exchange) flush() {
 	if err := http.NewResponseController(x.w).Flush(); err != nil {
 		x.drop()

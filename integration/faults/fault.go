@@ -68,6 +68,14 @@ func HTML(code int) Fault {
 	}}
 }
 
+// NoServer answers as HAProxy does when it has found no server for a request.
+func NoServer() Fault {
+	return Fault{"no server behind the proxy", func(x *exchange) {
+		x.answer(http.StatusServiceUnavailable, "text/html",
+			"<html><body><h1>503 Service Unavailable</h1>\nNo server is available to handle this request.\n</body></html>\n")
+	}}
+}
+
 // JSON answers with a body of the test's own.
 func JSON(code int, body string) Fault {
 	return Fault{fmt.Sprintf("%d with %.40q", code, body), func(x *exchange) {
