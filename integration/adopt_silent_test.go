@@ -32,7 +32,7 @@ func TestAdoptWithoutAnswer(t *testing.T) {
 	m := harness.StartMount(t, s, harness.MountOptions{URL: network.URL(), Allow: []string{`"level":"WARN"`}})
 	const n = 50
 	document := s.NodeID(t, library+"/report.txt")
-	ids := strings.Fields(m.Sh(t, fmt.Sprintf("for i in $(seq %d); do echo %s > new && cat new || exit; done", n, document)).Out(t))
+	ids := strings.Fields(m.Sh(t, fmt.Sprintf("for i in $(seq %d); do echo '%s;1.'$i > new && cat new || exit; done", n, document)).Out(t))
 	require.Len(t, ids, n)
 	code, body := s.Core(t, "POST", "/downloads", fmt.Appendf(nil, `{"nodeIds":[%q]}`, document))
 	require.Equal(t, http.StatusAccepted, code, "%s", body)

@@ -150,11 +150,13 @@ func (c *crashModel) sum(t testing.TB, id string) string {
 	return c.sums[id]
 }
 
-// list is the text to write to new for paths.
-func (c *crashModel) list(paths []string) string {
+// list is the text to write to new for the paths of the download called key. Each
+// names other versions, which servers ignore: from the same process the same list
+// again would ask for nothing.
+func (c *crashModel) list(key int, paths []string) string {
 	var ids []string
 	for _, path := range paths {
-		ids = append(ids, c.nodes[path])
+		ids = append(ids, fmt.Sprintf("%s;1.%d", c.nodes[path], key))
 	}
 	return strings.Join(ids, "\n") + "\n"
 }
@@ -207,7 +209,7 @@ func (c *crashModel) create(p *crashPlan, kind int) int {
 		paths = append(paths, "scans")
 	}
 	p.paths[c.lastKey] = paths
-	p.ops = append(p.ops, crashOp{Op: "create", Key: c.lastKey, List: c.list(paths)})
+	p.ops = append(p.ops, crashOp{Op: "create", Key: c.lastKey, List: c.list(c.lastKey, paths)})
 	return c.lastKey
 }
 
@@ -526,7 +528,7 @@ func (c *crashModel) find(t testing.TB, s surveyed) *crashItem {
 	}
 	require.NotContains(t, c.removed, s.ID, "what was removed is back: %+v", s)
 	for _, d := range c.items {
-		if d.id == "" && strings.Join(s.Nodes, "\n")+"\n" == c.list(d.paths) {
+		if d.id == "" && strings.Join(s.Nodes, "\n")+"\n" == c.list(d.key, d.paths) {
 			d.id, d.names = s.ID, []string{s.ID}
 			c.survived++
 			return d
@@ -545,7 +547,7 @@ func (c *crashModel) compare(t testing.TB, d *crashItem, s surveyed) {
 		require.Empty(t, s.Error, "%+v", s)
 	}
 	if !d.adopted {
-		require.Equal(t, c.list(d.paths), strings.Join(s.Nodes, "\n")+"\n", "nodes of %s", s.ID)
+		require.Equal(t, c.list(d.key, d.paths), strings.Join(s.Nodes, "\n")+"\n", "nodes of %s", s.ID)
 	}
 	d.names, d.listed, d.removing, d.status = []string{s.At}, yes, false, s.Status
 	switch {
