@@ -40,6 +40,7 @@ type archive struct {
 	file    atomic.Pointer[os.File]
 	openMu  sync.Mutex // one opening of the file at a time
 	dropped atomic.Bool
+	wrong   atomic.Bool // see giveUp
 
 	// Guarded by c.mu.
 	refs     int       // handles, streams and background work; see Cache.acquire

@@ -31,6 +31,9 @@ func (h *handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	if off >= a.info.Size {
 		return 0, io.EOF
 	}
+	if a.wrong.Load() {
+		return 0, fmt.Errorf("read %s at %d: %w", a.info.ID, off, download.ErrChanged)
+	}
 	short := false
 	if rest := a.info.Size - off; int64(len(p)) > rest {
 		p, short = p[:rest], true
@@ -50,7 +53,7 @@ func (h *handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 // archive checked in the background, so that a later call can say yes.
 func (h *handle) File(off, n int64) (*os.File, bool) {
 	a := h.a
-	if h.closed.Load() || off < 0 || n < 0 || off > a.info.Size || a.state == nil {
+	if h.closed.Load() || a.wrong.Load() || off < 0 || n < 0 || off > a.info.Size || a.state == nil {
 		return nil, false
 	}
 	n = min(n, a.info.Size-off)

@@ -316,6 +316,10 @@ func (s *stream) fill(e *entry) (uint32, error) {
 				break
 			}
 			whole = false
+			if errors.Is(err, download.ErrChanged) {
+				a.giveUp()
+				return 0, err
+			}
 			if err == io.EOF {
 				err = io.ErrUnexpectedEOF
 			}
