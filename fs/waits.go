@@ -31,6 +31,8 @@ import (
 //     programs ask for a file's size on the thread that draws their windows, and
 //     read to the end of a file whatever size they were told;
 //   - if it is stat, asked for what people read. Scripts ask it for a format;
+//   - if it is a shell, which stats what a pattern or a test names, or what is
+//     typed, and never reads an archive itself;
 //   - if it is rm, which must not wait for the very download that it cancels.
 //
 // But it uses the archive, whatever it did before, if it is a program that
@@ -67,7 +69,7 @@ func (n *archiveNode) looksAround(ctx context.Context) bool {
 	switch {
 	case fillsUp(program):
 		return false
-	case n.fs.browsers.browsing(n.item.Serial(), who), program == "rm":
+	case n.fs.browsers.browsing(n.item.Serial(), who), program == "rm", n.fs.callers.shell(pid):
 		return true
 	case program == "stat":
 		return forPeople(n.fs.callers.args(pid))
@@ -105,6 +107,11 @@ type place struct {
 // fillsUp reports whether a program stores zeros for what a file lacks of the
 // size that it was told, and calls that a success.
 func fillsUp(program string) bool { return program == "bsdtar" || program == "cpio" }
+
+// isShell reports whether a program is a command interpreter.
+func isShell(program string) bool {
+	return slices.Contains([]string{"bash", "dash", "sh", "zsh", "ksh", "ksh93", "mksh", "yash", "fish"}, program)
+}
 
 // looksAgain reports whether a program is one that reads a file to its end,
 // whatever size it was told before it opened it.

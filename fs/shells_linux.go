@@ -1,0 +1,20 @@
+package fs
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+)
+
+// shell reports whether the thread runs a command interpreter. Its name does not
+// tell: that of one that runs a script is the script's.
+func (c callers) shell(pid int) bool {
+	if pid == 0 {
+		return false
+	}
+	exe, err := os.Readlink(filepath.Join(c.proc, strconv.Itoa(pid), "exe"))
+	if err != nil {
+		exe = c.name(pid)
+	}
+	return isShell(filepath.Base(exe))
+}
