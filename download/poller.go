@@ -287,7 +287,7 @@ func (m *Manager) schedule(d *Download) {
 	}
 	var wait time.Duration
 	now := time.Now()
-	doubted := max(w.absent.pause(now, d.unseenUntil()), w.earlier.pause(now, time.Time{}))
+	doubted := w.absent.pause(now, d.unseenUntil())
 	if w.fault == nil {
 		doubted = max(doubted, w.refused.pause(now, time.Time{}))
 	}
@@ -313,6 +313,9 @@ func (m *Manager) schedule(d *Download) {
 		wait = w.forecast.Next(true)
 	default:
 		wait = jitter(w.forecast.Next(false))
+	}
+	if pause := w.earlier.pause(now, time.Time{}); pause > 0 {
+		wait = min(wait, pause)
 	}
 	u := schedule.Routine
 	switch {
