@@ -48,6 +48,9 @@ func userAllowOther() bool {
 // connect mounts on mountpoint, root by itself and others with fusermount3, and
 // returns the server of the connection.
 func connect(raw fuse.RawFileSystem, mountpoint string, o *fuse.MountOptions) (*fuse.Server, error) {
+	if isPassed(mountpoint) {
+		return fuse.NewServer(raw, mountpoint, o)
+	}
 	if o.DirectMountStrict = os.Geteuid() == 0; o.DirectMountStrict {
 		return fuse.NewServer(raw, mountpoint, o)
 	}
@@ -158,6 +161,9 @@ func (s *Server) detachNow() error {
 // unmounted there when another is mounted over it or, since it was unmounted from
 // outside, in its place.
 func (s *Server) attached() (bool, error) {
+	if isPassed(s.mountpoint) {
+		return false, nil
+	}
 	id := s.fs.callers.mount.id
 	text, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil || id == "" {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strconv"
+	"strings"
 	"sync"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
@@ -33,6 +35,8 @@ type Server struct {
 }
 
 // Mount mounts the downloads of cfg.Manager and returns when they can be used.
+// A mountpoint /dev/fd/N is a descriptor of /dev/fuse that is mounted already: it is
+// served until who has mounted it unmounts it, or this process ends.
 // The process must not use the mount itself: it could wait for its own answer.
 func Mount(cfg Config) (*Server, error) { return mount(cfg, manager{cfg.Manager}) }
 
@@ -43,7 +47,7 @@ func mount(cfg Config, d domain) (*Server, error) {
 	}
 	s := &Server{mountpoint: mountpoint, fs: newFilesystem(cfg, d), done: make(chan struct{}), detached: make(chan struct{})}
 	s.root = newRootNode(s.fs)
-	if err := Available(cfg.AllowOther); err != nil {
+	if err := Available(cfg.AllowOther); err != nil && !isPassed(mountpoint) {
 		return nil, fmt.Errorf("mount on %s: %w", cfg.Mountpoint, err)
 	}
 	options := s.options(cfg)
@@ -111,6 +115,9 @@ func (s *Server) InUse() bool { return s.fs.uses.Load() > 0 }
 
 // prepare returns the absolute path, without links, of a directory to mount on.
 func prepare(path string) (string, error) {
+	if isPassed(path) {
+		return path, nil
+	}
 	path, err := filepath.Abs(path)
 	if err == nil {
 		path, err = filepath.EvalSymlinks(path)
@@ -126,6 +133,14 @@ func prepare(path string) (string, error) {
 		return "", fmt.Errorf("%w: it is not a directory", ErrMountpoint)
 	}
 	return path, nil
+}
+
+// isPassed reports whether a mountpoint is the name of a descriptor (/dev/fd/N): of
+// /dev/fuse, that somebody else has opened and mounted. It is theirs to unmount.
+func isPassed(mountpoint string) bool {
+	number, ok := strings.CutPrefix(mountpoint, "/dev/fd/")
+	_, err := strconv.Atoi(number)
+	return ok && err == nil
 }
 
 // gone reports whether the mount is no longer served.

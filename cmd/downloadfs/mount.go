@@ -26,6 +26,8 @@ type mountOptions struct {
 	wait         string
 	contents     string
 	stallTimeout time.Duration
+	daemon       bool
+	logFile      string
 	log          logOptions
 }
 
@@ -58,7 +60,14 @@ environment variable too: --cache-size as ` + envName("cache-size") + `.`,
 			if err != nil {
 				return err
 			}
-			return runMount(cmd, o, target, password)
+			child, err := asDaemon()
+			if err != nil {
+				return err
+			}
+			if o.daemon && child == nil {
+				return startDaemon(cmd, os.Args[1:], password, nil)
+			}
+			return runMount(cmd, o, target, password, child)
 		},
 	}
 	o.addFlags(cmd)
@@ -79,6 +88,8 @@ func (o *mountOptions) addFlags(cmd *cobra.Command) {
 	f.StringVar(&o.wait, "wait", "touch", "what waits for a pending archive: touch (stat, open and read), or open (stat never waits)")
 	f.StringVar(&o.contents, "contents", "link", "show what is inside the archives: link (a link in each download's directory), or off")
 	f.DurationVar(&o.stallTimeout, "stall-timeout", 10*time.Minute, "how long a download may make no progress before its readers get ETIMEDOUT; 0 waits for ever")
+	f.BoolVar(&o.daemon, "daemon", false, "go into the background when the mount is ready")
+	f.StringVar(&o.logFile, "log-file", "", "log to this file instead of standard error; it is put aside at 10 MB, three are kept, and SIGUSR2 opens it again")
 	o.log.addFlags(cmd)
 }
 
@@ -99,17 +110,41 @@ func (o *mountOptions) check() error {
 	return o.serverOptions.check()
 }
 
-func runMount(cmd *cobra.Command, o mountOptions, target target, password client.Secret) error {
-	if err := o.check(); err != nil {
+// runMount mounts and serves; child is this process's side of a mount in the
+// background, or nil.
+func runMount(cmd *cobra.Command, o mountOptions, target target, password client.Secret, child *daemonChild) (err error) {
+	if err := errors.Join(o.check(), o.absolute()); err != nil {
 		return err
 	}
-	log, err := o.log.logger(cmd.ErrOrStderr())
+	if child != nil && o.logFile == "" {
+		if o.logFile, err = o.defaultLogFile(target.mountpoint); err != nil {
+			return err
+		}
+	}
+	logTo := cmd.ErrOrStderr()
+	if o.logFile != "" {
+		file, err := openLogFile(o.logFile)
+		if err != nil {
+			return exitf(exitUsage, "cannot log to --log-file: %w", err)
+		}
+		defer func() { err = errors.Join(err, file.close()) }()
+		if child != nil {
+			child.log = file
+		}
+		logTo = file
+	}
+	log, err := o.log.logger(logTo)
 	if err != nil {
 		return err
 	}
 	login, err := o.login(cmd, target, password)
 	if err != nil {
 		return err
+	}
+	if target.ofProfile {
+		if err := os.MkdirAll(target.mountpoint, 0o700); err != nil && !errors.Is(err, syscall.ENOTCONN) && !errors.Is(err, os.ErrExist) {
+			return exitf(exitMountpoint, "cannot make the mountpoint of the profile: %w", err)
+		}
 	}
 	signals := watchSignals()
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
@@ -127,7 +162,12 @@ func runMount(cmd *cobra.Command, o mountOptions, target target, password client
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "mounted %s on %s\n", target.server, s.mountpoint)
+	line := fmt.Sprintf("mounted %s on %s\n", target.server, s.mountpoint)
+	if child == nil {
+		fmt.Fprint(cmd.OutOrStdout(), line)
+	} else if err := child.ready(line); err != nil {
+		return errors.Join(fmt.Errorf("cannot go into the background: %w", err), s.end(signals))
+	}
 	if err := notify("READY=1"); err != nil {
 		log.Warn("cannot tell the service manager", "op", "mount", "err", err)
 	}
@@ -140,7 +180,7 @@ func watchSignals() <-chan os.Signal {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	if !signal.Ignored(syscall.SIGHUP) { // nohup asks to go on
+	if !signal.Ignored(syscall.SIGHUP) { // nohup and --daemon ask to go on
 		signal.Notify(signals, syscall.SIGHUP)
 	}
 	return signals

@@ -5,6 +5,9 @@ import (
 	iofs "io/fs"
 	"log/slog"
 	"os"
+	"runtime"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -20,6 +23,9 @@ const probeTimeout = 2 * time.Second
 // mounted on, or says why not. A mount of ours whose process is gone is
 // replaced; any other mount stays.
 func prepareMountpoint(name string, log *slog.Logger) (string, error) {
+	if number, ok := strings.CutPrefix(name, "/dev/fd/"); ok {
+		return name, checkPassed(name, number)
+	}
 	path, err := resolveMountpoint(name)
 	if errors.Is(err, iofs.ErrNotExist) {
 		return "", exitf(exitMountpoint, "mountpoint %s does not exist; run: mkdir -p %s", name, name)
@@ -57,6 +63,24 @@ func clearMount(path string, log *slog.Logger) error {
 		}
 		log.Info("replaced the mount that a killed process left", "op", "mount", "mountpoint", path)
 	}
+}
+
+// checkPassed checks that a descriptor is one of /dev/fuse, which whoever started
+// this process has opened and mounted.
+func checkPassed(name, number string) error {
+	fd, err := strconv.Atoi(number)
+	if err != nil || fd < 3 {
+		return exitf(exitUsage, "%s is not the name of a descriptor that can be passed", name)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return exitf(exitMountpoint, "descriptor %d is not open: %w", fd, err)
+	}
+	if runtime.GOOS == "linux" && (st.Mode&unix.S_IFMT != unix.S_IFCHR || uint64(st.Rdev) != unix.Mkdev(10, 229)) {
+		return exitf(exitMountpoint, "descriptor %d is not one of /dev/fuse", fd)
+	}
+	unix.CloseOnExec(fd)
+	return nil
 }
 
 func checkDirectory(path string) error {

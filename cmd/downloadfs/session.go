@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"downloadfs/cache"
@@ -68,7 +69,7 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 			c.Close()
 		}
 	}()
-	if err := fs.Available(o.allowOther); err != nil {
+	if err := fs.Available(o.allowOther); err != nil && !strings.HasPrefix(cfg.mountpoint, "/dev/fd/") {
 		return nil, exitf(exitMountpoint, "%w", err)
 	}
 	mountpoint, err := prepareMountpoint(cfg.mountpoint, cfg.log)

@@ -30,7 +30,7 @@ const (
 
 // pathFlags take file names, which a configuration file gives in full.
 var pathFlags = map[string]bool{"state-dir": true, "cache-dir": true, "password-file": true, "client-secret-file": true,
-	"ca-cert": true, "client-cert": true, "client-key": true}
+	"log-file": true, "ca-cert": true, "client-cert": true, "client-key": true}
 
 // notFromEnvironment are flags that have no variable: help, and what has one of
 // another name.

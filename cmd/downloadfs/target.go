@@ -12,6 +12,7 @@ import (
 type target struct {
 	server     *url.URL
 	mountpoint string         // "" if not said
+	ofProfile  bool           // the mountpoint is the profile's, and is made where it is missing
 	settings   config.Section // of the configuration, that are no flags
 }
 
@@ -23,7 +24,7 @@ func findTarget(cmd *cobra.Command, args []string) (target, error) {
 		return target{}, err
 	}
 	if len(args) > 1 {
-		t.mountpoint = args[1]
+		t.mountpoint, t.ofProfile = args[1], false
 	}
 	if t.mountpoint == "" {
 		return target{}, exitf(exitUsage, "no mountpoint: say where to mount, as in '%s %s DIRECTORY'", cmd.CommandPath(), args[0])
@@ -52,7 +53,7 @@ func findServer(cmd *cobra.Command, name string) (t target, err error) {
 		return t, exitf(exitUsage, "%s: %w", address.Origin, err)
 	}
 	if m, ok := t.settings[keyMountpoint]; ok {
-		t.mountpoint = m.Words[0]
+		t.mountpoint, t.ofProfile = m.Words[0], true
 	}
 	return t, nil
 }

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+	"gopkg.in/natefinch/lumberjack.v2"
+)
+
+const (
+	logFileMB    = 10 // when a log file is put aside
+	logFilesKept = 3
+)
+
+// logFile is a file that is put aside when it is large, and opened again at
+// SIGUSR2, after whatever rotates logs has moved it.
+type logFile struct {
+	file *lumberjack.Logger
+	stop func()
+
+	mu     sync.Mutex
+	stderr bool // standard error goes there too; guarded by mu
+}
+
+// openLogFile opens, or creates, a log file that only this user can read.
+func openLogFile(path string) (*logFile, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
+	l := &logFile{file: &lumberjack.Logger{Filename: path, MaxSize: logFileMB, MaxBackups: logFilesKept}}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGUSR2)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range signals {
+			l.reopen()
+		}
+	}()
+	l.stop = func() { signal.Stop(signals); close(signals); <-done }
+	return l, nil
+}
+
+// Write is io.Writer's.
+func (l *logFile) Write(p []byte) (int, error) { return l.file.Write(p) }
+
+// reopen lets go of the file; the next record makes it again.
+func (l *logFile) reopen() {
+	_ = l.file.Close()
+	l.mu.Lock()
+	taken := l.stderr
+	l.mu.Unlock()
+	if taken {
+		_ = l.takeStderr()
+	}
+}
+
+// takeStderr makes standard error the file: what the runtime says of a crash.
+func (l *logFile) takeStderr() error {
+	f, err := os.OpenFile(l.file.Filename, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	l.mu.Lock()
+	l.stderr = true
+	l.mu.Unlock()
+	return unix.Dup2(int(f.Fd()), 2)
+}
+
+// close ends it.
+func (l *logFile) close() error {
+	l.stop()
+	return l.file.Close()
+}

@@ -1,0 +1,244 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/pflag"
+
+	"downloadfs/config"
+)
+
+// mountHelpers are the names by which mount(8), and so fstab, systemd and autofs,
+// run this program: for the types downloadfs and fuse.downloadfs.
+var mountHelpers = []string{"mount.downloadfs", "mount.fuse.downloadfs"}
+
+// isMountHelper reports whether a program's name is one of them.
+func isMountHelper(argv0 string) bool { return slices.Contains(mountHelpers, filepath.Base(argv0)) }
+
+// Where a mount of root's without a home keeps its files.
+const (
+	systemStateDir = "/var/lib/downloadfs"
+	systemCacheDir = "/var/cache/downloadfs"
+)
+
+// helperCall is what mount(8) wants: mount.TYPE SPEC DIR [-sfnv] [-N NS] [-o OPTIONS] [-t TYPE].
+type helperCall struct {
+	spec, dir string
+	flags     []string // of mount
+	user      string   // who mounts; "": who runs it
+	sloppy    bool     // unknown options are left out
+	fake      bool     // all but mounting
+}
+
+// runMountHelper is main for a mount helper. It returns when the mount is ready.
+func runMountHelper(args []string, stdout, stderr io.Writer) int {
+	call, err := parseHelper(args)
+	if err == nil {
+		err = call.run(stdout, stderr)
+	}
+	if err == nil {
+		return exitOK
+	}
+	if !errors.Is(err, errTold) {
+		fmt.Fprintf(stderr, "mount.downloadfs: %s\n", oneLine(err.Error()))
+	}
+	return exitCode(err)
+}
+
+// parseHelper reads the arguments of a mount helper.
+func parseHelper(args []string) (helperCall, error) {
+	var call helperCall
+	var names []string
+	var options string
+	value := func(i *int, arg, flag string) (string, error) {
+		if rest := strings.TrimPrefix(arg, flag); rest != "" {
+			return rest, nil
+		}
+		if *i++; *i >= len(args) {
+			return "", exitf(exitUsage, "%s needs a value", flag)
+		}
+		return args[*i], nil
+	}
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
+		switch {
+		case strings.HasPrefix(arg, "-o"):
+			text, err := value(&i, arg, "-o")
+			if err != nil {
+				return call, err
+			}
+			options += "," + text
+		case strings.HasPrefix(arg, "-t"), strings.HasPrefix(arg, "-N"):
+			if _, err := value(&i, arg, arg[:2]); err != nil {
+				return call, err
+			}
+		case strings.HasPrefix(arg, "-") && len(arg) > 1 && strings.Trim(arg[1:], "sfnvrw") == "":
+			call.sloppy = call.sloppy || strings.Contains(arg, "s")
+			call.fake = call.fake || strings.Contains(arg, "f")
+			if strings.Contains(arg, "r") {
+				options += ",ro"
+			}
+		case strings.HasPrefix(arg, "-"):
+			return call, exitf(exitUsage, "unknown flag %s", arg)
+		default:
+			names = append(names, arg)
+		}
+	}
+	if len(names) != 2 {
+		return call, exitf(exitUsage, "say what to mount and where: mount -t downloadfs URL|PROFILE DIRECTORY")
+	}
+	call.spec, call.dir = names[0], names[1]
+	words, err := splitOptions(options)
+	if err != nil {
+		return call, err
+	}
+	return call, call.options(words)
+}
+
+// splitOptions splits the text of -o at commas; a comma in double quotes, or after
+// a backslash, belongs to its option, as in mount(8) and in fuse.
+func splitOptions(text string) ([]string, error) {
+	var words []string
+	var word strings.Builder
+	quoted := false
+	end := func() {
+		if word.Len() > 0 {
+			words = append(words, word.String())
+		}
+		word.Reset()
+	}
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '\\' && i+1 < len(text):
+			i++
+			word.WriteByte(text[i])
+		case c == '"':
+			quoted = !quoted
+		case c == ',' && !quoted:
+			end()
+		default:
+			word.WriteByte(c)
+		}
+	}
+	if quoted {
+		return nil, exitf(exitUsage, "a quote in the mount options is not closed")
+	}
+	end()
+	return words, nil
+}
+
+// notOurs are options for mount(8), systemd and the kernel that every file system
+// is given: they are no concern of this one, or what it does anyway.
+var notOurs = []string{
+	"defaults", "auto", "noauto", "user", "users", "nouser", "owner", "group", "nofail", "_netdev", "rw",
+	"suid", "nosuid", "dev", "nodev", "exec", "noexec", "async", "atime", "noatime", "relatime", "diratime", "nodiratime", "strictatime", "silent", "loud",
+}
+
+// options turns mount options into flags of mount.
+func (c *helperCall) options(words []string) error {
+	flags := pflag.NewFlagSet("mount", pflag.ContinueOnError)
+	newMountCommand().Flags().VisitAll(func(f *pflag.Flag) { flags.AddFlag(f) })
+	var names []string
+	flags.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	for _, word := range words {
+		key, value, valued := strings.Cut(word, "=")
+		name := strings.ReplaceAll(key, "_", "-")
+		switch {
+		case slices.Contains(notOurs, key), strings.HasPrefix(key, "x-"), strings.HasPrefix(key, "X-"), key == "comment", key == "fsname", key == "subtype":
+		case key == "ro" || key == "remount":
+			return exitf(exitUsage, "the mount option %s is not supported: a list is written to ask for a download", key)
+		case key == "setuid" && value != "":
+			c.user = value
+		case flags.Lookup(name) != nil && name != "daemon" && name != "help":
+			f := flags.Lookup(name)
+			if !valued {
+				if f.NoOptDefVal == "" {
+					return exitf(exitUsage, "the mount option %s needs a value", key)
+				}
+				value = f.NoOptDefVal
+			}
+			if err := flags.Set(name, value); err != nil {
+				return exitf(exitUsage, "the mount option %s: %w", key, err)
+			}
+			c.flags = append(c.flags, "--"+name+"="+value)
+		case !c.sloppy:
+			if near := config.Closest(name, names); near != "" {
+				return exitf(exitUsage, "unknown mount option %s; did you mean %s?", key, near)
+			}
+			return exitf(exitUsage, "unknown mount option %s", key)
+		}
+	}
+	return nil
+}
+
+// run mounts in the background.
+func (c *helperCall) run(stdout, stderr io.Writer) error {
+	password, err := takeEnvironment(envPassword)
+	if err != nil || c.fake {
+		return err
+	}
+	home := os.Getenv("HOME")
+	var credential *syscall.Credential
+	if c.user != "" {
+		if credential, home, err = userCredential(c.user); err != nil {
+			return err
+		}
+	}
+	flags := c.flags
+	if home == "" { // as systemd starts it
+		for name, dir := range map[string]string{"--state-dir": systemStateDir, "--cache-dir": systemCacheDir} {
+			if !slices.ContainsFunc(flags, func(f string) bool { return strings.HasPrefix(f, name+"=") }) {
+				flags = append(flags, name+"="+dir)
+			}
+		}
+	}
+	args := append([]string{"mount", "--daemon"}, flags...)
+	root := newRootCommand()
+	root.SetOut(io.Discard) // mount(8) says nothing either
+	root.SetErr(stderr)
+	return startDaemon(root, append(args, "--", c.spec, c.dir), password, func(child *exec.Cmd) {
+		if credential != nil {
+			child.SysProcAttr.Credential = credential
+			child.Env = append(child.Env, "HOME="+home, "USER="+c.user, "LOGNAME="+c.user)
+		}
+	})
+}
+
+// userCredential is what a process of the user has.
+func userCredential(name string) (*syscall.Credential, string, error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		if u, err = user.LookupId(name); err != nil {
+			return nil, "", exitf(exitUsage, "the mount option setuid: there is no user %s", name)
+		}
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return nil, "", err
+	}
+	gid, err := strconv.ParseUint(u.Gid, 10, 32)
+	if err != nil {
+		return nil, "", err
+	}
+	c := &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	ids, err := u.GroupIds()
+	if err != nil {
+		return nil, "", err
+	}
+	for _, id := range ids {
+		if n, err := strconv.ParseUint(id, 10, 32); err == nil {
+			c.Groups = append(c.Groups, uint32(n))
+		}
+	}
+	return c, u.HomeDir, nil
+}
