@@ -69,7 +69,23 @@ func (a *archive) want(b int) {
 			defer a.start(t, a.stop(t), true)
 		}
 	}
-	a.start(b, a.rangeEnd(b, run, 1), false)
+	end := a.rangeEnd(b, run, 1)
+	if !a.inMemory() {
+		end = max(end, min(a.readEnd(b), a.stop(b)))
+	}
+	a.start(b, end, false)
+}
+
+// readEnd returns the block after the last one of a read that block b is in: it is
+// asked for as a whole.
+func (a *archive) readEnd(b int) int {
+	end := b + 1
+	for _, cur := range a.cursors {
+		if cur.pos > cur.from && blockOf(cur.from) <= b && b <= blockOf(cur.pos-1) {
+			end = max(end, blockOf(cur.pos-1)+1)
+		}
+	}
+	return end
 }
 
 // claimed reports whether a stream is going to bring block b.

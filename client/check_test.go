@@ -142,7 +142,7 @@ func TestCheckFindsAServerNearby(t *testing.T) {
 }
 
 // What is in front of a server that is starting answers in its place.
-// Proves S-103, S-150.
+// Proves S-103, S-158.
 func TestCheckWhileTheServerStarts(t *testing.T) {
 	for _, code := range []int{403, 404} {
 		var requests atomic.Int64

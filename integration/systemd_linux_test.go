@@ -39,7 +39,7 @@ func unitSetting(unit, key string) string {
 
 // TestSystemdUnitRules: systemd starts README's unit again after whatever may pass,
 // however often, and not after a refused login, which would lock the account.
-// Proves S-150.
+// Proves S-158.
 func TestSystemdUnitRules(t *testing.T) {
 	t.Parallel()
 	unit := readmeUnit(t)
@@ -86,7 +86,7 @@ exec unshare --cgroup sh -c '
 
 // TestSystemdUnit runs README's unit under a real systemd, while the server is not
 // there for longer than systemd's own limit of starts allows.
-// Proves S-150.
+// Proves S-158.
 func TestSystemdUnit(t *testing.T) {
 	t.Parallel()
 	systemd := "/usr/lib/systemd/systemd"

@@ -30,6 +30,7 @@ func (bytesSource) Local(int64, int64) bool { return true }
 // made is an entry of an archive that a test makes byte by byte. What is not set
 // is as it should be.
 type made struct {
+	madeBy       uint16
 	name         string
 	flags        uint16
 	method       uint16 // methodStored unless set
@@ -87,7 +88,7 @@ func (a *archive) add(e made) {
 	a.data = append(append(append(b, localName...), e.local...), packed...)
 
 	b = append(a.directory, recordSignature...)
-	for _, v := range []uint16{20, 20, e.flags, e.method, e.clock, e.date} {
+	for _, v := range []uint16{e.madeBy<<8 | 20, 20, e.flags, e.method, e.clock, e.date} {
 		b = le.AppendUint16(b, v)
 	}
 	for _, v := range []uint32{crc, packedLen, size} {

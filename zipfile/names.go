@@ -11,9 +11,17 @@ import (
 // maxName is the longest name of a file, in bytes.
 const maxName = 255
 
+// The systems whose programs write names as the system has them, in UTF-8 nowadays,
+// and often forget the flag.
+const (
+	madeOnUnix  = 3
+	madeOnMacOS = 19
+)
+
 // appendPath appends the path of a record, in UTF-8 but not made safe: the name
 // itself if it is flagged as UTF-8, else the Unicode path field if it was made
-// for just this name, else the name in code page 437.
+// for just this name, else the name itself if it is UTF-8 and from a system that has
+// such names, else the name in code page 437.
 func (rec *record) appendPath(dst []byte) []byte {
 	flagged := rec.flags&flagUTF8 != 0
 	if flagged && utf8.Valid(rec.name) {
@@ -23,7 +31,8 @@ func (rec *record) appendPath(dst []byte) []byte {
 		binary.LittleEndian.Uint32(b[1:]) == crc32.ChecksumIEEE(rec.name) && utf8.Valid(b[5:]) {
 		return append(dst, b[5:]...)
 	}
-	if flagged {
+	system := rec.madeBy >> 8
+	if flagged || (system == madeOnUnix || system == madeOnMacOS) && utf8.Valid(rec.name) {
 		return append(dst, rec.name...) // safe makes of it what it can
 	}
 	for _, c := range rec.name {

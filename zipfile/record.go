@@ -25,6 +25,7 @@ const (
 // record is one entry of the central directory. The slices are valid until the
 // next one is read.
 type record struct {
+	madeBy           uint16
 	flags, method    uint16
 	dosTime, dosDate uint16
 	crc              uint32
@@ -90,7 +91,7 @@ func (r *records) next(out *record) (bool, error) {
 	}
 	r.buf = r.buf[length:]
 	*out = record{
-		flags: le.Uint16(b[8:]), method: le.Uint16(b[10:]),
+		madeBy: le.Uint16(b[4:]), flags: le.Uint16(b[8:]), method: le.Uint16(b[10:]),
 		dosTime: le.Uint16(b[12:]), dosDate: le.Uint16(b[14:]),
 		crc:   le.Uint32(b[16:]),
 		name:  b[minRecord : minRecord+nameLen],
