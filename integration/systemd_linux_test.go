@@ -16,15 +16,12 @@ import (
 	"downloadfs/integration/harness"
 )
 
-// readmeUnit returns README's systemd unit.
-func readmeUnit(t testing.TB) string {
+// userUnit returns the systemd unit of an ordinary user.
+func userUnit(t testing.TB) string {
 	t.Helper()
-	text, err := os.ReadFile("../README.md")
+	text, err := os.ReadFile("../dist/systemd/user/downloadfs@.service")
 	require.NoError(t, err)
-	_, rest, ok := strings.Cut(string(text), "```ini\n[Unit]")
-	require.True(t, ok, "no unit in README")
-	unit, _, _ := strings.Cut(rest, "```")
-	return "[Unit]" + unit
+	return string(text)
 }
 
 // unitSetting returns what a unit says of key.
@@ -37,12 +34,12 @@ func unitSetting(unit, key string) string {
 	return ""
 }
 
-// TestSystemdUnitRules: systemd starts README's unit again after whatever may pass,
+// TestSystemdUnitRules: systemd starts the unit again after whatever may pass,
 // however often, and not after a refused login, which would lock the account.
 // Proves S-158.
 func TestSystemdUnitRules(t *testing.T) {
 	t.Parallel()
-	unit := readmeUnit(t)
+	unit := userUnit(t)
 	assert.Equal(t, "notify", unitSetting(unit, "Type"))
 	assert.Equal(t, "on-failure", unitSetting(unit, "Restart"), "which is any exit code but 0, and any signal but those that ask to end")
 	assert.Equal(t, "0", unitSetting(unit, "StartLimitIntervalSec"), "else five quick failures are the last")
@@ -84,7 +81,7 @@ exec unshare --cgroup sh -c '
 	container=docker exec $2 --unit=test.target --log-target=console
 ' sh $1 $2`
 
-// TestSystemdUnit runs README's unit under a real systemd, while the server is not
+// TestSystemdUnit runs the unit under a real systemd, while the server is not
 // there for longer than systemd's own limit of starts allows.
 // Proves S-158.
 func TestSystemdUnit(t *testing.T) {
@@ -99,20 +96,20 @@ func TestSystemdUnit(t *testing.T) {
 	s := harness.StartServer(t, harness.Samples(t))
 	front := startBooting(t, s, 404)
 	dir := harness.Dir(t, harness.User{})
-	harness.Tree(t, dir, map[string]string{".config/alfresco-password": harness.AdminPassword + "\n"})
-	require.NoError(t, os.Chmod(filepath.Join(dir, ".config/alfresco-password"), 0o600))
-	unit := strings.NewReplacer("%h", dir, "/usr/local/bin/downloadfs", harness.Binary(), "https://alfresco.example.com", front.url,
-		"ALFRESCO_USERNAME=finn", "ALFRESCO_USERNAME="+harness.AdminName).Replace(readmeUnit(t))
+	harness.Tree(t, dir, map[string]string{"config.yaml": "profiles:\n  work:\n    url: " + front.url + "\n    mountpoint: " + dir + "/alfresco\n" +
+		"    username: " + harness.AdminName + "\n    password: " + harness.AdminPassword + "\n"})
+	require.NoError(t, os.Chmod(filepath.Join(dir, "config.yaml"), 0o600))
+	unit := strings.NewReplacer("%i", "work", "/usr/bin/downloadfs", harness.Binary()).Replace(userUnit(t))
 	harness.Tree(t, dir, map[string]string{
 		"units/alfresco.service": unit,
 		// What makes it quick, and of a small system.
 		"units/alfresco.service.d/test.conf": "[Unit]\nDefaultDependencies=no\n[Service]\nRestartSec=100ms\n" +
-			"Environment=DOWNLOADFS_RETRY_TIMEOUT=1s DOWNLOADFS_STATE_DIR=" + dir + "/state DOWNLOADFS_CACHE_DIR=" + dir + "/cache\n" +
+			"Environment=DOWNLOADFS_CONFIG=" + dir + "/config.yaml DOWNLOADFS_RETRY_TIMEOUT=1s DOWNLOADFS_STATE_DIR=" + dir + "/state DOWNLOADFS_CACHE_DIR=" + dir + "/cache\n" +
 			"StandardOutput=append:" + dir + "/out\nStandardError=append:" + dir + "/err\n",
 		"units/test.target": "[Unit]\nDefaultDependencies=no\nWants=alfresco.service\n",
 	})
 	if harness.Sh(t, "command -v systemd-analyze").Code == 0 {
-		harness.Run(t, harness.Timeout, "systemd-analyze", "verify", filepath.Join(dir, "units/alfresco.service")).OK(t)
+		harness.Run(t, harness.Timeout, "systemd-analyze", "verify", "--man=no", filepath.Join(dir, "units/alfresco.service")).OK(t)
 	}
 	boot := harness.Cmd{Name: "unshare", Args: []string{"--mount", "--pid", "--fork", "--uts", "--kill-child", "--mount-proc",
 		"sh", "-c", systemdScript, "sh", dir, systemd}, Timeout: 2 * harness.Timeout}.Start(t)
