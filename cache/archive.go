@@ -38,7 +38,8 @@ type archive struct {
 	// file is the data file while it is open: from its first use until the last
 	// reference is given back, the keeper's included.
 	file    atomic.Pointer[os.File]
-	openMu  sync.Mutex // one opening of the file at a time
+	direct  atomic.Pointer[os.File] // the same for writing past the page cache
+	openMu  sync.Mutex              // one opening of the file at a time
 	dropped atomic.Bool
 	wrong   atomic.Bool // see giveUp
 
@@ -62,6 +63,7 @@ type archive struct {
 	serving int          // streams for readers
 	idle    time.Time    // since when there are no handles
 	pending map[int]bool // blocks whose claim the index has to learn about
+	losses  int          // syncs that failed
 	noRoom  bool         // the last block could not be written to disk
 	stuck   map[int]bool // absent blocks whose room could not be given back: it is still charged
 }
@@ -114,6 +116,19 @@ func (a *archive) set(b int, state uint32) {
 			a.good.Add(-1)
 		}
 	}
+}
+
+// gone notes that block b is not on disk after all. What memory still has of it
+// goes as well, so that it is fetched and kept again; the buffer is the caller's to
+// put back. a.mu is held.
+func (a *archive) gone(b int) (buf []byte) {
+	a.set(b, blockAbsent)
+	a.pending[b] = true
+	if e := a.mem[b]; e != nil && e.saved {
+		buf = a.discard(e)
+	}
+	a.wakeAll(b)
+	return buf
 }
 
 // missing reports whether block b is neither on disk nor in memory; a.mu is held.
@@ -179,9 +194,19 @@ func (a *archive) goneWith(err error) bool {
 func (a *archive) shut() {
 	a.openMu.Lock()
 	defer a.openMu.Unlock()
-	if f := a.file.Swap(nil); f != nil {
-		f.Close()
+	a.closeFiles()
+}
+
+// closeFiles closes the data file, and reports whether it was open.
+func (a *archive) closeFiles() bool {
+	open := false
+	for _, p := range []*atomic.Pointer[os.File]{&a.file, &a.direct} {
+		if f := p.Swap(nil); f != nil {
+			f.Close()
+			open = true
+		}
 	}
+	return open
 }
 
 // log returns the logger with the archive's id.
@@ -201,7 +226,8 @@ type entry struct {
 
 	// Guarded by a.mu.
 	refs   int  // readers copying from buf
-	kept   bool // filled, and the only copy
+	kept   bool // filled, and stays until the pool takes it back
+	saved  bool // kept, but on disk as well
 	read   int  // bytes of it that readers have read
 	passed bool // as many as it has: it is not likely to be read again
 	gone   bool // no longer in a.mem; the last reader frees buf
@@ -270,7 +296,7 @@ func (a *archive) unref(e *entry, n int) {
 	case e.gone:
 		buf = e.buf
 	case e.kept:
-		a.c.pool.keep(e, e.passed)
+		a.c.pool.keep(e)
 	}
 	a.mu.Unlock()
 	if buf != nil {
@@ -313,15 +339,15 @@ func (a *archive) dropMemory() {
 }
 
 // forget gives up a kept block and returns its buffer, or nil if somebody needs
-// the block. The pool has taken e off its lists.
-func (a *archive) forget(e *entry) []byte {
+// the block, or will soon and it is not urgent. The pool has taken e off its lists.
+func (a *archive) forget(e *entry, urgent bool) []byte {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if e.gone {
 		return nil
 	}
-	if e.refs > 0 || len(a.waiters[e.b]) > 0 || a.reading(e.b) {
-		a.c.pool.keep(e, e.passed)
+	if e.refs > 0 || len(a.waiters[e.b]) > 0 || a.reading(e.b) || !e.passed && !urgent && a.soon(e.b) {
+		a.c.pool.keep(e)
 		return nil
 	}
 	return a.discard(e)

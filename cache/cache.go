@@ -26,6 +26,7 @@ type Cache struct {
 	pool     pool
 	lanes    lanes
 	skips    skipCost
+	direct   direct
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -261,13 +262,12 @@ func (c *Cache) release(a *archive) {
 			}
 			return
 		}
-		f := a.file.Swap(nil)
-		if f == nil {
+		if a.file.Load() == nil && a.direct.Load() == nil {
 			break
 		}
 		// Of a file without a name the room is free when it is closed, not before.
 		c.mu.Unlock()
-		f.Close()
+		a.closeFiles()
 	}
 	a.refs = 0
 	delete(c.active, a)

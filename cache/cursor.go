@@ -15,6 +15,12 @@ const (
 	// still belong to it: a kernel's read-ahead arrives in pieces and out of order.
 	cursorBehind = 4 << 20
 	cursorAhead  = 4 << 20
+	// keepAhead is how many blocks ahead of all readers together are kept in memory
+	// until they are read, and keepMin ahead of each. keepBehind is how far a reader
+	// that gets what arrives at once may be beyond a block that is being written.
+	keepAhead  = 12
+	keepMin    = 2
+	keepBehind = 2
 	// maxCursors is how many places per archive are followed.
 	maxCursors = 32
 	// cursorLife is how long a place is remembered after it was read last.
@@ -119,6 +125,18 @@ func (a *archive) reading(b int) bool {
 			next = cursorBusy
 		}
 		if cur.block() == b && cur.pos > blockOffset(b) && now.Sub(cur.last) < next {
+			return true
+		}
+	}
+	return false
+}
+
+// soon reports whether block b is one that a reader in order has just left, is at,
+// or will be at shortly, so near that memory can hold what lies between. a.mu is held.
+func (a *archive) soon(b int) bool {
+	near := max(keepMin, keepAhead/a.c.lanes.archives())
+	for _, cur := range a.cursors {
+		if at := cur.block(); cur.sequential() && b >= at-keepBehind && b < at+near && time.Since(cur.last) < cursorBusy {
 			return true
 		}
 	}

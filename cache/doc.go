@@ -41,6 +41,10 @@
 // fills. A first read asks for little (its block, and with the head the tail that
 // every zip reader wants next); a reader that goes on sequentially gets a long
 // stream that runs ahead of it in a bounded window; a far seek opens another.
+// Blocks near such a reader stay in memory until it has passed, within the pool that
+// bounds all blocks in memory, and are written past the page cache unless the disk is
+// slower than the stream; the others go through the page cache, which then is where
+// their readers find them.
 // More streams, up to Config.Streams, run side by side only while that raises
 // the measured throughput.
 //

@@ -17,7 +17,10 @@ type handle struct {
 	closed atomic.Bool
 }
 
-var _ download.Archive = (*handle)(nil)
+var (
+	_ download.Archive = (*handle)(nil)
+	_ download.Lender  = (*handle)(nil)
+)
 
 // ReadAt implements [download.Archive].
 func (h *handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
@@ -61,6 +64,10 @@ func (h *handle) File(off, n int64) (*os.File, bool) {
 		return nil, false
 	}
 	if a.good.Load() != int64(a.n) && !a.goodRange(blockOf(off), blockOf(off+n-1)) {
+		return nil, false
+	}
+	// What is in memory is not taken from the disk; a whole archive is.
+	if n < a.info.Size && a.anyInMem(blockOf(off), blockOf(off+n-1)) {
 		return nil, false
 	}
 	f, err := a.open(false)

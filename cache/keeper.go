@@ -3,6 +3,7 @@ package cache
 import (
 	"errors"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -138,10 +139,11 @@ func (c *Cache) tidy() bool {
 
 // tidy is Cache.tidy for one archive.
 func (a *archive) tidy(now time.Time) bool {
+	again := a.tidyMemory(now)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.expireCursors(now)
-	again := len(a.streams) > 0
+	again = again || len(a.streams) > 0
 	for s := range a.streams {
 		switch {
 		case s.background.Load():
@@ -157,6 +159,29 @@ func (a *archive) tidy(now time.Time) bool {
 		}
 	}
 	return again
+}
+
+// tidyMemory gives up the blocks in memory that are on disk as well when nobody is
+// reading any more, and reports whether there are any left.
+func (a *archive) tidyMemory(now time.Time) bool {
+	a.mu.Lock()
+	reading := slices.ContainsFunc(a.cursors, func(cur *cursor) bool { return now.Sub(cur.last) < cursorBusy })
+	left := false
+	var bufs [][]byte
+	for _, e := range a.mem {
+		switch {
+		case !e.saved:
+		case reading || e.refs > 0:
+			left = true
+		default:
+			bufs = append(bufs, a.discard(e))
+		}
+	}
+	a.mu.Unlock()
+	for _, buf := range bufs {
+		a.c.pool.put(buf)
+	}
+	return left
 }
 
 // hold has the keeper keep a's data file open until what has been written to it is
@@ -287,6 +312,7 @@ func (a *archive) confirm(blocks []blockChange) {
 // may change. blocks are those that the index is not going to learn about now.
 func (a *archive) lose(blocks []blockChange, err error) {
 	a.mu.Lock()
+	a.losses++
 	for _, bc := range blocks {
 		a.pending[bc.block] = true
 	}
@@ -301,13 +327,17 @@ func (a *archive) lose(blocks []blockChange, err error) {
 	for _, b := range lost {
 		a.giveBack(b)
 	}
+	var bufs [][]byte
 	a.mu.Lock()
 	for _, b := range lost {
-		a.pending[b] = true
-		a.set(b, blockAbsent)
-		a.wakeAll(b)
+		if buf := a.gone(b); buf != nil {
+			bufs = append(bufs, buf)
+		}
 	}
 	a.mu.Unlock()
+	for _, buf := range bufs {
+		a.c.pool.put(buf)
+	}
 	a.c.diskFailed(err)
 	a.log().Warn("the disk did not keep what was written to the cache, fetching it again when it is needed",
 		"op", "sync", "len", len(lost)*BlockSize, "err", err)

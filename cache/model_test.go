@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -54,6 +55,11 @@ func modelReader(ctx context.Context, r *rand.Rand, h download.Archive, a downlo
 		if err := checkRead(ctx, h, a, p[:n], want[:n], pos); err != nil {
 			return err
 		}
+		if n > 0 && pos+int64(n) <= a.Size && r.IntN(3) == 0 {
+			if err := checkLoan(ctx, h, p[:n], want[:n], pos); err != nil {
+				return err
+			}
+		}
 		if f, ok := h.File(pos, int64(n)); ok {
 			m := int(min(int64(n), a.Size-pos))
 			if _, err := f.ReadAt(p[:m], pos); err != nil {
@@ -67,6 +73,19 @@ func modelReader(ctx context.Context, r *rand.Rand, h download.Archive, a downlo
 		if pos > a.Size {
 			pos = 0
 		}
+	}
+	return nil
+}
+
+// checkLoan borrows what checkRead has just read.
+func checkLoan(ctx context.Context, h download.Archive, p, want []byte, pos int64) error {
+	loan, err := download.Lend(ctx, h, p, pos)
+	if err != nil {
+		return fmt.Errorf("borrow %d at %d: %w", len(p), pos, err)
+	}
+	defer loan.Return()
+	if got := bytes.Join(loan.Pieces, nil); !bytes.Equal(got, want) {
+		return fmt.Errorf("borrow %d at %d: %d bytes, or wrong ones", len(p), pos, len(got))
 	}
 	return nil
 }

@@ -10,3 +10,5 @@ import (
 func mountFS(string, string) error { return errors.ErrUnsupported }
 
 func forgetPages(*os.File) error { return errors.ErrUnsupported }
+
+func residentBytes(*os.File, int64) (int64, error) { return 0, errors.ErrUnsupported }

@@ -11,15 +11,18 @@ const (
 	// poolBlocks is how many block buffers there are at most, for all readers of
 	// all archives together: the cache's memory.
 	poolBlocks = 24
+	// poolEager is up to how many there are before a block that has been read is
+	// given up for another.
+	poolEager = 12
 	// poolSpare is how many unused buffers are kept ready.
-	poolSpare = 8
+	poolSpare = 4
 	// poolLook is how often one who waits for a buffer looks for one.
 	poolLook = 50 * time.Millisecond
 )
 
-// pool lends block buffers. Buffers that hold the only copy of a block (one that
-// is not on disk) stay lent; they are taken back from there, oldest first, when
-// somebody needs a buffer.
+// pool lends block buffers. Buffers that hold a block for its readers, or its only
+// copy, stay lent; they are taken back from there, oldest first, when somebody
+// needs a buffer.
 type pool struct {
 	mu    sync.Mutex
 	spare [][]byte
@@ -27,13 +30,14 @@ type pool struct {
 	queue list.List // of chan []byte: who waits for a buffer, in order
 
 	// Entries whose buffer may be taken back: those a reader has passed already,
-	// and those nobody has read yet.
+	// those that nobody has read yet but are on disk, and the others.
 	passed list.List // of *entry
+	saved  list.List // of *entry
 	fresh  list.List // of *entry
 }
 
 // try returns a buffer, or nil when all are lent. It may take back a block that
-// a reader has passed, but none that a reader may still want.
+// no reader will want soon, but none that is the only copy and was not read yet.
 func (p *pool) try() []byte { return p.take(false) }
 
 // get returns a buffer, waiting for one if need be. It takes back any block that
@@ -84,24 +88,46 @@ func (p *pool) take(fresh bool) []byte {
 		p.mu.Unlock()
 		return buf
 	}
+	if p.lent < poolEager {
+		p.lent++
+		p.mu.Unlock()
+		return allocBlock()
+	}
+	p.mu.Unlock()
+	if buf := p.takeBack(&p.passed, false); buf != nil {
+		return buf
+	}
+	p.mu.Lock()
 	if p.lent < poolBlocks {
 		p.lent++
 		p.mu.Unlock()
 		return allocBlock()
 	}
 	p.mu.Unlock()
-	return p.takeBack(fresh)
+	return p.takeBackAny(fresh)
 }
 
-// takeBack frees the buffer of the oldest entry that nobody needs.
-func (p *pool) takeBack(fresh bool) []byte {
-	// Bounded, because forget puts an entry that is in use back on its list.
-	for range 2 * poolBlocks {
-		p.mu.Lock()
-		el, from := p.passed.Front(), &p.passed
-		if el == nil && fresh {
-			el, from = p.fresh.Front(), &p.fresh
+// takeBackAny frees the buffer of the entry that is missed least. Only if it is
+// urgent, that may be one that a reader will want soon.
+func (p *pool) takeBackAny(urgent bool) []byte {
+	lists := []*list.List{&p.passed, &p.saved}
+	if urgent {
+		lists = append(lists, &p.fresh)
+	}
+	for _, l := range lists {
+		if buf := p.takeBack(l, urgent); buf != nil {
+			return buf
 		}
+	}
+	return nil
+}
+
+// takeBack frees the buffer of the oldest entry of a list that nobody needs.
+func (p *pool) takeBack(from *list.List, urgent bool) []byte {
+	// Bounded, because forget puts an entry that is in use back on its list.
+	for range poolBlocks {
+		p.mu.Lock()
+		el := from.Front()
 		if el == nil {
 			p.mu.Unlock()
 			return nil
@@ -110,7 +136,7 @@ func (p *pool) takeBack(fresh bool) []byte {
 		e.el, e.in = nil, nil
 		p.mu.Unlock()
 		// Not under p.mu: the archive's lock comes before the pool's.
-		if buf := e.a.forget(e); buf != nil {
+		if buf := e.a.forget(e, urgent); buf != nil {
 			return buf
 		}
 	}
@@ -137,13 +163,17 @@ func (p *pool) put(buf []byte) {
 }
 
 // keep makes e's buffer available to others; a.mu is held.
-func (p *pool) keep(e *entry, passed bool) {
+func (p *pool) keep(e *entry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.unlist(e)
-	e.in = &p.fresh
-	if passed {
+	switch {
+	case e.passed:
 		e.in = &p.passed
+	case e.saved:
+		e.in = &p.saved
+	default:
+		e.in = &p.fresh
 	}
 	e.el = e.in.PushBack(e)
 }
@@ -172,7 +202,7 @@ func (p *pool) serve() {
 		if !waiting {
 			return
 		}
-		buf := p.takeBack(true)
+		buf := p.takeBackAny(true)
 		if buf == nil {
 			return
 		}

@@ -16,8 +16,13 @@ func (a *archive) readAt(ctx context.Context, p []byte, off int64) (int, error) 
 		b := blockOf(off)
 		from := int(off - blockOffset(b))
 		part := p[n:min(len(p), n+a.len(b)-from)]
-		if err := a.readBlock(ctx, part, b, from); err != nil {
+		e, err := a.readBlock(ctx, part, b, from)
+		if err != nil {
 			return n, err
+		}
+		if e != nil {
+			copy(part, e.buf[from:])
+			a.unref(e, len(part))
 		}
 		n += len(part)
 		off += int64(len(part))
@@ -25,9 +30,13 @@ func (a *archive) readAt(ctx context.Context, p []byte, off int64) (int, error) 
 	return n, nil
 }
 
-// readBlock fills p with the bytes of block b that start at from.
-func (a *archive) readBlock(ctx context.Context, p []byte, b, from int) error {
+// readBlock returns block b if its bytes that start at from are in memory, as many
+// as p has room for, referenced, and else fills p with them.
+func (a *archive) readBlock(ctx context.Context, p []byte, b, from int) (*entry, error) {
 	for {
+		if e := a.inMem(b, int64(from+len(p))); e != nil {
+			return e, nil
+		}
 		if state := a.is(b); state == blockGood || state == blockWritten {
 			read := a.readFile
 			if state == blockWritten {
@@ -35,20 +44,20 @@ func (a *archive) readBlock(ctx context.Context, p []byte, b, from int) error {
 			}
 			err := read(p, b, from)
 			if err == nil {
-				return nil
+				return nil, nil
 			}
 			if a.c.shut.Load() {
-				return download.ErrClosed
+				return nil, download.ErrClosed
 			}
 			a.distrust()
 			a.damaged(b, false, err)
 			continue
 		}
 		if err := ctx.Err(); err != nil {
-			return err
+			return nil, err
 		}
 		if a.c.ctx.Err() != nil {
-			return download.ErrClosed
+			return nil, download.ErrClosed
 		}
 		if a.claimCheck(b) {
 			a.check(b)
@@ -65,15 +74,37 @@ func (a *archive) readBlock(ctx context.Context, p []byte, b, from int) error {
 			a.c.waiting.Add(-1)
 			var err error
 			if e, err = a.endWait(b, w); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		if e != nil {
-			copy(p, e.buf[from:])
-			a.unref(e, len(p))
-			return nil
+			return e, nil
 		}
 	}
+}
+
+// inMem returns block b, referenced, if its first need bytes are in memory.
+func (a *archive) inMem(b int, need int64) *entry {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	e := a.mem[b]
+	if e == nil || e.filled.Load() < need {
+		return nil
+	}
+	a.ref(e)
+	return e
+}
+
+// anyInMem reports whether one of the blocks first to last is in memory.
+func (a *archive) anyInMem(first, last int) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for b := first; b <= last; b++ {
+		if a.mem[b] != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // await looks for the first need bytes of block b in memory. It returns their
@@ -236,13 +267,14 @@ func (a *archive) damaged(b int, checked bool, err error) {
 		a.mu.Unlock()
 		return // known already, or about to be
 	}
-	a.set(b, blockAbsent)
-	a.pending[b] = true
+	buf := a.gone(b)
 	if !checked {
 		a.stuck[b] = true
 	}
-	a.wakeAll(b)
 	a.mu.Unlock()
+	if buf != nil {
+		a.c.pool.put(buf)
+	}
 	if !a.goneWith(err) {
 		a.log().Warn("damaged block in the cache, fetching it again",
 			"op", "read", "off", blockOffset(b), "len", a.len(b), "err", err)

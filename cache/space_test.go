@@ -159,7 +159,14 @@ func mountTmpfs(t *testing.T, options string) string {
 		t.Skipf("cannot mount a tmpfs here: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
+		var err error
+		for range 500 { // a loop device lets go of its file a moment after it is unmounted
+			if err = unix.Unmount(dir, 0); err != unix.EBUSY {
+				break
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		if err != nil {
 			t.Errorf("unmount %s: %v", dir, err)
 		}
 	})

@@ -29,7 +29,7 @@ const (
 	streamBackoff  = 100 * time.Millisecond
 	// storeAhead is how many filled blocks of a stream wait to be written while it
 	// goes on receiving.
-	storeAhead = 1
+	storeAhead = 4
 )
 
 // stream fetches consecutive blocks of an archive. It is the only one to fetch
@@ -119,7 +119,12 @@ func (s *stream) run() {
 			if err != nil {
 				return err
 			}
-			full <- filled{e, sum}
+			select {
+			case full <- filled{e, sum}:
+			default:
+				a.c.direct.behind()
+				full <- filled{e, sum}
+			}
 		}
 	})
 	close(full)
@@ -413,8 +418,18 @@ func sourceError(err error) error {
 // possible.
 func (s *stream) store(e *entry, sum uint32) {
 	a := s.a
-	written := a.toDisk() && a.write(e)
 	a.mu.Lock()
+	keep, losses := a.soon(e.b), a.losses
+	a.mu.Unlock()
+	written := a.toDisk() && a.write(e, keep)
+	a.mu.Lock()
+	if written && a.losses != losses {
+		// A sync failed in between, and may have been told of this write.
+		a.mu.Unlock()
+		a.giveBack(e.b)
+		a.mu.Lock()
+		written = false
+	}
 	a.noRoom = !written
 	var buf []byte
 	if written {
@@ -422,11 +437,13 @@ func (s *stream) store(e *entry, sum uint32) {
 		a.pending[e.b] = true
 		a.set(e.b, blockWritten)
 		a.c.hold(a)
+	}
+	if written && !keep {
 		buf = a.discard(e)
 	} else {
-		e.kept = true
+		e.kept, e.saved = true, written
 		if e.refs == 0 {
-			a.c.pool.keep(e, e.passed)
+			a.c.pool.keep(e)
 		}
 	}
 	// Whoever came late finds the block now.
@@ -445,7 +462,8 @@ func (s *stream) store(e *entry, sum uint32) {
 		if a.n >= flushBlocks && a.complete() {
 			a.c.hurry() // whoever opens it next may get the file itself
 		}
-	} else {
+	}
+	if buf == nil {
 		a.c.pool.serve()
 	}
 }
@@ -467,13 +485,17 @@ func writeAt(f *os.File, p []byte, off int64) error {
 	return nil
 }
 
-// write writes e to the data file and reports whether it could.
-func (a *archive) write(e *entry) bool {
+// write writes e to the data file and reports whether it could. What its readers
+// get from memory goes past the page cache where that works.
+func (a *archive) write(e *entry, past bool) bool {
 	if !a.reserveBlock(e.b) {
 		return false
 	}
 	f, err := a.open(true)
 	if err == nil {
+		if past && a.writeDirect(e) {
+			return true
+		}
 		if err = writeAt(f, e.buf[:e.full], blockOffset(e.b)); err == nil {
 			return true
 		}

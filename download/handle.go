@@ -56,16 +56,30 @@ type handle struct {
 	err     error // of closing
 }
 
-var _ Archive = (*handle)(nil)
+var (
+	_ Archive = (*handle)(nil)
+	_ Lender  = (*handle)(nil)
+)
 
 // ReadAt is Archive's. What the server does not have any more is ErrExpired.
 func (h *handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	n, err := h.archive.ReadAt(ctx, p, off)
+	return n, h.noticed(err)
+}
+
+// Lend is Lender's, as ReadAt is Archive's.
+func (h *handle) Lend(ctx context.Context, p []byte, off int64) (Loan, error) {
+	loan, err := Lend(ctx, h.archive, p, off)
+	return loan, h.noticed(err)
+}
+
+// noticed is what a reader is told of err.
+func (h *handle) noticed(err error) error {
 	if isAny(err, ErrNotFound, ErrExpired) {
 		h.m.suspect(h.d)
 		err = fmt.Errorf("read archive of %s: %w: %v", h.d.id, ErrExpired, err)
 	}
-	return n, err
+	return err
 }
 
 // File is Archive's.

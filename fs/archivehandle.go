@@ -37,7 +37,7 @@ var (
 func (h *archiveHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	n := min(int64(len(dest)), h.size-off)
 	if n <= 0 {
-		return fuse.ReadResultData(nil), 0
+		return reply(nil), 0
 	}
 	dest = dest[:n]
 	if file, ok := h.archive.File(off, n); ok {
@@ -45,7 +45,7 @@ func (h *archiveHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.
 			return fuse.ReadResultFd(file.Fd(), off, int(n)), 0
 		}
 		if _, err := file.ReadAt(dest, off); err == nil {
-			return fuse.ReadResultData(dest), 0
+			return reply(dest), 0
 		}
 	}
 	if errno := h.justFailed(off); errno != 0 {
@@ -54,17 +54,17 @@ func (h *archiveHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.
 	work, stop := h.node.fs.interruptible(ctx)
 	defer stop()
 	began := time.Now()
-	got, err := h.archive.ReadAt(work, dest, off)
+	loan, err := download.Lend(work, h.archive, dest, off)
 	if err != nil && !errors.Is(err, io.EOF) {
 		errno := h.node.fs.errno("read", h.node.item.ID(), err)
 		h.fail(off, n, began, errno)
 		return nil, errno
 	}
-	if int64(got) < n {
+	if err != nil {
 		// A short reply would make the kernel believe that the file ends here.
 		return nil, h.node.fs.errno("read", h.node.item.ID(), io.ErrUnexpectedEOF)
 	}
-	return fuse.ReadResultData(dest), 0
+	return &lentReply{loan, n}, 0
 }
 
 // justFailed returns what a read at off has failed with a moment ago.

@@ -261,7 +261,7 @@ func (h *controlHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.
 	h.node.fs.answers.tell(h.answer)
 	n := copy(dest, h.answer[h.read:])
 	h.read += n
-	return fuse.ReadResultData(dest[:n]), 0
+	return reply(dest[:n]), 0
 }
 
 // readOutcome reads the latest outcome, as it was at the first read.
@@ -274,5 +274,5 @@ func (h *controlHandle) readOutcome(dest []byte, off int64) fuse.ReadResult {
 		h.node.fs.answers.tell(text)
 	}
 	size := int64(len(h.answer))
-	return fuse.ReadResultData(h.answer[min(off, size):min(off+int64(len(dest)), size)])
+	return reply(h.answer[min(off, size):min(off+int64(len(dest)), size)])
 }

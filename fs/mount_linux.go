@@ -225,7 +225,8 @@ func (s *Server) tune() {
 }
 
 // maxSplice is the longest reply that is spliced: it has to fit, with its header
-// and a page to spare, into a pipe.
+// and a page to spare, into a pipe. A pipe of an ordinary size limit is as long as
+// the longest READ, which is therefore not spliced.
 var maxSplice = int64(splice.MaxPipeSize() - 2*os.Getpagesize())
 
 // closePipes closes the pipes that replies were spliced through, which go-fuse

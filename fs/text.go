@@ -18,7 +18,7 @@ var (
 
 func (h textHandle) Read(_ context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	size := int64(len(h.text))
-	return fuse.ReadResultData(h.text[min(off, size):min(off+int64(len(dest)), size)]), 0
+	return reply(h.text[min(off, size):min(off+int64(len(dest)), size)]), 0
 }
 
 // Fsync has nothing to do.
