@@ -30,7 +30,7 @@ func rig(t *testing.T, p downloadtest.Plan) (*downloadtest.Service, *Fetcher, []
 	return s, f, []download.NodeID{node}, &events
 }
 
-// Proves S-130.
+// Proves S-159.
 func TestFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, f, nodes, events := rig(t, downloadtest.Plan{Pending: time.Second, Zipping: 10 * time.Second, Bytes: 1000})
@@ -57,7 +57,7 @@ func TestFetch(t *testing.T) {
 
 // An interrupted try is gone on with: the server zips once, and no byte that is
 // here is fetched again.
-// Proves S-130.
+// Proves S-159.
 func TestFetchGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, f, nodes, events := rig(t, downloadtest.Plan{Zipping: 10 * time.Second})
@@ -99,7 +99,7 @@ func TestFetchGoesOn(t *testing.T) {
 	})
 }
 
-// Proves S-130.
+// Proves S-159.
 func TestFetchFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		plan downloadtest.Plan
@@ -145,7 +145,7 @@ type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// Proves S-130.
+// Proves S-159.
 func TestFetchGivesUp(t *testing.T) {
 	_, f, nodes, _ := rig(t, downloadtest.Plan{})
 	b := &broken{Source: f.Source}
@@ -160,7 +160,7 @@ func TestFetchGivesUp(t *testing.T) {
 	assert.False(t, errors.Is(err, context.Canceled))
 }
 
-// Proves S-130.
+// Proves S-159.
 func TestFileName(t *testing.T) {
 	for name, want := range map[string]string{
 		"report.pdf.zip": "report.pdf.zip", "../../etc/passwd": "passwd", "a/b": "b", "..": "id-1.zip", "": "id-1.zip", ".bashrc": "bashrc",
@@ -171,7 +171,7 @@ func TestFileName(t *testing.T) {
 }
 
 // Nothing is written outside of the directory, and nothing in it is replaced.
-// Proves S-130.
+// Proves S-159.
 func TestExtract(t *testing.T) {
 	dir := t.TempDir()
 	file, out := filepath.Join(dir, "a.zip"), filepath.Join(dir, "out")

@@ -24,7 +24,7 @@ func account(t *testing.T, u harness.User) []string {
 	}
 }
 
-// Proves S-130.
+// Proves S-159.
 func TestGet(t *testing.T) {
 	t.Parallel()
 	s := harness.StartServer(t, harness.Samples(t))
@@ -83,7 +83,7 @@ func TestGet(t *testing.T) {
 }
 
 // A get that was killed goes on where it was.
-// Proves S-130.
+// Proves S-159.
 func TestGetGoesOn(t *testing.T) {
 	t.Parallel()
 	s := harness.StartServer(t, harness.Samples(t))
