@@ -5,14 +5,9 @@ import (
 	"time"
 )
 
-const (
-	// browseWindow is how long after listing a directory a process is taken to
-	// be looking at what it listed rather than using it.
-	browseWindow = 2 * time.Second
-	// maxBrowsers bounds how many listings are remembered. A process beyond it
-	// counts as touching: it waits, as it would anywhere else.
-	maxBrowsers = 16 << 10
-)
+// maxBrowsers bounds how many listings are remembered. A process beyond it counts
+// as touching: it waits, as it would anywhere else.
+const maxBrowsers = 16 << 10
 
 // browsers remembers who listed the directory of which download lately, or was
 // seen to look around there in another way. What for is said in waits.go.

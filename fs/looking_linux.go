@@ -1,3 +1,5 @@
+//go:build !portable
+
 package fs
 
 import (
@@ -8,9 +10,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // What a process's descriptors and memory say of whether it looks around.
+
+// browseWindow is how long after listing a directory a process is taken to be
+// looking at what it listed rather than using it.
+const browseWindow = 2 * time.Second
 
 // shows reports whether a process watches a place in this mount or holds its
 // directory open.

@@ -1,6 +1,13 @@
-//go:build !linux
+//go:build !linux || portable
 
 package fs
+
+import "time"
+
+// browseWindow is how long after listing a directory a process is taken to be
+// looking at what it listed rather than using it. It is long: a file manager that
+// shows a directory is told from others by nothing else, and must not hang.
+const browseWindow = 10 * time.Minute
 
 // Without /proc nobody is known to look around but by what they ask.
 

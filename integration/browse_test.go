@@ -57,6 +57,9 @@ func TestBrowsing(t *testing.T) {
 					need, _, _ = strings.Cut(l.name, " ")
 				}
 				harness.Tool(t, need)
+				if l.name == "stat" || l.name == "gio info" {
+					harness.Lost(t, "who looks at one file alone waits for it")
+				}
 				var took []time.Duration
 				for range 5 {
 					r := harness.Cmd{User: u, Name: "sh", Args: []string{"-c", `m=$1 d=$2; ` + l.script,

@@ -308,7 +308,9 @@ func TestCacheCommand(t *testing.T) {
 		assert.Contains(t, r.Stdout, id+" is damaged at 0")
 		assert.Contains(t, cache("verify").Out(t), "0 blocks damaged", "the damaged block is dropped")
 
-		assert.Contains(t, cache("clear").Out(t), "1 archives dropped")
+		if !harness.Portable { // which gives up the whole archive for a damaged block
+			assert.Contains(t, cache("clear").Out(t), "1 archives dropped")
+		}
 		assert.Contains(t, cache("list").Out(t), "0 archives, 0 bytes")
 	})
 }

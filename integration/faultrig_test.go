@@ -93,12 +93,17 @@ type seen struct {
 	after time.Duration
 }
 
-// remoteIO is Linux's EREMOTEIO, which macOS does not have.
-const remoteIO = syscall.Errno(0x79)
+// remoteIO is Linux's EREMOTEIO, which macOS does not have: there it is EIO.
+var remoteIO = func() syscall.Errno {
+	if harness.Portable {
+		return syscall.EIO
+	}
+	return 0x79
+}()
 
 // errnoNames are the names of the errnos that tests speak of.
 var errnoNames = map[syscall.Errno]string{
-	syscall.EHOSTUNREACH: "EHOSTUNREACH", remoteIO: "EREMOTEIO", syscall.EACCES: "EACCES", syscall.EIO: "EIO", syscall.EPROTO: "EPROTO", syscall.EFBIG: "EFBIG",
+	syscall.EHOSTUNREACH: "EHOSTUNREACH", 0x79: "EREMOTEIO", syscall.EACCES: "EACCES", syscall.EIO: "EIO", syscall.EPROTO: "EPROTO", syscall.EFBIG: "EFBIG",
 	syscall.ENOENT: "ENOENT", syscall.ESTALE: "ESTALE", syscall.ENODATA: "ENODATA", syscall.EBUSY: "EBUSY",
 }
 

@@ -32,7 +32,7 @@ func TestJournal(t *testing.T) {
 			removed := submit(t, m, "Sites/press/documentLibrary/report.txt")
 			m.Sh(t, "rm -r "+removed).OK(t)
 			cancelled := submit(t, m, "Sites/press/documentLibrary/photos")
-			m.Sh(t, "rm "+cancelled+"/archive.zip").OK(t)
+			m.Sh(t, "unlink "+cancelled+"/archive.zip").OK(t)
 			pending := submit(t, m, "Sites/press/documentLibrary/photos", "Sites/press/documentLibrary/report.txt")
 			inodes := m.Sh(t, "ls -i "+pending+" 'q3 report'").Out(t)
 

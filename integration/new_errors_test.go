@@ -225,6 +225,7 @@ except OSError as e: print(errno.errorcode[e.errno])'`, "")
 // before it has closed new.
 // Proves S-8.
 func TestNewGivenUp(t *testing.T) {
+	harness.Lost(t, "the list of a writer that a signal ends is asked for")
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		l := startAsked(t, harness.MountOptions{User: u, Allow: []string{"a list was given up", "a list was refused after"}})

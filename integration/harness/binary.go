@@ -14,7 +14,7 @@ const EnvBinary = "DOWNLOADFS_TEST_BINARY"
 var binary string
 
 // Main builds the binary once, runs the tests and exits. With the race detector
-// on, the binary has it too.
+// on, or the build tag portable, the binary has it too.
 func Main(m *testing.M) {
 	os.Exit(mainCode(m))
 }
@@ -45,6 +45,9 @@ func build(dir string) error {
 	args := []string{"build", "-buildvcs=false", "-o", binary}
 	if Race {
 		args = append(args, "-race")
+	}
+	if Portable {
+		args = append(args, "-tags", "portable")
 	}
 	cmd := exec.Command("go", append(args, "downloadfs/cmd/downloadfs")...)
 	if out, err := cmd.CombinedOutput(); err != nil {
