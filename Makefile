@@ -8,7 +8,7 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME    ?= 10s
 SOAKTIME    ?= 10m
 
-.PHONY: build demo test bench soak lint fuzz clean setup-demo setup-test
+.PHONY: build demo test test-kernels test-portable bench soak lint fuzz clean setup-demo setup-test setup-kernels
 .DEFAULT_GOAL := build
 
 # Go asks git itself for the version, and fails in a clone that is another user's.
@@ -25,6 +25,22 @@ demo: setup-demo build ## the main job, step by step
 test: setup-test ## every test, with the race detector and then on one processor
 	$(GO) test -count=1 -timeout 15m -parallel 4 -race ./...
 	GOMAXPROCS=1 $(GO) test -count=1 -timeout 15m -parallel 4 -p 2 ./...
+	$(GO) run $(NOVCS) ./integration/kernels -tags portable -timeout 10m -run '$(ON_OTHERS)' here
+	@if [ "$$(uname -m)" = x86_64 ]; then \
+		$(GO) run $(NOVCS) ./integration/kernels -timeout 10m -run '$(ON_OTHERS)' uml; \
+	else \
+		echo "user-mode-linux: SKIPPED, there is none for $$(uname -m)"; \
+	fi
+
+# What make test runs again, with the decisions that other systems than Linux get
+# and on an older kernel: what depends on them.
+ON_OTHERS := ^(TestMainJob|TestNewFromShells|TestBrowsing|TestCancel|TestJournal|TestCacheCommand|TestUnmountDeadMount|TestSignalEndsWaitingReader)$$
+
+test-kernels: setup-kernels ## the integration tests on other kernels, as a table; KERNELFLAGS="-run TestBrowsing uml" for a part
+	$(GO) run $(NOVCS) ./integration/kernels $(KERNELFLAGS)
+
+test-portable: setup-test ## the integration tests with the decisions that other systems than Linux get, as a table
+	$(GO) run $(NOVCS) ./integration/kernels -tags portable here
 
 bench: setup-test ## the table of README, measured on this machine; takes about half an hour
 	cd integration/bench && $(GO) test -count=1 -timeout 90m -table $(BENCHFLAGS)
@@ -35,6 +51,7 @@ soak: setup-test ## everything at once, with all kinds of trouble, for $(SOAKTIM
 lint: ## gofmt, go vet for Linux and macOS, staticcheck, govulncheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not gofmt'ed: $$unformatted"; exit 1; }
 	GOOS=linux $(GO) vet ./...
+	GOOS=linux $(GO) vet -tags portable ./...
 	GOOS=darwin $(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 	@if ! command -v curl >/dev/null; then \
@@ -58,6 +75,9 @@ setup-demo:
 
 setup-test:
 	@scripts/setup test
+
+setup-kernels:
+	@scripts/setup kernels
 
 clean:
 	rm -rf bin

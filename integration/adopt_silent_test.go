@@ -18,7 +18,7 @@ import (
 
 // adoptLimit is how long mkdir, and with it everybody who lists the directory, may
 // wait for a server that does not answer.
-const adoptLimit = 10 * time.Second
+var adoptLimit = harness.Scaled(10 * time.Second)
 
 // TestAdoptWithoutAnswer: the kernel lets nobody list a directory while a mkdir in
 // it is going on. So who adopts a download of a server that does not answer is let

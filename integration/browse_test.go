@@ -15,7 +15,7 @@ import (
 )
 
 // browseLimit is how long looking around may take while an archive is pending.
-const browseLimit = 200 * time.Millisecond
+var browseLimit = harness.Scaled(200 * time.Millisecond)
 
 // lookers are ways of looking around that must not wait for an archive. $d is
 // the download's directory, $m the mount; what each prints matches want.

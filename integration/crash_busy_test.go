@@ -45,11 +45,15 @@ time.sleep(60)' "$1"`)
 			reading: "sleep (pid %d: downloads/" + done + "/archive.zip open)",
 			writing: "sleep (pid %d: downloads/new open)",
 			mapping: "python3 (pid %d: downloads/" + done + "/archive.zip mapped, downloads/" + done + "/archive.zip open)",
-			waiting: "cat (pid %d: waiting for downloads/" + pending + "/archive.zip)",
 		} {
 			assert.Contains(t, r.Stderr, fmt.Sprintf(how, p.Pid()))
 			assert.True(t, p.Running())
 		}
+		assert.True(t, waiting.Running())
+		t.Run("who waits", func(t *testing.T) {
+			harness.NotOnUML(t, "its /proc tells no arguments of system calls")
+			assert.Contains(t, r.Stderr, fmt.Sprintf("cat (pid %d: waiting for downloads/%s/archive.zip)", waiting.Pid(), pending))
+		})
 		assert.Equal(t, archiveMD5(t, server, done), m.Sh(t, "md5sum < "+done+"/archive.zip").Out(t)[:32])
 
 		for _, p := range []*harness.Process{inside, reading, writing, mapping} {

@@ -86,7 +86,7 @@ func crashLoop(t *testing.T, u harness.User, kills int, seed uint64) {
 		"archives compared %d; removals %d, cancels %d; mounting again: median %v, worst %v",
 		kills, hit, c.survived, c.lost, c.orphans, c.checked, len(c.removed), len(c.stopped),
 		remounts[len(remounts)/2].Round(time.Millisecond), remounts[len(remounts)-1].Round(time.Millisecond))
-	assert.Less(t, remounts[len(remounts)-1], 3*time.Second, "replacing a dead mount")
+	assert.Less(t, remounts[len(remounts)-1], harness.Scaled(3*time.Second), "replacing a dead mount")
 }
 
 // killDuring kills the mount while three workers are busy, two of them mostly
@@ -208,7 +208,7 @@ func TestCrashWindow(t *testing.T) {
 	require.Len(t, windows, n)
 	slices.Sort(windows)
 	t.Logf("from the answer to the journal's record: median %v, worst %v", windows[n/2], windows[n-1])
-	assert.Less(t, windows[n/2], time.Second)
+	assert.Less(t, windows[n/2], harness.Scaled(time.Second))
 
 	// The server's answer is held back, so that the kill falls into the window.
 	listed := r.mount.List(t)

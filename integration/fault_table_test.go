@@ -383,7 +383,7 @@ func (r *faultRig) removes(t *testing.T, w faultRow, on faults.Kind, id string) 
 	lift := w.begin(t, r, on)
 	began := time.Now()
 	r.mount.Sh(t, "rmdir "+id).OK(t)
-	assert.Less(t, time.Since(began), 2*time.Second)
+	assert.Less(t, time.Since(began), harness.Scaled(2*time.Second))
 	assert.Empty(t, r.mount.List(t))
 	if w.lasts == 0 {
 		harness.Eventually(t, harness.Timeout, func() bool { return w.put.network || r.http.Count(on) > 0 }, "the server was not told")

@@ -33,7 +33,7 @@ func TestContentTooLarge(t *testing.T) {
 	for _, p := range readers {
 		tooLarge.check(t, p.Wait(), "")
 	}
-	assert.Less(t, time.Since(began), 5*time.Second)
+	assert.Less(t, time.Since(began), harness.Scaled(5*time.Second))
 
 	const sentence = "the content has 1600009 bytes, which is over the server's limit of 100000"
 	assert.Equal(t, "MAX_CONTENT_SIZE_EXCEEDED", r.mount.Status(t, id, "status"))

@@ -41,13 +41,14 @@ var arrows = map[string][]string{
 	"integration/faults":      {},
 	"integration/harness":     {},
 	"integration/idp":         {},
+	"integration/kernels":     {},
 }
 
 // keepers are imports that only the listed packages may have.
 var keepers = map[string][]string{
 	"github.com/hanwen/go-fuse/v2": {"fs"},
 	"github.com/spf13":             {"cmd/downloadfs"},
-	"flag":                         {"cmd/downloadfs", "integration", "integration/bench", "integration/harness"},
+	"flag":                         {"cmd/downloadfs", "integration", "integration/bench", "integration/harness", "integration/kernels"},
 	"net/http":                     {"client", "login", "integration/idp", "repository", "cmd/downloadfs", "integration", "integration/bench", "integration/faults", "integration/harness"},
 	"testing":                      {"download/downloadtest", "integration/idp", "integration", "integration/bench", "integration/faults", "integration/harness"},
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // daemonTimeout is how long the binary may take to start and to end.
-const daemonTimeout = 20 * time.Second
+var daemonTimeout = Scaled(20 * time.Second)
 
 // Record is one log record: slog's keys and values.
 type Record map[string]any
@@ -69,10 +69,10 @@ func (l *Log) Allow(pattern string) {
 	l.allowed = append(l.allowed, regexp.MustCompile(pattern))
 }
 
-// AwaitRecord waits for a record that ok accepts.
+// AwaitRecord waits for a record that ok accepts, for a timeout that it scales.
 func (l *Log) AwaitRecord(t testing.TB, timeout time.Duration, what string, ok func(Record) bool) Record {
 	t.Helper()
-	deadline := time.NewTimer(timeout)
+	deadline := time.NewTimer(Scaled(timeout))
 	defer deadline.Stop()
 	seen := 0
 	for {
@@ -296,7 +296,7 @@ func (d *daemon) kill(t testing.TB, sig syscall.Signal) {
 		return
 	}
 	d.cmd.Process.Signal(sig)
-	if !d.await(5 * time.Second) {
+	if !d.await(Scaled(5 * time.Second)) {
 		d.cmd.Process.Kill()
 		if !d.await(daemonTimeout) {
 			t.Errorf("process %d cannot be killed", d.Pid())

@@ -223,7 +223,7 @@ func (m *Mount) Dump(t testing.TB) Dump {
 	before := len(m.Log.Records("dump"))
 	m.Signal(t, syscall.SIGUSR1)
 	n := 0
-	r := m.Log.AwaitRecord(t, daemonTimeout, "a dump", func(r Record) bool {
+	r := m.Log.AwaitRecord(t, Timeout, "a dump", func(r Record) bool {
 		if r.String("op") == "dump" {
 			n++
 		}

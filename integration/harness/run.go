@@ -28,7 +28,7 @@ type Cmd struct {
 	Dir     string
 	Env     []string // added to PATH, HOME and LANG, which are all there is
 	Stdin   io.Reader
-	Timeout time.Duration // Timeout if 0
+	Timeout time.Duration // Timeout if 0; Start scales it
 	Name    string
 	Args    []string
 }
@@ -108,6 +108,7 @@ func (c Cmd) Start(t testing.TB) *Process {
 	if c.Timeout == 0 {
 		c.Timeout = Timeout
 	}
+	c.Timeout = Scaled(c.Timeout)
 	path := c.Name
 	if !strings.Contains(path, "/") {
 		path = Tool(t, path)
@@ -235,7 +236,7 @@ func groupsInFUSE() map[int]bool {
 		}
 		tasks, _ := os.ReadDir("/proc/" + e.Name() + "/task")
 		for _, task := range tasks {
-			where, _ := os.ReadFile("/proc/" + e.Name() + "/task/" + task.Name() + "/wchan")
+			where, _ := os.ReadFile("/proc/" + e.Name() + "/task/" + task.Name() + "/" + whereFile)
 			if !bytes.Contains(where, []byte("fuse")) && !bytes.Contains(where, []byte("request_wait_answer")) {
 				continue
 			}
@@ -252,10 +253,11 @@ func groupsInFUSE() map[int]bool {
 	return groups
 }
 
-// Eventually polls until ok returns true, and fails the test after timeout.
+// Eventually polls until ok returns true, and fails the test after a timeout that
+// it scales.
 func Eventually(t testing.TB, timeout time.Duration, ok func() bool, format string, args ...any) {
 	t.Helper()
-	deadline := time.NewTimer(timeout)
+	deadline := time.NewTimer(Scaled(timeout))
 	defer deadline.Stop()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

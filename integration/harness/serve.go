@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -37,16 +39,32 @@ type Server struct {
 }
 
 // StartServer serves dir on a free port of the loopback address with flags
-// besides. It ends with the test.
+// besides; the rates among them are those of a machine that is not slow. It ends
+// with the test.
 func StartServer(t testing.TB, dir string, flags ...string) *Server {
 	t.Helper()
-	s := &Server{Dir: dir, args: flags}
+	s := &Server{Dir: dir, args: slower(flags)}
 	s.start(t, "127.0.0.1:0")
 	t.Cleanup(func() {
 		s.Stop(t)
 		s.Log.check(t, "serve")
 	})
 	return s
+}
+
+// slower divides the rates among flags, so that on a slow machine what a test
+// looks at has not passed when it comes to look.
+func slower(flags []string) []string {
+	flags = slices.Clone(flags)
+	for i := range flags[:max(len(flags)-1, 0)] {
+		if flags[i] != "--archive-rate" && flags[i] != "--content-rate" {
+			continue
+		}
+		if rate, err := strconv.Atoi(flags[i+1]); err == nil && rate > 0 {
+			flags[i+1] = strconv.Itoa(max(rate/int(slow), 1))
+		}
+	}
+	return flags
 }
 
 func (s *Server) start(t testing.TB, addr string) {
@@ -70,7 +88,7 @@ func (s *Server) Stop(t testing.TB) {
 		return
 	}
 	s.Signal(t, syscall.SIGTERM)
-	if !s.await(5 * time.Second) {
+	if !s.await(Scaled(5 * time.Second)) {
 		t.Errorf("serve did not end within 5s of SIGTERM; its log:\n%s", s.Log.Text())
 		s.kill(t, syscall.SIGQUIT)
 	}

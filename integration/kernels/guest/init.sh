@@ -1,0 +1,43 @@
+#!/bin/sh
+# The first process of a kernel that runs tests. The root is the machine's own
+# files, read only; beside this script is job.sh, which says what to run.
+export PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin HOME=/root
+work=${0%/*}
+mount -t proc proc /proc
+echo 1 >/proc/sys/kernel/printk # the console is for the tests
+mount -t sysfs sys /sys
+mount -t tmpfs -o mode=755 dev /dev
+while read -r name major minor; do
+	mknod -m 666 "/dev/$name" c "$major" "$minor"
+done <<-END
+	null 1 3
+	zero 1 5
+	full 1 7
+	random 1 8
+	urandom 1 9
+	tty 5 0
+	fuse 10 229
+END
+ln -s /proc/self/fd /dev/fd
+ln -s fd/0 /dev/stdin
+ln -s fd/1 /dev/stdout
+ln -s fd/2 /dev/stderr
+mkdir /dev/shm /dev/pts
+mount -t tmpfs -o mode=1777 shm /dev/shm
+mount -t devpts -o ptmxmode=666 pts /dev/pts
+ln -s pts/ptmx /dev/ptmx
+mount -t tmpfs -o mode=755 run /run
+mkdir /run/work /run/repo /run/lock
+mount --bind "$work" /run/work
+. /run/work/job.sh # sets repo, and defines job
+mount --bind "$repo" /run/repo
+for dir in /tmp /var/tmp; do mount -t tmpfs -o mode=1777 tmp $dir; done
+mount -t tmpfs -o mode=700 root /root
+if ! grep -qw fuse /proc/filesystems; then
+	busybox insmod "/usr/lib/uml/modules/$(uname -r)/kernel/fs/fuse/fuse.ko"
+fi
+busybox ip link set lo up
+echo "kernels: begin $(uname -r)"
+job </dev/null 2>&1
+echo "kernels: exit $?"
+busybox poweroff -f

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestRelay(t *testing.T) {
+	for _, test := range []struct {
+		name, console, out string
+		code               int
+		err                string
+	}{
+		{"passes", "booting\r\nkernels: begin 6.1\r\n=== RUN\r\nok\r\nkernels: exit 0\r\npower down\r\n", "kernel 6.1\n=== RUN\nok\n", 0, ""},
+		{"fails", "kernels: begin 6.1\nFAIL\nkernels: exit 3\n", "kernel 6.1\nFAIL\n", 3, ""},
+		{"exit in the last line of output", "kernels: begin 6.1\nno end of linekernels: exit 1\n", "kernel 6.1\n", 1, ""},
+		{"panics first", "Kernel panic: no init", "", 0, "Kernel panic: no init"},
+		{"panics later", "kernels: begin 6.1\nBUG", "kernel 6.1\nBUG", 0, "ended before its tests"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var out strings.Builder
+			code, err := relay(&out, strings.NewReader(test.console))
+			assert.Equal(t, test.code, code)
+			assert.Equal(t, test.out, out.String())
+			if test.err == "" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, test.err)
+			}
+		})
+	}
+}
+
+func TestChoose(t *testing.T) {
+	all := []kernel{{name: here}, {name: "uml"}, {name: "qemu-6.1"}, {name: "qemu-6.12"}}
+	for names, want := range map[string]string{"": "uml qemu-6.1 qemu-6.12", "uml": "uml", "qemu": "qemu-6.1 qemu-6.12", "qemu-6.12": "qemu-6.12", here: here} {
+		chosen, err := choose(all, strings.Fields(names))
+		require.NoError(t, err)
+		var got []string
+		for _, k := range chosen {
+			got = append(got, k.name)
+		}
+		assert.Equal(t, want, strings.Join(got, " "), names)
+	}
+	_, err := choose(all, []string{"bsd"})
+	require.ErrorContains(t, err, "scripts/setup kernels")
+	_, err = choose(all[:1], nil)
+	require.ErrorContains(t, err, "scripts/setup kernels")
+}
+
+func TestQuote(t *testing.T) {
+	for _, word := range []string{"plain", "", `^(A|B)$`, `it's "x" \ $HOME`, "a\nb"} {
+		out, err := exec.Command("sh", "-c", "printf %s "+quote(word)).Output()
+		require.NoError(t, err)
+		assert.Equal(t, word, string(out))
+	}
+}
+
+// TestTable: nothing is lost from the table: no failure, no skip, no test without
+// an end.
+func TestTable(t *testing.T) {
+	const events = `{"Action":"output","Output":"kernel 6.1.176\n"}
+{"Action":"run","Test":"TestA"}
+{"Action":"pass","Test":"TestA","Elapsed":1.23}
+{"Action":"run","Test":"TestB"}
+{"Action":"run","Test":"TestB/root"}
+{"Action":"output","Test":"TestB/root","Output":"    b_test.go:7: not as root\n"}
+{"Action":"skip","Test":"TestB/root","Elapsed":0}
+{"Action":"pass","Test":"TestB","Elapsed":0.5}
+{"Action":"run","Test":"TestC"}
+{"Action":"output","Test":"TestC","Output":"    c_test.go:9: it broke\n"}
+{"Action":"fail","Test":"TestC","Elapsed":2}
+{"Action":"run","Test":"TestD"}
+{"Action":"output","Test":"TestD","Output":"    d_test.go:1: needs more\n"}
+{"Action":"skip","Test":"TestD","Elapsed":0}
+{"Action":"run","Test":"TestE"}
+{"Action":"output","Output":"panic: no more\n"}
+`
+	var out strings.Builder
+	c, err := runColumn(exec.Command("printf", "%s", events), &out, "uml")
+	require.NoError(t, err)
+	assert.Contains(t, out.String(), "it broke")
+	out.Reset()
+	assert.Equal(t, 1, printTable(&out, []column{c}))
+	assert.Equal(t, `
+test   uml (6.1.176)
+TestA  pass 1.2s
+TestB  pass 500ms, 1 skipped
+TestC  FAIL 2s
+TestD  skipped
+TestE  NO END
+
+skipped, not as root
+	uml: TestB/root
+
+skipped, needs more
+	uml: TestD
+
+uml: 2 passed, 1 failed, 1 skipped, 1 without an end:
+kernel 6.1.176
+panic: no more
+
+`, out.String())
+
+	_, err = runColumn(exec.Command("printf", "%s", "go: cannot find it"), &out, "uml")
+	require.ErrorContains(t, err, "cannot find it")
+}
