@@ -24,7 +24,7 @@ type operation struct {
 
 var (
 	// confirmList is for what a person waits for who may have mistyped something.
-	confirmList = []time.Duration{300 * time.Millisecond, 700 * time.Millisecond}
+	confirmList = []time.Duration{200 * time.Millisecond, 500 * time.Millisecond}
 	// confirmContent is for the archive of a download that is known to be done.
 	confirmContent = []time.Duration{time.Second, 2 * time.Second, 2 * time.Second}
 )

@@ -122,7 +122,9 @@ func (c *Client) repeat(ctx context.Context, op operation, once bool, budget tim
 			return fmt.Errorf("%s: %w", op.text, f)
 		}
 		level := slog.LevelDebug
-		c.warnRetry.Do(func() { level = slog.LevelWarn })
+		if v != unconfirmed { // which is no trouble of the server's
+			c.warnRetry.Do(func() { level = slog.LevelWarn })
+		}
 		c.log.LogAttrs(ctx, level, "trying again", op.attrs(slog.Duration("wait", wait), slog.Any("err", f))...)
 		timer := time.NewTimer(wait)
 		select {
