@@ -20,6 +20,12 @@ func newCallers(proc string) callers {
 	return callers{proc: cmp.Or(proc, "/proc"), mount: &mountWatch{}}
 }
 
+// listFile is a file that lists are written to, as descriptors of it are known.
+type listFile struct {
+	name string
+	ino  uint64
+}
+
 // mountWatch says whether a mount is still there.
 type mountWatch struct {
 	id   string      // "0:57", the mount's device; empty while not known

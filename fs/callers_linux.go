@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-
-	"downloadfs/download"
 )
 
 // status reads what /proc says of a task.
@@ -62,25 +60,25 @@ func (c callers) killed(pid int) bool {
 	return err == nil && exitSignal(string(text)) != 0
 }
 
-// closed reports whether a process holds no descriptor of the control file any
+// closed reports whether a process holds no descriptor of a list's file any
 // more but others, which are for other handles. /proc does not tell two
 // descriptions of one file apart, so they are counted: as long as the process has
 // more descriptors than those, one of them is the handle's.
-func (c callers) closed(opener, _, others int) bool {
-	held, ok := c.controlFiles(opener)
+func (c callers) closed(file listFile, opener, _, others int) bool {
+	held, ok := c.listFiles(opener, file)
 	return ok && held <= others
 }
 
 // sees reports whether a process and its descriptors can be seen.
 func (c callers) sees(tgid int) bool {
-	_, ok := c.controlFiles(tgid)
+	_, ok := c.listFiles(tgid, listFile{})
 	return ok
 }
 
-// controlFiles returns how many descriptors of the process refer to the control
-// file, and false when that cannot be seen. When a descriptor is closed it is
+// listFiles returns how many descriptors of the process refer to a list's file,
+// and false when that cannot be seen. When a descriptor is closed it is
 // gone from there before its FLUSH is sent.
-func (c callers) controlFiles(tgid int) (int, bool) {
+func (c callers) listFiles(tgid int, file listFile) (int, bool) {
 	if tgid == 0 {
 		return 0, false
 	}
@@ -96,16 +94,16 @@ func (c callers) controlFiles(tgid int) (int, bool) {
 			continue
 		}
 		if p, ok := c.status(pid); ok && p.fdSize > 0 {
-			return c.count(pid)
+			return c.count(pid, file)
 		}
 	}
 	return 0, true
 }
 
-// count counts a task's descriptors of the control file: by inode number, which
+// count counts a task's descriptors of a list's file: by inode number, which
 // kernels since 5.14 tell, and by name, since other file systems have small
 // inode numbers too.
-func (c callers) count(pid int) (int, bool) {
+func (c callers) count(pid int, file listFile) (int, bool) {
 	dir := filepath.Join(c.proc, strconv.Itoa(pid))
 	fds, err := os.ReadDir(filepath.Join(dir, "fd"))
 	if err != nil {
@@ -114,11 +112,11 @@ func (c callers) count(pid int) (int, bool) {
 	var ids []string // of the mounts that they are in
 	for _, fd := range fds {
 		link, err := os.Readlink(filepath.Join(dir, "fd", fd.Name()))
-		if err != nil || filepath.Base(link) != download.ControlFile {
+		if err != nil || filepath.Base(link) != file.name {
 			continue
 		}
 		info, _ := os.ReadFile(filepath.Join(dir, "fdinfo", fd.Name()))
-		if ino := fdinfo(string(info), "ino"); ino == strconv.Itoa(inoControl) || ino == "" {
+		if ino := fdinfo(string(info), "ino"); ino == strconv.FormatUint(file.ino, 10) || ino == "" {
 			ids = append(ids, fdinfo(string(info), "mnt_id"))
 		}
 	}

@@ -16,6 +16,6 @@ func (c callers) exiting(int) bool { return false }
 func (c callers) killed(int) bool { return false }
 
 // closed takes each close by the opener for its last.
-func (c callers) closed(opener, closer, _ int) bool { return closer == opener }
+func (c callers) closed(_ listFile, opener, closer, _ int) bool { return closer == opener }
 
 func (c callers) sees(int) bool { return true }

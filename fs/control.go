@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"syscall"
+	"time"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -19,6 +20,7 @@ type controlNode struct {
 	mu      sync.Mutex // guards what follows and the released of handles
 	handles map[*controlHandle]struct{}
 	unseen  map[*controlHandle]struct{} // those of unseen openers until they are answered
+	absent  map[caller]time.Time        // since when for those who replace it, see replace
 }
 
 var (
@@ -113,6 +115,40 @@ func (n *controlNode) others(h *controlHandle) int {
 		}
 	}
 	return count
+}
+
+// replacePatience is how long who has unlinked the control file does not find it.
+const replacePatience = 5 * time.Second
+
+// replace makes the control file absent for who unlinks it, to make another one in
+// its place: install, mv and cp --remove-destination do so.
+func (n *controlNode) replace(who caller) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for other, since := range n.absent {
+		if time.Since(since) > replacePatience {
+			delete(n.absent, other)
+		}
+	}
+	if n.absent == nil {
+		n.absent = make(map[caller]time.Time)
+	}
+	n.absent[who] = time.Now()
+}
+
+// replacedBy reports whether it is absent for who.
+func (n *controlNode) replacedBy(who caller) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	since, ok := n.absent[who]
+	return ok && time.Since(since) <= replacePatience
+}
+
+// replaced ends that.
+func (n *controlNode) replaced(who caller) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.absent, who)
 }
 
 // outcome is what a fresh reader of the control file sees: the id of the latest

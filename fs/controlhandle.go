@@ -96,7 +96,7 @@ func (h *controlHandle) Flush(ctx context.Context) syscall.Errno {
 	}
 	pid := callerPID(ctx)
 	tgid := h.node.fs.callers.tgid(pid)
-	closed := h.node.fs.callers.closed(h.opener, tgid, h.node.others(h))
+	closed := h.node.fs.callers.closed(listFile{download.ControlFile, inoControl}, h.opener, tgid, h.node.others(h))
 	h.abandonIfKilled(pid, tgid) // after that, since an opener may die in between
 	if !closed {
 		return 0

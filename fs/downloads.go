@@ -25,6 +25,7 @@ type downloadsNode struct {
 	fixedDir
 	control *controlNode
 	trees   *treesNode
+	drops   drops
 }
 
 var (
@@ -32,6 +33,9 @@ var (
 	_ fusefs.NodeLookuper       = (*downloadsNode)(nil)
 	_ fusefs.NodeOpendirHandler = (*downloadsNode)(nil)
 	_ fusefs.NodeMkdirer        = (*downloadsNode)(nil)
+	_ fusefs.NodeCreater        = (*downloadsNode)(nil)
+	_ fusefs.NodeSymlinker      = (*downloadsNode)(nil)
+	_ fusefs.NodeUnlinker       = (*downloadsNode)(nil)
 	_ fusefs.NodeRmdirer        = (*downloadsNode)(nil)
 	_ fusefs.NodeRenamer        = (*downloadsNode)(nil)
 )
@@ -59,7 +63,11 @@ func (n *downloadsNode) attributes() attributes {
 // Lookup makes no request to the server, whatever the name: desktops probe
 // every directory for .Trash, autorun.inf and the like.
 func (n *downloadsNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	who := n.fs.caller(ctx)
 	if name == download.ControlFile {
+		if n.control.replacedBy(who) {
+			return nil, syscall.ENOENT
+		}
 		return n.lookupControl(ctx, out), 0
 	}
 	if name == treesName && n.fs.contents != nil {
@@ -68,6 +76,10 @@ func (n *downloadsNode) Lookup(ctx context.Context, name string, out *fuse.Entry
 	}
 	if len(name) > maxName {
 		return nil, syscall.ENAMETOOLONG
+	}
+	if d, ok := n.drops.get(name, who.tgid); ok {
+		d.attributes().fillEntry(n.fs.owner, out)
+		return d.EmbeddedInode(), 0
 	}
 	d, ok := n.fs.domain.Lookup(name)
 	if !ok {
@@ -126,6 +138,10 @@ func (n *downloadsNode) Mkdir(ctx context.Context, name string, _ uint32, out *f
 	id, err := download.ParseID(name)
 	if err != nil || !isUUID(name) {
 		// Not the name of any download: this is somebody who wants a directory.
+		if kindOfDrop(name) == dropList {
+			n.fs.setListErr(download.Because(download.ErrName,
+				"%s: no folders can be made here; copy a list or a link into downloads, or write to new", download.Quote(name)))
+		}
 		return nil, syscall.EPERM
 	}
 	work, stop := n.fs.interruptible(ctx)
@@ -168,9 +184,11 @@ func (n *downloadsNode) Rename(ctx context.Context, name string, newParent fusef
 		return syscall.EACCES
 	case flags&^renameNoReplace != 0:
 		return syscall.EINVAL
-	case name == download.ControlFile || newName == download.ControlFile,
-		newParent.EmbeddedInode() != n.EmbeddedInode():
+	case name == download.ControlFile, newParent.EmbeddedInode() != n.EmbeddedInode():
 		return syscall.EPERM
+	}
+	if d, ok := n.drops.get(name, n.fs.caller(ctx).tgid); ok {
+		return n.renameDrop(ctx, d, name, newName)
 	}
 	d, ok := n.fs.domain.Lookup(name)
 	if !ok {

@@ -162,7 +162,7 @@ func (f *fakeDomain) Adopt(ctx context.Context, id download.ID) (item, error) {
 
 func (f *fakeDomain) Rename(d item, name string) error {
 	switch {
-	case strings.HasPrefix(name, "."):
+	case strings.HasPrefix(name, "."), name == download.ControlFile, isUUID(name):
 		return fmt.Errorf("rename %s: %w", d.ID(), download.ErrName)
 	case !utf8.ValidString(name):
 		return fmt.Errorf("rename %s: %w", d.ID(), download.ErrNameText)

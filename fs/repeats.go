@@ -32,14 +32,14 @@ type repeat struct {
 }
 
 // create returns what create makes of l, or what it made of l before if that is
-// unfinished and opener is who asked for it. It waits for another's create no
+// unfinished and opener is who asked for it, by the same name. It waits for another's create no
 // longer than ctx.
-func (r *repeats) create(ctx context.Context, opener int, l download.List, create func() (item, error)) (_ item, again bool, _ error) {
+func (r *repeats) create(ctx context.Context, opener int, name string, l download.List, create func() (item, error)) (_ item, again bool, _ error) {
 	if opener == 0 {
 		d, err := create()
 		return d, false, err
 	}
-	key, mine := newAsked(opener, l), &repeat{done: make(chan struct{})}
+	key, mine := newAsked(opener, name, l), &repeat{done: make(chan struct{})}
 	for {
 		first := r.begin(key, mine)
 		if first == mine {
@@ -99,8 +99,9 @@ func (r *repeats) forget(key asked, first *repeat) {
 	}
 }
 
-func newAsked(opener int, l download.List) asked {
+func newAsked(opener int, name string, l download.List) asked {
 	sum := sha256.New()
+	fmt.Fprintln(sum, name)
 	for _, e := range l.Entries {
 		fmt.Fprintln(sum, string(e.Node)+e.Path) // neither has a line's end in it
 	}

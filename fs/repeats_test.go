@@ -74,14 +74,14 @@ func TestRepeatsJoin(t *testing.T) {
 	results := make(chan result, 2)
 	for range 2 {
 		go func() {
-			d, again, err := r.create(context.Background(), 7, l, create)
+			d, again, err := r.create(context.Background(), 7, "", l, create)
 			results <- result{d, again, err}
 		}()
 	}
 	<-asked
 	impatient, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 	defer cancel()
-	_, _, err := r.create(impatient, 7, l, create)
+	_, _, err := r.create(impatient, 7, "", l, create)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	answer <- fmt.Errorf("create: %w", download.ErrUnavailable)
 	one, other := <-results, <-results
@@ -100,7 +100,7 @@ func TestRepeatsForget(t *testing.T) {
 	d := newFakeDomain()
 	for i := range 1000 {
 		it := d.add(download.ID(fmt.Sprint(i)), nil)
-		_, _, err := r.create(context.Background(), 7, download.List{Entries: []download.Entry{{Path: fmt.Sprint("/", i)}}},
+		_, _, err := r.create(context.Background(), 7, "", download.List{Entries: []download.Entry{{Path: fmt.Sprint("/", i)}}},
 			func() (item, error) { return it, nil })
 		require.NoError(t, err)
 		it.set(func(s *download.Snapshot) { s.Ready = true })

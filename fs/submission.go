@@ -41,16 +41,9 @@ func (h *controlHandle) ask(list download.List) *submission {
 		s.err = errPanicked
 		defer f.recovered("create")
 		var id download.ID
-		d, again, err := f.repeats.create(f.ctx, h.opener, list, func() (item, error) { return f.domain.Create(f.ctx, list) })
+		d, err := f.createOnce(h.opener, "", list)
 		if err == nil {
 			id = d.ID()
-		}
-		switch {
-		case again:
-			f.setAgain(id)
-			f.log.Info("the list was asked for already", "op", "create", "download", id)
-		case err == nil:
-			f.touch()
 		}
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -60,6 +53,20 @@ func (h *controlHandle) ask(list download.List) *submission {
 		s.err = err
 	})
 	return s
+}
+
+// createOnce asks for a download, unless the same process has asked for the same
+// under the same name and that is unfinished.
+func (f *filesystem) createOnce(opener int, name string, list download.List) (item, error) {
+	d, again, err := f.repeats.create(f.ctx, opener, name, list, func() (item, error) { return f.domain.Create(f.ctx, list) })
+	switch {
+	case again:
+		f.setAgain(d.ID())
+		f.log.Info("the list was asked for already", "op", "create", "download", d.ID())
+	case err == nil:
+		f.touch()
+	}
+	return d, err
 }
 
 // wait returns what became of s, or why the caller of ctx waits no longer.

@@ -1,0 +1,166 @@
+package fs
+
+import (
+	"context"
+	"sync"
+	"syscall"
+	"time"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"downloadfs/download"
+)
+
+// dropHandle is an open dropped file. As with the control file, the close after
+// which its opener holds no descriptor to it asks for the download, so that the
+// writer is told what the server says; else RELEASE does.
+type dropHandle struct {
+	node   *dropNode
+	opener int
+	append bool
+	write  bool
+
+	mu     sync.Mutex
+	killed bool // guarded by mu: a signal ended who wrote it
+}
+
+var (
+	_ fusefs.FileReader    = (*dropHandle)(nil)
+	_ fusefs.FileWriter    = (*dropHandle)(nil)
+	_ fusefs.FileFlusher   = (*dropHandle)(nil)
+	_ fusefs.FileFsyncer   = (*dropHandle)(nil)
+	_ fusefs.FileReleaser  = (*dropHandle)(nil)
+	_ fusefs.FileAllocater = (*dropHandle)(nil)
+)
+
+func (n *dropNode) open(ctx context.Context, flags uint32) *dropHandle {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.opened++
+	n.used = time.Now()
+	n.fs.uses.Add(1)
+	return &dropHandle{node: n, opener: n.fs.caller(ctx).tgid, append: flags&syscall.O_APPEND != 0, write: flags&syscall.O_ACCMODE != syscall.O_RDONLY}
+}
+
+func (h *dropHandle) Read(_ context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	n := h.node
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	size := int64(len(n.content))
+	off = min(off, size)
+	return fuse.ReadResultData(dest[:copy(dest, n.content[off:])]), 0
+}
+
+// Write keeps what is written, wherever in the file.
+func (h *dropHandle) Write(_ context.Context, data []byte, off int64) (uint32, syscall.Errno) {
+	n := h.node
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if h.append {
+		off = int64(len(n.content))
+	}
+	end := off + int64(len(data))
+	if end > download.MaxListBytes {
+		err := download.Because(download.ErrListTooLong, "%s: a list has %d bytes at most", download.Quote(n.name), download.MaxListBytes)
+		n.failed = err
+		n.fs.setListErr(err)
+		return 0, n.fs.errno("write", "", err)
+	}
+	if grow := end - int64(len(n.content)); grow > 0 {
+		n.content = append(n.content, make([]byte, grow)...)
+	}
+	copy(n.content[off:], data)
+	n.changed, n.used, n.asked = time.Now(), time.Now(), nil
+	return uint32(len(data)), 0
+}
+
+// Flush asks for the download if it is the opener's last close.
+func (h *dropHandle) Flush(ctx context.Context) syscall.Errno {
+	f, pid := h.node.fs, callerPID(ctx)
+	tgid := f.callers.tgid(pid)
+	file := listFile{h.node.called(), h.node.StableAttr().Ino}
+	closed := h.opener != 0 && f.callers.closed(file, h.opener, tgid, 0)
+	killed := f.callers.killed(pid) && tgid == h.opener || f.callers.killed(h.opener)
+	if h.opener == 0 { // it cannot be seen, see flushUnseen
+		await(ctx, nil, dyingPatience)
+		killed = ctx.Err() != nil
+	}
+	if killed {
+		h.mu.Lock()
+		h.killed = true
+		h.mu.Unlock()
+	}
+	if !closed {
+		return 0
+	}
+	patience := forEver
+	if f.callers.exiting(pid) {
+		patience = exitPatience
+	}
+	return h.end(ctx, patience)
+}
+
+// Fsync asks for the download, and waits for what the server says.
+func (h *dropHandle) Fsync(ctx context.Context, _ uint32) syscall.Errno {
+	return h.end(ctx, fsyncPatience)
+}
+
+// end asks for the download of a file that is not to be renamed first.
+func (h *dropHandle) end(ctx context.Context, patience time.Duration) syscall.Errno {
+	asked, err := h.ask()
+	if asked != nil {
+		err = asked.wait(ctx, h.node.fs, patience)
+	}
+	if err != nil {
+		h.node.drops.remove(h.node.called(), h.node)
+	}
+	return h.node.fs.errno("create", "", err)
+}
+
+func (h *dropHandle) ask() (*submission, error) {
+	name := h.node.called()
+	h.mu.Lock()
+	killed := h.killed
+	h.mu.Unlock()
+	switch {
+	case !h.write || kindOfDrop(name) != dropList:
+		return nil, nil
+	case killed:
+		h.node.fs.setListErr(errKilled)
+		return nil, errKilled
+	}
+	return h.node.ask(h.opener, name)
+}
+
+// Release asks for what no close has asked for.
+func (h *dropHandle) Release(context.Context) syscall.Errno {
+	n := h.node
+	_, err := h.ask()
+	if err != nil {
+		n.fs.log.Info("a dropped file is no list", "op", "create", "err", err)
+		n.drops.remove(n.called(), n)
+	}
+	n.fs.uses.Add(-1)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.opened--
+	n.used = time.Now()
+	return 0
+}
+
+// Allocate reserves nothing, and succeeds: there is room for every list.
+func (h *dropHandle) Allocate(_ context.Context, _, _ uint64, mode uint32) syscall.Errno {
+	const keepSize = 1
+	if mode&^keepSize != 0 {
+		return syscall.ENOTSUP
+	}
+	return 0
+}
+
+// called returns the file's name.
+func (n *dropNode) called() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.name
+}

@@ -1,0 +1,60 @@
+package fs
+
+import (
+	"bytes"
+	"encoding/xml"
+	"regexp"
+	"strings"
+)
+
+// linkIn returns the address in a link as browsers and desktops save it: an
+// Internet shortcut (.url), a desktop entry (.desktop) or a web location of macOS
+// (.webloc), whatever the file is called; false if text is none of them.
+func linkIn(text []byte) (string, bool) {
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	switch {
+	case bytes.HasPrefix(text, []byte("bplist00")):
+		return string(addressInside.Find(text)), true
+	case bytes.HasPrefix(text, []byte("<?xml")), bytes.HasPrefix(text, []byte("<!DOCTYPE plist")), bytes.HasPrefix(text, []byte("<plist")):
+		return linkInPlist(text), true
+	case linkGroup.Match(text):
+		for line := range strings.Lines(string(text)) {
+			if key, value, ok := strings.Cut(line, "="); ok && strings.EqualFold(strings.TrimSpace(key), "URL") {
+				return strings.TrimSpace(value), true
+			}
+		}
+		return "", true
+	}
+	return "", false
+}
+
+var (
+	linkGroup = regexp.MustCompile(`(?i)^\s*(?:#[^\n]*\n\s*)*\[(?:InternetShortcut|Desktop Entry)\]`)
+	// addressInside finds the only address in a binary property list. What follows
+	// it there is a number below 32, or the end.
+	addressInside = regexp.MustCompile(`https?://[!-~]+`)
+)
+
+// linkInPlist returns the string that follows the key URL.
+func linkInPlist(text []byte) string {
+	d := xml.NewDecoder(bytes.NewReader(text))
+	for key := ""; ; {
+		token, err := d.Token()
+		if err != nil {
+			return ""
+		}
+		start, ok := token.(xml.StartElement)
+		if !ok || start.Name.Local != "key" && start.Name.Local != "string" {
+			continue
+		}
+		var value string
+		if d.DecodeElement(&value, &start) != nil {
+			return ""
+		}
+		if start.Name.Local == "key" {
+			key = value
+		} else if key == "URL" {
+			return strings.TrimSpace(value)
+		}
+	}
+}
