@@ -42,7 +42,7 @@ test-kernels: setup-kernels ## the integration tests on other kernels, as a tabl
 test-portable: setup-test ## the integration tests with the decisions that other systems than Linux get, as a table
 	$(GO) run $(NOVCS) ./integration/kernels -tags portable here
 
-bench: setup-test ## the table of README, measured on this machine; takes about half an hour
+bench: setup-test ## the table of README, measured on this machine; takes about forty minutes
 	cd integration/bench && $(GO) test -count=1 -timeout 90m -table $(BENCHFLAGS)
 
 soak: setup-test ## everything at once, with all kinds of trouble, for $(SOAKTIME)

@@ -7,10 +7,6 @@ import (
 	"downloadfs/integration/harness"
 )
 
-func streamMemory(t *testing.T, u harness.User) []cell {
-	return []cell{{peak(t, u, 1, *size), ""}}
-}
-
 func parallelMemory(t *testing.T, u harness.User) []cell {
 	return []cell{{peak(t, u, 8, *size/4), fmt.Sprintf("%d MB each", *size/4/1e6)}}
 }

@@ -7,7 +7,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -310,6 +312,43 @@ func (d *daemon) FDs(t testing.TB) int {
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", d.Pid()))
 	require.NoError(t, err)
 	return len(entries)
+}
+
+// CPU returns the processor time that the process has used.
+func (d *daemon) CPU(t testing.TB) time.Duration {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", d.Pid()))
+	require.NoError(t, err)
+	// After the name, which may hold anything: user and system time are the 12th
+	// and 13th, in hundredths of a second.
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	var ticks time.Duration
+	for _, f := range fields[11:13] {
+		n, err := strconv.Atoi(f)
+		require.NoError(t, err)
+		ticks += time.Duration(n)
+	}
+	return ticks * 10 * time.Millisecond
+}
+
+// Switches counts the context switches of the process's threads.
+func (d *daemon) Switches(t testing.TB) int {
+	t.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", d.Pid()))
+	require.NoError(t, err)
+	sum := 0
+	for _, name := range files {
+		text, _ := os.ReadFile(name) // the thread may have ended
+		for line := range strings.Lines(string(text)) {
+			for _, format := range []string{"voluntary_ctxt_switches: %d", "nonvoluntary_ctxt_switches: %d"} {
+				var n int
+				if got, _ := fmt.Sscanf(line, format, &n); got == 1 {
+					sum += n
+				}
+			}
+		}
+	}
+	return sum
 }
 
 // Resident returns the resident memory of the process, in bytes, and its peak.
