@@ -25,6 +25,7 @@ type keeper struct {
 	changed map[*archive]struct{} // what the index does not know yet
 	blocks  int                   // of them, since the last flush
 	removed []string              // data files that are gone
+	syncs   []chan<- error        // who waits for the next flush
 }
 
 func (k *keeper) init() {
@@ -116,7 +117,8 @@ func (c *Cache) keep() {
 func (c *Cache) dirty() (dirty, urgent bool) {
 	c.keeper.mu.Lock()
 	defer c.keeper.mu.Unlock()
-	return len(c.keeper.changed) > 0 || len(c.keeper.removed) > 0, c.keeper.blocks >= flushBlocks
+	waited := len(c.keeper.syncs) > 0
+	return len(c.keeper.changed) > 0 || len(c.keeper.removed) > 0 || waited, c.keeper.blocks >= flushBlocks || waited
 }
 
 // tidy ends streams that nobody needs, and reports whether there is anything to
@@ -226,12 +228,21 @@ func (c *Cache) releaseHeld(a *archive) {
 }
 
 // flush syncs what has been written and lets the index claim it.
-func (c *Cache) flush() error {
+func (c *Cache) flush() (err error) {
 	c.keeper.mu.Lock()
-	removed, changed := c.keeper.removed, c.keeper.changed
-	c.keeper.removed, c.keeper.blocks = nil, 0
+	removed, changed, syncs := c.keeper.removed, c.keeper.changed, c.keeper.syncs
+	c.keeper.removed, c.keeper.blocks, c.keeper.syncs = nil, 0, nil
 	c.keeper.changed = make(map[*archive]struct{})
 	c.keeper.mu.Unlock()
+	defer func() {
+		told := err
+		if told == nil && c.keeper.idx == nil {
+			told = errNoIndex
+		}
+		for _, s := range syncs {
+			s <- told
+		}
+	}()
 
 	var changes []change
 	for a := range changed {

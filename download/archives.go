@@ -18,6 +18,9 @@ type Archives interface {
 	Cached(id ID) int64
 	// Complete reports whether the whole archive is on disk, without I/O.
 	Complete(id ID) bool
+	// Sync makes what is on disk of the archive survive a crash. It blocks until that
+	// is so; what the disk has failed to keep is not Complete any more afterwards.
+	Sync(ctx context.Context, id ID) error
 	// Drop forgets the archive's bytes and ends its background fetch. Open
 	// handles keep working.
 	Drop(id ID) error
