@@ -180,6 +180,9 @@ func (c *Cache) get(info download.ArchiveInfo, use bool) (*archive, error) {
 		a = newArchive(c, info, newFileName(info.ID))
 		c.archives[info.ID] = a
 	}
+	if a.info.Node == "" && info.Node != "" {
+		a.info.Node = info.Node // the index does not know it
+	}
 	c.acquire(a)
 	if use || a.used.IsZero() {
 		a.used = time.Now()

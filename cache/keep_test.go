@@ -13,7 +13,7 @@ import (
 
 // What was synced is there after a crash, however seldom the index is written by
 // itself.
-// Proves S-164.
+// Proves S-167.
 func TestSync(t *testing.T) {
 	dir := t.TempDir()
 	c := openCache(t, dir, &fakeSource{}, func(cfg *Config) { cfg.flushAfter = time.Hour })

@@ -91,7 +91,7 @@ func (c *Client) open(ctx context.Context, op operation, a download.ArchiveInfo,
 	watchdog := time.AfterFunc(limit, func() { cancel(errIdle) })
 	defer watchdog.Stop()
 	resp, f := c.send(own, c.content, op, func() (*http.Request, error) {
-		req, err := http.NewRequestWithContext(own, http.MethodGet, c.core+"/nodes/"+url.PathEscape(string(a.ID))+"/content", nil)
+		req, err := http.NewRequestWithContext(own, http.MethodGet, c.core+"/nodes/"+url.PathEscape(string(a.Content()))+"/content", nil)
 		if err == nil && !plain {
 			req.Header.Set("Range", rangeHeader(off, end))
 		}

@@ -13,12 +13,17 @@ import (
 // in the background, after a restart too. It stays CANCELLED even if the server
 // was faster and ends DONE; the counters that the server reaches are taken over.
 // Of an ended one the local copy is dropped and not fetched again in the
-// background. An error means that nothing has changed.
+// background. What was got in parts is nowhere else: it is EXPIRED then. An error
+// means that nothing has changed.
 func (m *Manager) Discard(d *Download) error {
 	m.mu.Lock()
 	if d.removed {
 		m.mu.Unlock()
 		return fmt.Errorf("discard %s: %w", d.id, ErrNotFound)
+	}
+	if d.parts != nil && d.progress.Status == StatusDone {
+		m.mu.Unlock()
+		return m.discardParts(d)
 	}
 	if d.progress.Status.Ended() {
 		d.dropped = true
@@ -40,17 +45,21 @@ func (m *Manager) Discard(d *Download) error {
 		if gone {
 			return nil
 		}
+		if err := m.forgetParts(tx, d); err != nil {
+			return err
+		}
 		if err := tx.Put(journal.Removals, d.serial, removalRecord{V: recordVersion, ID: d.id, Cancel: true}); err != nil {
 			return err
 		}
 		return tx.Put(journal.Downloads, d.serial, rec)
 	})
 
+	defer m.letGo(d)
 	m.mu.Lock()
 	defer m.unlock()
 	if err != nil {
 		if !d.removed {
-			d.progress.Status, d.cancelled, d.dropped, d.settled = old, false, false, false
+			d.progress.Status, d.cancelled, d.dropped, d.settled = old, false, false, d.parts != nil
 			m.schedule(d)
 		}
 		return fmt.Errorf("discard %s: %w", d.id, err)
@@ -59,6 +68,7 @@ func (m *Manager) Discard(d *Download) error {
 		return nil
 	}
 	d.changedAt = time.Now()
+	m.endParts(d)
 	m.transition(d, old)
 	d.watch.forecast.Start(d.changedAt, 0)
 	m.schedule(d)

@@ -26,6 +26,8 @@ type Download struct {
 	dropped   bool // the local copy is not wanted
 	removed   bool // no longer listed
 
+	parts *assembly // if it is got in parts; stays when it has ended
+
 	changed chan struct{} // closed and forgotten at each change; nil while nobody watches
 	waiters int
 	handles int // open archives
@@ -56,6 +58,8 @@ type Snapshot struct {
 	// Ready says that the archive can be opened: DONE, or EXPIRED and complete
 	// in the cache.
 	Ready bool
+	// Parts tells how far the parts are, if the archive is got in parts.
+	Parts PartsProgress
 	// CachedBytes is how much of the archive is on local disk.
 	CachedBytes int64
 	CreatedAt   time.Time
@@ -76,8 +80,17 @@ func (d *Download) Snapshot() Snapshot {
 		s.Archive = *d.archive
 	}
 	s.Ready, s.Err = d.verdict(time.Now())
+	s.Parts = d.partsProgress()
+	inParts := d.parts != nil
 	d.m.mu.Unlock()
 
+	if inParts {
+		s.CachedBytes = s.Archive.Size
+		if s.Status != StatusDone {
+			s.CachedBytes = d.m.cachedParts(d)
+		}
+		return s
+	}
 	if s.Archive.ID != "" {
 		s.CachedBytes = d.m.archives.Cached(d.id)
 		if d.rescued(s.Err) {
@@ -110,6 +123,9 @@ func (d *Download) record() downloadRecord {
 		CreatedAt: d.createdAt, ChangedAt: d.changedAt,
 		Cancelled: d.cancelled, Settled: d.settled, Dropped: d.dropped,
 	}
+	if d.parts != nil && !d.parts.ended && !d.cancelled && d.progress.Status != StatusExpired {
+		r.PartLimit = d.parts.limit
+	}
 	if d.archive != nil {
 		r.Archive = &archiveRecord{Name: d.archive.Name, Size: d.archive.Size, ModifiedAt: d.archive.ModifiedAt}
 	}
@@ -123,6 +139,12 @@ func (m *Manager) remembered(s storedDownload) *Download {
 	d.serial, d.alias, d.progress = s.serial, r.Name, r.progress()
 	d.createdAt, d.changedAt = r.CreatedAt, r.ChangedAt
 	d.cancelled, d.settled, d.dropped = r.Cancelled, r.Settled, r.Dropped
+	if r.PartLimit > 0 {
+		if d.parts = s.plan; d.parts == nil {
+			d.parts = newAssembly(r.PartLimit)
+		}
+		d.settled = true
+	}
 	if r.Archive != nil {
 		d.archive = &ArchiveInfo{ID: r.ID, Name: r.Archive.Name, Size: r.Archive.Size, ModifiedAt: r.Archive.ModifiedAt}
 	}

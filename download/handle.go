@@ -19,9 +19,9 @@ func (m *Manager) OpenArchive(d *Download) (Archive, error) {
 		err = fmt.Errorf("%w: %w", ErrNotReady, err)
 	}
 	d.handles++ // so that a Remove from now on leaves the server's copy alone
-	info := d.archive
+	info, inParts := d.archive, d.parts != nil
 	m.mu.Unlock()
-	a, err := m.openArchive(d, info, ready, err)
+	a, err := m.openArchive(d, info, inParts, ready, err)
 	if err != nil {
 		m.release(d)
 		return nil, fmt.Errorf("open archive of %s: %w", d.id, err)
@@ -29,21 +29,24 @@ func (m *Manager) OpenArchive(d *Download) (Archive, error) {
 	return &handle{m: m, d: d, archive: a}, nil
 }
 
-func (m *Manager) openArchive(d *Download, info *ArchiveInfo, ready bool, err error) (Archive, error) {
+func (m *Manager) openArchive(d *Download, info *ArchiveInfo, inParts, ready bool, err error) (Archive, error) {
 	switch {
 	case !ready && err == nil:
 		return nil, ErrNotReady
 	case !ready && (info == nil || !d.rescued(err)):
 		return nil, err
+	case inParts:
+		return m.openParts(d, *info)
 	}
 	return m.archives.Open(*info)
 }
 
 func (m *Manager) release(d *Download) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	d.handles--
 	m.unpark(d)
+	m.mu.Unlock()
+	m.letGo(d)
 }
 
 // handle is an open archive. It notices when the server no longer has it, and
@@ -106,7 +109,7 @@ func (m *Manager) suspect(d *Download) {
 // wantsFetch returns the archive to be fetched in the background, if d's is.
 // m.mu is held.
 func (m *Manager) wantsFetch(d *Download) *ArchiveInfo {
-	if !m.wantsPrefetch || d.dropped || d.removed || m.closing || d.progress.Status != StatusDone {
+	if !m.wantsPrefetch || d.dropped || d.removed || m.closing || d.parts != nil || d.progress.Status != StatusDone {
 		return nil
 	}
 	return d.archive

@@ -16,7 +16,14 @@ import (
 type Config struct {
 	Service Service
 	// Nodes tells how large what is asked for is; nil if that cannot be known.
-	Nodes    Nodes
+	Nodes Nodes
+	// PartSize is how much content the server is asked to zip at once: what is larger
+	// is got in parts. 0 leaves it to the server's own limit, negative means that
+	// nothing is got in parts.
+	PartSize int64
+	// MaxFile is how large a file may be that the server is asked to zip; 0 means
+	// MaxZipEntry.
+	MaxFile  int64
 	Archives Archives
 	// JournalPath is the file that remembers downloads across mounts. It is
 	// created with mode 0600; its directory must exist.
@@ -43,6 +50,8 @@ type Config struct {
 type Manager struct {
 	service            Service
 	nodes              Nodes // may be nil
+	partSize           int64
+	maxFile            int64
 	archives           Archives
 	log                *slog.Logger
 	stallTimeout       time.Duration // 0: never
@@ -94,6 +103,8 @@ func Open(cfg Config) (*Manager, error) {
 	m := &Manager{
 		service:            cfg.Service,
 		nodes:              cfg.Nodes,
+		partSize:           cfg.PartSize,
+		maxFile:            cfg.MaxFile,
 		archives:           cfg.Archives,
 		log:                cfg.Logger,
 		stallTimeout:       max(cfg.StallTimeout, 0),
@@ -112,6 +123,9 @@ func Open(cfg Config) (*Manager, error) {
 	}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
+	}
+	if m.maxFile <= 0 {
+		m.maxFile = MaxZipEntry
 	}
 	if cfg.StallTimeout == 0 {
 		m.stallTimeout = 10 * time.Minute
@@ -141,6 +155,15 @@ func (m *Manager) enlistRestored(content restored) {
 	for _, s := range content.downloads {
 		d := m.remembered(s)
 		m.insert(d)
+		if d.parts != nil {
+			m.pinParts(d)
+			if s := d.progress.Status; s == StatusTooLarge || !s.Ended() {
+				if s == StatusTooLarge { // the cache may be larger now
+					d.progress.Status = StatusPending
+				}
+				m.startAssembly(d)
+			}
+		}
 		switch {
 		case d.settled:
 		case d.progress.Status == StatusDone:
@@ -172,6 +195,7 @@ func (m *Manager) Close() (err error) {
 		m.cancel()
 		m.finishPosts()
 		m.running.Wait()
+		m.closePins()
 		err = m.journal.Close()
 	})
 	return err

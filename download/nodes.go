@@ -42,7 +42,7 @@ const (
 // checkSizes reports ErrTooLarge for a node that the server would fail on. What
 // it cannot find out in a moment it lets pass: the server judges.
 func (m *Manager) checkSizes(nodes []NodeID) error {
-	if m.nodes == nil || len(nodes) > maxMeasured {
+	if m.nodes == nil || m.partSize >= 0 || len(nodes) > maxMeasured {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(m.ctx, measureTimeout)
@@ -70,7 +70,7 @@ func (m *Manager) checkSize(ctx context.Context, id NodeID) error {
 		m.log.Debug("size of a node not known", "op", "measure", "node", id, "err", err)
 		return nil
 	}
-	if n.Folder || n.Size <= MaxZipEntry {
+	if n.Folder || n.Size <= m.maxFile {
 		return nil
 	}
 	return Because(ErrTooLarge, "create download: the file %q has %d bytes, and an Alfresco server cannot zip a file of 4 GiB or more", n.Name, n.Size)

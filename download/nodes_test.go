@@ -31,6 +31,7 @@ func (s sizes) Children(context.Context, download.NodeID, int) ([]download.Node,
 func TestFileTooLargeForAnyZip(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.config.Nodes = sizes{nodeN(1): 100, nodeN(2): 1<<32 - 1, nodeN(3): 1<<32 - 2}
+		w.config.PartSize = -1
 		w.reopen()
 		list := func(ns ...int) (l download.List) {
 			for _, n := range ns {

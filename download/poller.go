@@ -44,6 +44,8 @@ type watch struct {
 
 	asked  time.Time // the end of the latest poll
 	looked time.Time // the latest Look
+
+	measured bool // it was looked for a file that no zip can hold
 }
 
 func (w *watch) failing(now time.Time, timeout time.Duration) bool {
@@ -69,7 +71,7 @@ func (w *watch) troubled() bool { return w.fault != nil || w.stalled || w.fails 
 // poll is a download's task.
 func (m *Manager) poll(d *Download) {
 	m.mu.Lock()
-	if d.removed || m.closing {
+	if d.removed || m.closing || d.parts != nil {
 		m.mu.Unlock()
 		return
 	}
@@ -85,7 +87,7 @@ func (m *Manager) poll(d *Download) {
 	m.mu.Lock()
 	d.watch.ended++
 	d.watch.asked = time.Now()
-	if !d.removed && !m.closing {
+	if !d.removed && !m.closing && d.parts == nil {
 		m.learn(d, answer, err, began)
 		m.schedule(d)
 	}
@@ -212,6 +214,9 @@ func (m *Manager) takeOver(d *Download, a answer, now time.Time) {
 			m.logLater(slog.LevelInfo, "a node of the server does not know yet that a download is DONE", "op", "poll", "download", d.id, "state", p.Status)
 		}
 		return
+	case m.tooMuch(d, p):
+		m.assemble(d, p)
+		return
 	case p.Status == StatusDone && a.archive == nil:
 		return // asked while a Discard was under way that failed: the next poll describes it
 	case p.behind(old) && !w.stalled && !w.earlier.confirmed(now, time.Time{}):
@@ -234,6 +239,10 @@ func (m *Manager) takeOver(d *Download, a answer, now time.Time) {
 		return
 	}
 	w.quietSince, w.stalled = m.server.alive, false
+	if p.TotalBytes > m.maxFile && !w.measured && m.canAssemble(d) && !p.Status.Ended() {
+		w.measured = true
+		m.running.Go(func() { m.measure(d) })
+	}
 	d.progress, d.changedAt = p, now
 	if p.Status == StatusDone {
 		d.archive = a.archive
@@ -331,6 +340,12 @@ func (m *Manager) schedule(d *Download) {
 // is held.
 func (m *Manager) bringForward(d *Download) {
 	w := &d.watch
+	if d.parts != nil {
+		select {
+		case d.parts.nudge <- struct{}{}:
+		default:
+		}
+	}
 	if d.settled || d.removed || m.closing || d.progress.Status == StatusDone {
 		return
 	}

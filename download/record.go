@@ -38,6 +38,8 @@ type downloadRecord struct {
 	Settled bool `json:"settled,omitempty"`
 	// Dropped: the user threw the local copy away; do not fetch it unasked.
 	Dropped bool `json:"dropped,omitempty"`
+	// PartLimit is how much content a part has at most, if it is got in parts.
+	PartLimit int64 `json:"partLimit,omitempty"`
 }
 
 type archiveRecord struct {
@@ -81,6 +83,9 @@ func decodeDownload(b []byte) (downloadRecord, error) {
 	}
 	if r.Archive == nil && r.Status == StatusDone {
 		return downloadRecord{}, errors.New("DONE without an archive")
+	}
+	if r.PartLimit < 0 {
+		return downloadRecord{}, errors.New("limit of parts is impossible")
 	}
 	if r.Cancelled && r.Status != StatusCancelled {
 		return downloadRecord{}, fmt.Errorf("cancelled here, yet %s", r.Status)

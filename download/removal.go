@@ -31,6 +31,8 @@ type removal struct {
 	refused  time.Time // the first 403 of those that came on end
 	absent   doubt     // that there is no such download
 	until    time.Time // when that may be believed; zero: whenever it is confirmed
+
+	done chan struct{} // closed when nothing is left to do; may be nil
 }
 
 const (
@@ -195,6 +197,9 @@ func (m *Manager) finish(r *removal, del bool) {
 	defer m.mu.Unlock()
 	if !more() {
 		delete(m.removals, r.id)
+		if r.done != nil {
+			close(r.done)
+		}
 	} else if r.del {
 		m.work.Set(&r.task, time.Now(), schedule.Chore)
 	} // else Remove is about to go on with it

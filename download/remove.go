@@ -33,6 +33,9 @@ func (m *Manager) Remove(d *Download) error {
 				return err
 			}
 		}
+		if err := m.forgetParts(tx, d); err != nil {
+			return err
+		}
 		return tx.Put(journal.Removals, d.serial, removalRecord{V: recordVersion, ID: d.id, Cancel: cancel, Delete: true})
 	})
 
@@ -62,7 +65,9 @@ func (m *Manager) Remove(d *Download) error {
 	}
 	r.del, r.of, r.until = true, d, d.unseenUntil()
 	m.work.Set(&r.task, time.Now(), schedule.Chore)
+	m.endParts(d)
 	m.mu.Unlock()
+	m.letGo(d)
 	m.log.Info("download removed", "op", "remove", "download", d.id)
 
 	if err := m.archives.Drop(d.id); err != nil {

@@ -1,6 +1,7 @@
 package download
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -17,6 +18,7 @@ type storedDownload struct {
 	serial uint64
 	record downloadRecord
 	nodes  []NodeID
+	plan   *assembly // may be nil
 }
 
 type storedRemoval struct {
@@ -26,7 +28,7 @@ type storedRemoval struct {
 
 // restore reads the journal. What is damaged is missing from what it returns.
 func restore(j *journal.Journal, log *slog.Logger) (restored, error) {
-	r := restorer{log: log, nodes: make(map[uint64][]NodeID), ids: make(map[ID]bool), names: make(map[string]bool)}
+	r := restorer{log: log, nodes: make(map[uint64][]NodeID), plans: make(map[uint64]*assembly), ids: make(map[ID]bool), names: make(map[string]bool)}
 	err := j.Load(r.take)
 	return r.restored, err
 }
@@ -35,6 +37,7 @@ type restorer struct {
 	restored
 	log   *slog.Logger
 	nodes map[uint64][]NodeID
+	plans map[uint64]*assembly
 	ids   map[ID]bool
 	names map[string]bool
 }
@@ -45,6 +48,14 @@ func (r *restorer) take(bucket journal.Bucket, serial uint64, record []byte) err
 		nodes, err := decodeNodes(record)
 		r.nodes[serial] = nodes
 		return err
+	case journal.Plans:
+		plan, err := decodePlan(record)
+		if err == nil {
+			r.plans[serial] = plan
+		}
+		return err
+	case journal.Parts:
+		return r.part(serial, record)
 	case journal.Downloads:
 		return r.download(serial, record)
 	case journal.Removals:
@@ -66,7 +77,21 @@ func (r *restorer) download(serial uint64, record []byte) error {
 		rec.Name = ""
 	}
 	r.ids[rec.ID], r.names[rec.Name] = true, true
-	r.downloads = append(r.downloads, storedDownload{serial, rec, r.nodes[serial]})
+	r.downloads = append(r.downloads, storedDownload{serial, rec, r.nodes[serial], r.plans[serial]})
+	return nil
+}
+
+func (r *restorer) part(serial uint64, record []byte) error {
+	rec, err := decodePart(record)
+	if err != nil {
+		return err
+	}
+	if plan := r.plans[rec.Of]; plan == nil || !plan.restorePart(serial, rec) {
+		if !rec.Fetched { // at least the server shall not keep it
+			r.removals = append(r.removals, storedRemoval{0, removalRecord{V: recordVersion, ID: rec.ID, Cancel: true, Delete: true}})
+		}
+		return errors.New("it is of no plan")
+	}
 	return nil
 }
 

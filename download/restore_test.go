@@ -60,7 +60,7 @@ func TestRestore(t *testing.T) {
 	defer func() { require.NoError(t, j.Close()) }()
 	content, err := restore(j, testLog(t))
 	require.NoError(t, err)
-	assert.Equal(t, []storedDownload{{3, cancelled, nil}, {7, rec, []NodeID{u2, u3 + ";1.0"}}}, content.downloads)
+	assert.Equal(t, []storedDownload{{3, cancelled, nil, nil}, {7, rec, []NodeID{u2, u3 + ";1.0"}, nil}}, content.downloads)
 	assert.Equal(t, []storedRemoval{{5, removalRecord{recordVersion, "x", false, true}}}, content.removals)
 }
 

@@ -46,12 +46,22 @@ type Progress struct {
 // ArchiveInfo names one finished, immutable archive.
 type ArchiveInfo struct {
 	ID ID
+	// Node is whose content the bytes are; empty for that of ID.
+	Node NodeID
 	// Name is the file name the server gives the zip, e.g. "report.pdf.zip".
 	Name string
 	// Size is the zip's size in bytes.
 	Size int64
 	// ModifiedAt is when the server finished it; zero if it did not say.
 	ModifiedAt time.Time
+}
+
+// Content is the node whose content the archive is.
+func (a ArchiveInfo) Content() NodeID {
+	if a.Node != "" {
+		return a.Node
+	}
+	return NodeID(a.ID)
 }
 
 // Service is a content server's downloads. All methods block until the server

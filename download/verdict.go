@@ -22,9 +22,15 @@ func (d *Download) verdict(now time.Time) (ready bool, err error) {
 	case StatusCancelled:
 		return false, Because(ErrCancelled, "the download was cancelled")
 	case StatusTooLarge:
+		if d.parts != nil && d.parts.err != nil {
+			return false, d.parts.err
+		}
 		return false, Because(ErrTooLarge, "the content has %d bytes, which is over the server's limit of %d",
 			d.progress.TotalBytes, d.progress.BytesAdded)
 	case StatusExpired:
+		if d.parts != nil {
+			return false, Because(ErrExpired, "the cache does not have all parts of the archive any more; ask for the same nodes again")
+		}
 		return false, Because(ErrExpired, "the server has deleted the download; ask for the same nodes again")
 	}
 	switch {
@@ -37,6 +43,8 @@ func (d *Download) verdict(now time.Time) (ready bool, err error) {
 			withReason("the server has not answered since "+stamp(m.server.failingSince), m.server.lastErr))
 	case d.watch.failing(now, m.unreachableTimeout):
 		return false, d.watch.failure()
+	case d.parts != nil && d.parts.err != nil:
+		return false, d.parts.err
 	case d.watch.stalled:
 		return false, Because(ErrStalled, "the server has made no progress with this download for %s; it may have failed there",
 			m.stallTimeout)

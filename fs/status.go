@@ -85,6 +85,9 @@ type status struct {
 	TotalBytes  int64           `json:"totalBytes" yaml:"totalBytes"`
 	FilesAdded  int64           `json:"filesAdded" yaml:"filesAdded"`
 	TotalFiles  int64           `json:"totalFiles" yaml:"totalFiles"`
+	Parts       int             `json:"parts,omitempty" yaml:"parts,omitempty"`
+	PartsDone   *int            `json:"partsDone,omitempty" yaml:"partsDone,omitempty"`
+	PartRunning int             `json:"partRunning,omitempty" yaml:"partRunning,omitempty"`
 	ArchiveName string          `json:"archiveName,omitempty" yaml:"archiveName,omitempty"`
 	ArchiveSize *int64          `json:"archiveSize,omitempty" yaml:"archiveSize,omitempty"`
 	Entries     *int            `json:"entries,omitempty" yaml:"entries,omitempty"`
@@ -106,6 +109,9 @@ func newStatus(s download.Snapshot) status {
 		CachedBytes: s.CachedBytes,
 		CreatedAt:   s.CreatedAt.UTC().Truncate(time.Second),
 		ChangedAt:   s.ChangedAt.UTC().Truncate(time.Second),
+	}
+	if s.Parts.Total > 0 {
+		out.Parts, out.PartsDone, out.PartRunning = s.Parts.Total, &s.Parts.Done, s.Parts.Running
 	}
 	if s.Err != nil {
 		out.Error = line(s.Err.Error())

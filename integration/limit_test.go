@@ -21,7 +21,7 @@ func TestContentTooLarge(t *testing.T) {
 	t.Parallel()
 	r := newFaultRig(t, harness.StartServer(t, harness.Samples(t), "--max-content-size", "100000"))
 	unknown := r.http.Inject(faults.Rule{On: faults.Get, Fault: faults.Word("PENDING")})
-	r.mounted(t)
+	r.mounted(t, "--split", "off")
 	id := r.create(t)
 	readers := []*harness.Process{r.read(t, id), r.mount.Cmd("exec stat -c %s " + id + "/archive.zip").Start(t)}
 	for _, p := range readers {
@@ -58,7 +58,7 @@ func TestFileOf4GiB(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "film.mkv"), nil, 0o600))
 	require.NoError(t, os.Truncate(filepath.Join(dir, "film.mkv"), 4<<30))
 	r := newFaultRig(t, harness.StartServer(t, dir))
-	r.mounted(t)
+	r.mounted(t, "--split", "off")
 	res := r.mount.Sh(t, "printf '/film.mkv\\n/"+library+"/report.txt\\n' | dd of=new status=none")
 	assert.NotZero(t, res.Code)
 	assert.Contains(t, res.Stderr, "File too large")

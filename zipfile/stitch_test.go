@@ -89,7 +89,7 @@ var mid2026 = time.Date(2026, 7, 1, 12, 34, 56, 123_000_000, time.UTC)
 
 // What is stitched has the entries of the zips, under their paths, and files and
 // folders in between, whoever reads it: from its directory, or from a pipe.
-// Proves S-160.
+// Proves S-163.
 func TestStitch(t *testing.T) {
 	real := realZips(t)
 	film := inMemory(strings.Repeat("film ", 1000))
@@ -188,7 +188,7 @@ func TestStitchNothing(t *testing.T) {
 }
 
 // A file of more than 4 GiB, and what comes behind it, need Zip64.
-// Proves S-162.
+// Proves S-165.
 func TestStitchLarge(t *testing.T) {
 	real := realZips(t)["plain"]
 	const size = 5 << 30
@@ -234,7 +234,7 @@ func streamed(t testing.TB, n int, name string) inMemory {
 }
 
 // More than 65,535 entries need Zip64 too, wherever they come from.
-// Proves S-162.
+// Proves S-165.
 func TestStitchMany(t *testing.T) {
 	one := streamed(t, 35_000, "a/%d")
 	s := stitch(t, Piece{Path: "x/", Zip: one, Size: int64(len(one))}, Piece{Path: "y/", Zip: one, Size: int64(len(one))})

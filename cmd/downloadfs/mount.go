@@ -22,6 +22,9 @@ type mountOptions struct {
 	cacheSize    size
 	cacheMinFree size
 	prefetch     string
+	split        string
+	splitSize    size
+	maxZipEntry  size
 	allowOther   bool
 	wait         string
 	contents     string
@@ -84,6 +87,12 @@ func (o *mountOptions) addFlags(cmd *cobra.Command) {
 	f.Var(&o.cacheSize, "cache-size", "how much the cache may hold, such as 512M or 10G")
 	f.Var(&o.cacheMinFree, "cache-min-free", "how much room the cache leaves on its disk")
 	f.StringVar(&o.prefetch, "prefetch", "auto", "fetch finished archives in the background: auto, or off")
+	f.StringVar(&o.split, "split", "auto", "get what the server refuses as too large in parts that it takes, as one zip: auto, or off")
+	f.Var(&o.splitSize, "split-size", "the content that the server is asked to zip at once, if less than its own limit")
+	f.Var(&o.maxZipEntry, "max-zip-entry", "the largest file that the server is asked to zip; 0 for what a real one can")
+	if err := f.MarkHidden("max-zip-entry"); err != nil {
+		panic(err) // the flag was added one line above
+	}
 	f.BoolVar(&o.allowOther, "allow-other", false, "let other users read the mount")
 	f.StringVar(&o.wait, "wait", "touch", "what waits for a pending archive: touch (stat, open and read), or open (stat never waits)")
 	f.StringVar(&o.contents, "contents", "link", "show what is inside the archives: link (a link in each download's directory), or off")
@@ -98,6 +107,9 @@ func (o *mountOptions) check() error {
 	if o.prefetch != "auto" && o.prefetch != "off" {
 		return exitf(exitUsage, "--prefetch %q is not one of auto, off", o.prefetch)
 	}
+	if o.split != "auto" && o.split != "off" {
+		return exitf(exitUsage, "--split %q is not one of auto, off", o.split)
+	}
 	if o.wait != "touch" && o.wait != "open" {
 		return exitf(exitUsage, "--wait %q is not one of touch, open", o.wait)
 	}
@@ -108,6 +120,14 @@ func (o *mountOptions) check() error {
 		return exitf(exitUsage, "--stall-timeout %v is negative", o.stallTimeout)
 	}
 	return o.serverOptions.check()
+}
+
+// partSize is Manager's PartSize.
+func (o *mountOptions) partSize() int64 {
+	if o.split == "off" {
+		return -1
+	}
+	return int64(o.splitSize)
 }
 
 // runMount mounts and serves; child is this process's side of a mount in the

@@ -101,6 +101,8 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 		return download.Open(download.Config{
 			Service:            c,
 			Nodes:              c,
+			PartSize:           o.partSize(),
+			MaxFile:            int64(o.maxZipEntry),
 			Archives:           s.cache,
 			JournalPath:        filepath.Join(stateDir, "journal.db"),
 			StallTimeout:       o.managerStallTimeout(),

@@ -37,10 +37,15 @@ const (
 	Downloads Bucket = "downloads"
 	Nodes     Bucket = "nodes"
 	Removals  Bucket = "removals"
+	Plans     Bucket = "plans"
+	Parts     Bucket = "parts"
 )
 
 // buckets are all kinds, in the order in which they are loaded.
-var buckets = []Bucket{Nodes, Downloads, Removals}
+var buckets = []Bucket{Nodes, Plans, Downloads, Removals, Parts}
+
+// newBuckets are not in every journal of this format yet.
+var newBuckets = []Bucket{Plans, Parts}
 
 var (
 	// ErrLocked: another process has the file.

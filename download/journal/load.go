@@ -12,8 +12,8 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// Load reads everything: all Nodes, then all Downloads, then all Removals, each by
-// serial. A record for which take returns an error is damaged: it is logged and set
+// Load reads everything: all Nodes, then all Plans, Downloads, Removals and Parts,
+// each by serial. A record for which take returns an error is damaged: it is logged and set
 // aside, so that it neither stops the rest nor is lost. After an error of its own
 // the journal is closed.
 func (j *Journal) Load(take func(bucket Bucket, serial uint64, record []byte) error) error {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"syscall"
 
 	bolt "go.etcd.io/bbolt"
@@ -107,12 +108,42 @@ func (j *Journal) openFile() error {
 	if info, err = j.file.Stat(); err != nil {
 		return err
 	}
+	if err := j.check(info.Size()); err != nil {
+		return err
+	}
+	return j.addBuckets()
+}
+
+// addBuckets makes those that an earlier version did not have.
+func (j *Journal) addBuckets() error {
+	missing := false
+	err := j.db.View(func(tx *bolt.Tx) error {
+		for _, name := range newBuckets {
+			missing = missing || tx.Bucket([]byte(name)) == nil
+		}
+		return nil
+	})
+	if err != nil || !missing {
+		return err
+	}
+	return j.db.Update(func(tx *bolt.Tx) error {
+		for _, name := range newBuckets {
+			if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// check reports what is wrong with a file of size bytes.
+func (j *Journal) check(size int64) error {
 	return j.db.View(func(tx *bolt.Tx) error {
-		if tx.Size() > info.Size() {
-			return fmt.Errorf("the file has %d of %d bytes", info.Size(), tx.Size())
+		if tx.Size() > size {
+			return fmt.Errorf("the file has %d of %d bytes", size, tx.Size())
 		}
 		for _, name := range append(buckets, Bucket(bucketMeta), Bucket(bucketDamaged)) {
-			if tx.Bucket([]byte(name)) == nil {
+			if tx.Bucket([]byte(name)) == nil && !slices.Contains(newBuckets, name) {
 				return fmt.Errorf("bucket %s is missing", name)
 			}
 		}

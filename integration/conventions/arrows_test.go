@@ -21,7 +21,8 @@ const module = "downloadfs"
 // arrows says which of our own packages a package may import. A package that is
 // not listed may not exist, so that a new one finds its place here.
 var arrows = map[string][]string{
-	"download":                {"download/schedule", "download/journal"},
+	"download":                {"download/schedule", "download/journal", "download/split", "zipfile"},
+	"download/split":          {},
 	"download/schedule":       {},
 	"download/journal":        {},
 	"download/list":           {"download"},
@@ -60,6 +61,7 @@ var domainImports = map[string][]string{
 	"download/journal":  {"go.etcd.io/bbolt"},
 	"download/list":     {},
 	"download/schedule": {},
+	"download/split":    {},
 }
 
 type listedPackage struct {

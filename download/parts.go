@@ -1,0 +1,396 @@
+package download
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"downloadfs/download/schedule"
+	"downloadfs/download/split"
+	"downloadfs/zipfile"
+)
+
+// What a server refuses as too large is got in parts: downloads of their own, that
+// nobody sees, whose zips are shown as one. See [split.Plan] for what the parts are,
+// and [zipfile.Stitched] for the one zip.
+//
+// A download that is got in parts keeps its id, which is that of the download that
+// the server refused. It is not polled any more; a goroutine of its own walks, asks
+// for the parts, fetches them whole into the cache and has them deleted on the
+// server. It is DONE when all of them are in the cache, which is their only place
+// from then on. What has been reached is in the journal.
+
+// assembly is a download that is got in parts. Manager.mu guards it.
+type assembly struct {
+	limit  int64  // of the content of a part
+	idle   bool   // the server has refused the whole, so that it zips nothing of it
+	name   string // of the one zip
+	pieces []*piece
+	keys   uint32 // given out to pieces
+
+	// err is why it does not go on for now, or, when the download has ended, why.
+	err          error
+	failingSince time.Time // without an answer; zero when there was one
+	refused      doubt     // that what the server refuses is refused for good
+
+	stop    context.CancelFunc // of its goroutine
+	nudge   chan struct{}      // capacity 1: try again now
+	ended   bool               // its pins are to be given back
+	pins    map[uint32]Archive // by piece, so that the cache keeps what is nowhere else
+	view    *zipfile.Stitched
+	viewing chan struct{} // capacity 1: held by who makes the view
+}
+
+// piece is a run of entries of the one zip, and how far it has been got.
+type piece struct {
+	split.Piece
+	key      uint32
+	serial   uint64      // of its record in the journal; 0: none
+	id       ID          // of its zip on the server, or what a file is called in the cache
+	fetched  bool        // into the cache, whole
+	archive  ArchiveInfo // what is in the cache
+	crc      uint32      // of a file
+	progress Progress
+	asked    time.Time // for the zip, in this mount
+	tries    int
+}
+
+// DefaultPartSize is an Alfresco server's limit of content, if nobody has set another.
+const DefaultPartSize = 2_152_852_358
+
+const (
+	maxPartTries = 4 // of which each may meet a dead zip, a cleaner or another's cancelling
+	// partsOnServer may be there at once: one is zipped while another is fetched.
+	partsOnServer   = 2
+	assemblySlowest = 5 * time.Minute // between two tries
+	assemblyRest    = time.Hour       // after the last of maxPartTries, if nobody comes who waits
+)
+
+// errReplanned says that the plan is another one.
+var errReplanned = errors.New("the plan has changed")
+
+// PartsProgress tells how far a download is that is got in parts.
+type PartsProgress struct {
+	Total, Done int // zips and files; both 0 for a download that is not got in parts
+	Running     int // the number of the part that the server works on; 0 if none
+}
+
+func newAssembly(limit int64) *assembly {
+	return &assembly{limit: limit, nudge: make(chan struct{}, 1), viewing: make(chan struct{}, 1), pins: make(map[uint32]Archive)}
+}
+
+// canAssemble reports whether d may be got in parts. m.mu is held.
+func (m *Manager) canAssemble(d *Download) bool {
+	return m.nodes != nil && m.partSize >= 0 && len(d.nodes) > 0 && d.parts == nil && !d.cancelled && !d.removed
+}
+
+// tooMuch reports whether the server's answer about d says that it is to be got in
+// parts. m.mu is held.
+func (m *Manager) tooMuch(d *Download, p Progress) bool {
+	if !m.canAssemble(d) {
+		return false
+	}
+	switch p.Status {
+	case StatusTooLarge:
+		return true
+	case StatusPending, StatusInProgress:
+		return m.partSize > 0 && p.TotalBytes > m.partSize
+	}
+	return false
+}
+
+// assemble has d got in parts. m.mu is held.
+func (m *Manager) assemble(d *Download, p Progress) {
+	limit := int64(DefaultPartSize)
+	if p.Status == StatusTooLarge && p.BytesAdded > 0 {
+		limit = p.BytesAdded
+	}
+	if m.partSize > 0 {
+		limit = min(limit, m.partSize)
+	}
+	old := d.progress.Status
+	d.parts = newAssembly(limit)
+	d.parts.idle = p.Status == StatusTooLarge
+	d.settled, d.changedAt = true, time.Now()
+	d.progress = Progress{ID: d.id, Status: StatusPending, TotalBytes: p.TotalBytes, TotalFiles: p.TotalFiles}
+	m.transition(d, old)
+	m.logLater(slog.LevelInfo, "too large for one zip of the server, getting it in parts", "op", "parts", "download", d.id,
+		"len", p.TotalBytes, "limit", limit)
+	m.startAssembly(d)
+}
+
+// startAssembly starts d's goroutine. m.mu is held, or nothing runs yet.
+func (m *Manager) startAssembly(d *Download) {
+	if m.closing {
+		return
+	}
+	ctx, stop := context.WithCancel(m.ctx)
+	d.parts.stop = stop
+	m.running.Go(func() {
+		defer stop()
+		m.getParts(ctx, d)
+	})
+}
+
+// measure looks, while the server zips something huge, for a file in it on which that
+// would end without a word.
+func (m *Manager) measure(d *Download) {
+	limits := split.Limits{Part: 1 << 62, File: m.maxFile}
+	trees, err := split.Walk(m.ctx, walked{m}, d.bareNodes(), limits)
+	if err != nil {
+		m.log.Debug("sizes not known", "op", "measure", "download", d.id, "err", err)
+		return
+	}
+	for _, t := range trees {
+		if t.Largest > m.maxFile {
+			m.mu.Lock()
+			if m.canAssemble(d) && !d.progress.Status.Ended() {
+				m.assemble(d, d.progress)
+			}
+			m.unlock()
+			return
+		}
+	}
+}
+
+func (d *Download) bareNodes() []string {
+	ids := make([]string, len(d.nodes))
+	for i, n := range d.nodes {
+		ids[i] = string(n.Bare())
+	}
+	return ids
+}
+
+// walked is what split walks.
+type walked struct{ m *Manager }
+
+func (w walked) Node(ctx context.Context, id string) (n split.Node, err error) {
+	err = w.m.request(ctx, "walk", "", func(ctx context.Context) error {
+		found, err := w.m.nodes.Node(ctx, NodeID(id))
+		n = split.Node{ID: id, Name: found.Name, Folder: found.Folder, Size: found.Size, Modified: found.ModifiedAt}
+		return err
+	})
+	return n, gone(err)
+}
+
+func (w walked) Children(ctx context.Context, id string, skip int) (page []split.Node, more bool, err error) {
+	err = w.m.request(ctx, "walk", "", func(ctx context.Context) error {
+		found, m, err := w.m.nodes.Children(ctx, NodeID(id), skip)
+		page, more = make([]split.Node, len(found)), m
+		for i, n := range found {
+			page[i] = split.Node{ID: string(n.ID), Name: n.Name, Folder: n.Folder, Size: n.Size, Modified: n.ModifiedAt}
+		}
+		return err
+	})
+	return page, more, gone(err)
+}
+
+func gone(err error) error {
+	if isAny(err, ErrNotFound, ErrForbidden) {
+		return fmt.Errorf("%w: %w", split.ErrGone, err)
+	}
+	return err
+}
+
+// request makes a request for an assembly; the server's state learns of its outcome.
+func (m *Manager) request(ctx context.Context, op string, id ID, do func(context.Context) error) error {
+	began := time.Now()
+	limited, cancel := context.WithTimeout(ctx, m.requestTimeout())
+	defer cancel()
+	err := m.call(op, id, func() error { return do(limited) })
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	m.mu.Lock()
+	defer m.unlock()
+	now := time.Now()
+	if m.server.heard(err, began, now) {
+		m.announceAll()
+	}
+	m.work.SetHold(m.server.holdUntil(now, len(m.waited) > 0))
+	return err
+}
+
+// getParts is the goroutine of d's assembly.
+func (m *Manager) getParts(ctx context.Context, d *Download) {
+	wait := time.Second
+	for ctx.Err() == nil {
+		before := m.fetchedParts(d)
+		err := m.tryParts(ctx, d)
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil || m.assemblyFailed(d, err) {
+			return
+		}
+		if errors.Is(err, errReplanned) {
+			continue
+		}
+		if m.fetchedParts(d) > before {
+			wait = time.Second
+		}
+		if errors.Is(err, errPartLost) {
+			wait = assemblyRest // asking on and on would make the server zip on and on
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(jitter(wait)):
+		case <-d.parts.nudge:
+			_ = sleep(ctx, freshSpacing)
+		}
+		wait = min(2*wait, assemblySlowest)
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// assemblyFailed takes in that a try has failed and reports whether that is for good.
+func (m *Manager) assemblyFailed(d *Download, err error) bool {
+	m.mu.Lock()
+	defer m.unlock()
+	a := d.parts
+	m.logLater(slog.LevelDebug, "parts will be tried again", "op", "parts", "download", d.id, "err", err)
+	switch {
+	case errors.Is(err, errReplanned), errors.Is(err, ErrUnauthorized): // the server's state says so
+		return false
+	case isAny(err, errNoRoom):
+		old := d.progress.Status
+		a.err, d.progress.Status, d.changedAt = err, StatusTooLarge, time.Now()
+		m.transition(d, old)
+		return true
+	case isAny(err, ErrUnavailable, ErrUncertain, ErrServerFailed):
+		now := time.Now()
+		if a.failingSince.IsZero() {
+			a.failingSince = now
+		}
+		if now.Sub(a.failingSince) >= m.unreachableTimeout {
+			a.err = Because(ErrUnavailable, "%s", withReason("the server has not given the next part since "+stamp(a.failingSince), err))
+		}
+	case isAny(err, ErrForbidden, ErrInvalid, ErrNotFound) && !a.refused.confirmed(time.Now(), time.Time{}):
+	default:
+		a.err = err
+	}
+	d.announce()
+	return false
+}
+
+// onward takes in that d's assembly goes on. m.mu is held.
+func (d *Download) onward() {
+	a := d.parts
+	a.failingSince = time.Time{}
+	a.refused.end()
+	if a.err != nil {
+		a.err = nil
+		d.announce()
+	}
+}
+
+func (m *Manager) fetchedParts(d *Download) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return d.partsProgress().Done
+}
+
+// partsProgress counts d's pieces. m.mu is held.
+func (d *Download) partsProgress() (p PartsProgress) {
+	if d.parts == nil {
+		return p
+	}
+	for _, q := range d.parts.pieces {
+		if q.Kind == split.Folder {
+			continue
+		}
+		p.Total++
+		switch {
+		case q.fetched:
+			p.Done++
+		case p.Running == 0 && q.serial != 0:
+			p.Running = p.Total
+		}
+	}
+	return p
+}
+
+// sumParts updates d's counters. m.mu is held.
+func (d *Download) sumParts() {
+	p := Progress{ID: d.id, Status: d.progress.Status}
+	for _, q := range d.parts.pieces {
+		bytes, files := q.Bytes, q.Files
+		if q.progress.TotalBytes > 0 || q.fetched {
+			bytes, files = q.progress.TotalBytes, q.progress.TotalFiles
+		}
+		p.TotalBytes, p.TotalFiles = p.TotalBytes+bytes, p.TotalFiles+files
+		p.BytesAdded, p.FilesAdded = p.BytesAdded+q.progress.BytesAdded, p.FilesAdded+q.progress.FilesAdded
+	}
+	if p != d.progress {
+		d.progress, d.changedAt = p, time.Now()
+	}
+}
+
+// tryParts gets what is missing, and at the end makes d DONE.
+func (m *Manager) tryParts(ctx context.Context, d *Download) error {
+	if err := m.planParts(ctx, d); err != nil {
+		return err
+	}
+	if err := m.runParts(ctx, d); err != nil {
+		return err
+	}
+	view, err := m.viewParts(ctx, d)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.unlock()
+	if d.removed || d.cancelled {
+		return context.Canceled
+	}
+	d.sumParts()
+	d.onward()
+	old := d.progress.Status
+	d.archive = &ArchiveInfo{ID: d.id, Name: d.parts.name, Size: view.Size(), ModifiedAt: time.Now().UTC().Truncate(time.Second)}
+	d.progress.Status, d.changedAt = StatusDone, time.Now()
+	m.transition(d, old)
+	return nil
+}
+
+// removePart has a part's zip deleted on the server. m.mu is held.
+func (m *Manager) removePart(id ID, serial uint64, cancel bool) *removal {
+	r := m.newRemoval(id, serial, cancel, true)
+	m.removals[id] = r
+	m.work.Set(&r.task, time.Now(), schedule.Chore)
+	return r
+}
+
+// awaitRemoval waits until the server has no zip of that id any more; not for long,
+// since a deletion that is refused must not stop the rest.
+func (m *Manager) awaitRemoval(ctx context.Context, id ID) {
+	m.mu.Lock()
+	r := m.removals[id]
+	if r == nil {
+		m.mu.Unlock()
+		return
+	}
+	if r.done == nil {
+		r.done = make(chan struct{})
+	}
+	done := r.done
+	m.mu.Unlock()
+	late := time.NewTimer(cancelGrace)
+	defer late.Stop()
+	select {
+	case <-done:
+	case <-late.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,257 @@
+package download
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"downloadfs/download/journal"
+	"downloadfs/download/split"
+	"downloadfs/zipfile"
+)
+
+// keepView is how many entries a view has at most that is kept while nobody reads.
+const keepView = 50_000
+
+// viewParts returns the one zip of d's pieces, which are all in the cache.
+func (m *Manager) viewParts(ctx context.Context, d *Download) (*zipfile.Stitched, error) {
+	a := d.parts
+	select {
+	case a.viewing <- struct{}{}:
+		defer func() { <-a.viewing }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	m.mu.Lock()
+	view := a.view
+	pieces := make([]zipfile.Piece, len(a.pieces))
+	for i, p := range a.pieces {
+		pieces[i] = zipfile.Piece{Path: p.Path, Size: p.archive.Size, CRC: p.crc, Modified: p.Modified}
+		switch p.Kind {
+		case split.Part:
+			pieces[i].Zip = pinned{a.pins[p.key]}
+		case split.File:
+			pieces[i].File = pinned{a.pins[p.key]}
+			if !p.archive.ModifiedAt.IsZero() {
+				pieces[i].Modified = p.archive.ModifiedAt
+			}
+		}
+	}
+	m.mu.Unlock()
+	if view != nil {
+		return view, nil
+	}
+	view, err := zipfile.Stitch(ctx, pieces)
+	if err != nil {
+		return nil, fmt.Errorf("put the parts together: %w", err)
+	}
+	m.mu.Lock()
+	a.view = view
+	m.mu.Unlock()
+	return view, nil
+}
+
+// openParts opens the one zip.
+func (m *Manager) openParts(d *Download, info ArchiveInfo) (Archive, error) {
+	view, err := m.viewParts(m.ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	if view.Size() != info.Size {
+		return nil, fmt.Errorf("the parts make %d bytes, and made %d before: %w", view.Size(), info.Size, ErrChanged)
+	}
+	return stitchedArchive{view}, nil
+}
+
+// stitchedArchive is an open archive that was got in parts.
+type stitchedArchive struct{ view *zipfile.Stitched }
+
+var _ Archive = stitchedArchive{}
+
+// ReadAt is Archive's.
+func (s stitchedArchive) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	return s.view.ReadAt(ctx, p, off)
+}
+
+// File is Archive's: the zip is in no file.
+func (stitchedArchive) File(int64, int64) (*os.File, bool) { return nil, false }
+
+// Close is Archive's.
+func (stitchedArchive) Close() error { return nil }
+
+// pinParts has the cache keep what was fetched before this mount. What it does not
+// have any more is asked for again, unless all was there already: then the archive
+// that was seen is gone. Nothing runs yet.
+func (m *Manager) pinParts(d *Download) {
+	a := d.parts
+	lost := len(a.pieces) == 0 && d.progress.Status == StatusDone
+	for _, p := range a.pieces {
+		if !p.fetched {
+			lost = lost || p.Kind != split.Folder && d.progress.Status == StatusDone
+			continue
+		}
+		h, err := m.archives.Open(p.archive)
+		if err == nil && (p.archive.Size == 0 || m.archives.Complete(p.archive.ID)) {
+			a.pins[p.key] = h
+			continue
+		}
+		if err == nil {
+			_ = h.Close()
+		}
+		m.log.Warn("a part is not in the cache any more", "op", "parts", "download", d.id, "err", err)
+		p.fetched, p.id, p.archive, p.progress, lost = false, "", ArchiveInfo{}, Progress{}, true
+		// Its record, which says otherwise, is written anew when it has been fetched.
+	}
+	if lost && d.progress.Status == StatusDone {
+		d.progress.Status = StatusExpired
+		a.ended = true
+		m.dirty[d] = struct{}{}
+	}
+}
+
+// forgetParts takes d's parts out of the journal, and has those deleted that are on
+// the server. m.mu is not held.
+func (m *Manager) forgetParts(tx journal.Tx, d *Download) error {
+	m.mu.Lock()
+	var pieces []piece
+	if d.parts != nil {
+		for _, p := range d.parts.pieces {
+			if p.serial != 0 {
+				pieces = append(pieces, *p)
+			}
+		}
+	}
+	m.mu.Unlock()
+	if d.parts == nil {
+		return nil
+	}
+	if err := tx.Delete(journal.Plans, d.serial); err != nil {
+		return err
+	}
+	for _, p := range pieces {
+		if err := tx.Delete(journal.Parts, p.serial); err != nil {
+			return err
+		}
+		if p.Kind == split.Part && !p.fetched {
+			if err := tx.Put(journal.Removals, p.serial, removalRecord{V: recordVersion, ID: p.id, Cancel: true, Delete: true}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// endParts ends d's assembly after forgetParts is on disk. m.mu is held; letGo must
+// follow without it.
+func (m *Manager) endParts(d *Download) {
+	a := d.parts
+	if a == nil || a.ended {
+		return
+	}
+	a.ended = true
+	if a.stop != nil {
+		a.stop()
+	}
+	for _, p := range a.pieces {
+		if p.Kind == split.Part && p.serial != 0 && !p.fetched && m.removals[p.id] == nil {
+			m.removePart(p.id, p.serial, true)
+		}
+	}
+}
+
+// letGo gives back what nobody reads any more. m.mu is not held.
+func (m *Manager) letGo(d *Download) {
+	m.mu.Lock()
+	a := d.parts
+	if a == nil || d.handles > 0 {
+		m.mu.Unlock()
+		return
+	}
+	if a.view != nil && a.view.Entries() > keepView {
+		a.view = nil
+	}
+	var pins []Archive
+	var ids []ID
+	if a.ended {
+		for _, p := range a.pieces {
+			if p.archive.ID != "" {
+				ids = append(ids, p.archive.ID)
+			}
+		}
+		for _, h := range a.pins {
+			pins = append(pins, h)
+		}
+		clear(a.pins)
+		a.view = nil
+	}
+	m.mu.Unlock()
+	for _, id := range ids {
+		if err := m.archives.Drop(id); err != nil {
+			m.log.Warn("cached part not dropped", "op", "remove", "download", id, "err", err)
+		}
+	}
+	for _, h := range pins {
+		_ = h.Close()
+	}
+}
+
+// cachedParts is how much of d's parts is in the cache.
+func (m *Manager) cachedParts(d *Download) (n int64) {
+	m.mu.Lock()
+	var ids []ID
+	for _, p := range d.parts.pieces {
+		if p.archive.ID != "" {
+			ids = append(ids, p.archive.ID)
+		}
+	}
+	m.mu.Unlock()
+	for _, id := range ids {
+		n += m.archives.Cached(id)
+	}
+	return n
+}
+
+// discardParts drops the copy of what was got in parts: the only one there is.
+func (m *Manager) discardParts(d *Download) error {
+	m.mu.Lock()
+	old := d.progress.Status
+	d.progress.Status, d.dropped = StatusExpired, true
+	m.mu.Unlock()
+	err := m.journal.Update(func(tx journal.Tx) error {
+		m.mu.Lock()
+		rec, gone := d.record(), d.removed
+		m.mu.Unlock()
+		if gone {
+			return nil
+		}
+		if err := m.forgetParts(tx, d); err != nil {
+			return err
+		}
+		return tx.Put(journal.Downloads, d.serial, rec)
+	})
+	m.mu.Lock()
+	if err != nil {
+		d.progress.Status, d.dropped = old, false
+		m.mu.Unlock()
+		return fmt.Errorf("discard %s: %w", d.id, err)
+	}
+	m.endParts(d)
+	d.changedAt = time.Now()
+	m.transition(d, old)
+	m.unlock()
+	m.letGo(d)
+	return nil
+}
+
+// closePins gives back what the cache keeps. Nothing runs any more.
+func (m *Manager) closePins() {
+	for _, d := range m.list {
+		if d.parts == nil {
+			continue
+		}
+		for _, h := range d.parts.pins {
+			_ = h.Close()
+		}
+	}
+}
