@@ -34,19 +34,25 @@ func unitSetting(unit, key string) string {
 	return ""
 }
 
-// TestSystemdUnitRules: systemd starts the unit again after whatever may pass,
+// TestSystemdUnitRules: systemd starts the units again after whatever may pass,
 // however often, and not after a refused login, which would lock the account.
 // Proves S-158.
 func TestSystemdUnitRules(t *testing.T) {
 	t.Parallel()
-	unit := userUnit(t)
-	assert.Equal(t, "notify", unitSetting(unit, "Type"))
-	assert.Equal(t, "on-failure", unitSetting(unit, "Restart"), "which is any exit code but 0, and any signal but those that ask to end")
-	assert.Equal(t, "0", unitSetting(unit, "StartLimitIntervalSec"), "else five quick failures are the last")
-	pause, err := strconv.Atoi(unitSetting(unit, "RestartSec"))
+	text, err := os.ReadFile("../dist/systemd/system/downloadfs@.service")
 	require.NoError(t, err)
-	assert.GreaterOrEqual(t, pause, 1, "it must not keep the server busy")
-	never := strings.Fields(unitSetting(unit, "RestartPreventExitStatus"))
+	var never []string
+	for _, unit := range []string{userUnit(t), string(text)} {
+		assert.Equal(t, "notify", unitSetting(unit, "Type"))
+		assert.Equal(t, "on-failure", unitSetting(unit, "Restart"), "which is any exit code but 0, and any signal but those that ask to end")
+		assert.Equal(t, "0", unitSetting(unit, "StartLimitIntervalSec"), "else five quick failures are the last")
+		pause, err := strconv.Atoi(unitSetting(unit, "RestartSec"))
+		require.NoError(t, err)
+		assert.GreaterOrEqual(t, pause, 1, "it must not keep the server busy")
+		never = append(never, unitSetting(unit, "RestartPreventExitStatus"))
+	}
+	require.Equal(t, never[0], never[1])
+	never = strings.Fields(never[0])
 
 	s := harness.StartServer(t, harness.Samples(t))
 	exit := func(t *testing.T, o harness.MountOptions) string {

@@ -42,6 +42,7 @@ func newMountCommand() *cobra.Command {
 		Long: `mount serves the downloads of an Alfresco server on MOUNTPOINT until it is
 unmounted or gets SIGINT or SIGTERM. It stays in the foreground, logs to standard
 error and prints one line on standard output when the mount is ready.
+URL is any address of the server, also that of a page in a browser.
 
 The user name and the password come from the environment: ` + envUsername + ` and
 ` + envPassword + `. The password can be in a file instead, see --password-file.
