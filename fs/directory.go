@@ -53,6 +53,30 @@ func (fixedDir) Rename(context.Context, string, fusefs.InodeEmbedder, string, ui
 	return syscall.EPERM
 }
 
+// readOnlyDir is a fixedDir that looks as if its permissions forbade to make
+// anything in it, which programs understand.
+type readOnlyDir struct{ fixedDir }
+
+func (readOnlyDir) Create(context.Context, string, uint32, uint32, *fuse.EntryOut) (*fusefs.Inode, fusefs.FileHandle, uint32, syscall.Errno) {
+	return nil, nil, 0, syscall.EACCES
+}
+
+func (readOnlyDir) Mknod(context.Context, string, uint32, uint32, *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	return nil, syscall.EACCES
+}
+
+func (readOnlyDir) Mkdir(context.Context, string, uint32, *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	return nil, syscall.EACCES
+}
+
+func (readOnlyDir) Link(context.Context, fusefs.InodeEmbedder, string, *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	return nil, syscall.EACCES
+}
+
+func (readOnlyDir) Symlink(context.Context, string, string, *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	return nil, syscall.EACCES
+}
+
 // dirEntry is one name in a listing and the node behind it.
 type dirEntry struct {
 	name string

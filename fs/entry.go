@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -12,7 +13,7 @@ import (
 // entryNode is the directory of one download.
 type entryNode struct {
 	node
-	fixedDir
+	readOnlyDir
 	item item
 
 	mu sync.Mutex // guards making the inode of:
@@ -25,6 +26,7 @@ var (
 	_ fusefs.NodeOpendirHandler = (*entryNode)(nil)
 	_ fusefs.NodeStatfser       = (*entryNode)(nil)
 	_ fusefs.NodeUnlinker       = (*entryNode)(nil)
+	_ fusefs.NodeAccesser       = (*entryNode)(nil)
 )
 
 func newEntryNode(f *filesystem, d item) *entryNode {
@@ -39,10 +41,25 @@ func newEntryNode(f *filesystem, d item) *entryNode {
 func (n *entryNode) attributes() attributes {
 	created := n.fs.when(n.item.Snapshot().CreatedAt)
 	return attributes{
-		mode: n.fs.dirMode(), nlink: 2,
+		mode: n.fs.entryMode(), nlink: 2,
 		created: created, changed: created,
 		valid: settled, entry: settled,
 	}
+}
+
+// Access lets the owner write, though nothing can be made here: rm asks before it
+// removes what is in a directory that is not writable, and file managers offer no
+// Delete there. Archive programs are told, who would unpack here.
+func (n *entryNode) Access(ctx context.Context, mask uint32) syscall.Errno {
+	if n.fs.mine(ctx) && !unpacks(n.fs.callers.name(callerPID(ctx))) {
+		mask &^= accessWrite
+	}
+	return n.node.Access(ctx, mask)
+}
+
+// unpacks reports whether a program offers to unpack an archive beside it.
+func unpacks(program string) bool {
+	return slices.Contains([]string{"ark", "file-roller", "engrampa", "xarchiver"}, program)
 }
 
 // member is one file of a download's directory.

@@ -74,7 +74,9 @@ func (f *filesystem) close() {
 	f.work.Wait()
 }
 
-// dirMode and fileMode are what others may do only with --allow-other.
+// dirMode and fileMode are what others may do only with --allow-other. A file's
+// mode is that of its copies, which their owner may write; opening the file itself
+// to write is refused.
 func (f *filesystem) dirMode() uint32 {
 	if f.shared {
 		return 0o755
@@ -84,9 +86,18 @@ func (f *filesystem) dirMode() uint32 {
 
 func (f *filesystem) fileMode() uint32 {
 	if f.shared {
-		return 0o444
+		return 0o644
 	}
-	return 0o400
+	return 0o600
+}
+
+// entryMode is that of a directory in which nothing can be made. Where the kernel
+// checks permissions it must not say so, or nothing could be removed either.
+func (f *filesystem) entryMode() uint32 {
+	if f.shared {
+		return 0o755
+	}
+	return 0o500
 }
 
 // touch notes that a download came, went or changed its name.

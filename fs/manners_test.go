@@ -33,13 +33,13 @@ def attempt(s):
 }
 
 // What a control file system refuses, it refuses with the errno that says so.
-// Proves S-12, S-28, S-124.
+// Proves S-12, S-28, S-124, S-174.
 func TestRefusals(t *testing.T) {
 	tests := [][2]string{
 		{`write(D+'/x',os.O_CREAT);os.unlink(D+'/x')`, "ok"},
 		{`os.link(D+'/d1/status',D+'/x')`, "EPERM"},
 		{`write(M+'/x',os.O_CREAT)`, "EPERM"},
-		{`write(D+'/d1/x',os.O_CREAT|os.O_EXCL)`, "EPERM"},
+		{`write(D+'/d1/x',os.O_CREAT|os.O_EXCL)`, "EACCES"},
 		{`write(D+'/new',os.O_CREAT|os.O_EXCL)`, "EEXIST"},
 		{`write(D+'/d1/archive.zip')`, "EACCES"},
 		{`write(D+'/d1/status')`, "EACCES"},
@@ -52,13 +52,15 @@ func TestRefusals(t *testing.T) {
 		{`os.truncate(D+'/d1/status',0)`, "EPERM"},
 		{`os.truncate(M+'/README',0)`, "EPERM"},
 		{`os.mknod(D+'/x')`, "EPERM"},
-		{`os.mkfifo(D+'/d1/x')`, "EPERM"},
+		{`os.mkfifo(D+'/d1/x')`, "EACCES"},
 		{`os.symlink('a',D+'/x')`, "EINVAL"},
 		{`os.symlink('a',M+'/x')`, "EPERM"},
-		{`os.link(D+'/d1/status',D+'/d1/x')`, "EPERM"},
+		{`os.link(D+'/d1/status',D+'/d1/x')`, "EACCES"},
 		{`os.link(D+'/new',D+'/x')`, "EPERM"},
 		{`os.mkdir(M+'/x')`, "EPERM"},
-		{`os.mkdir(D+'/d1/x')`, "EPERM"},
+		{`os.mkdir(D+'/d1/x')`, "EACCES"},
+		{`os.symlink('a',D+'/d1/x')`, "EACCES"},
+		{`os.access(D+'/d1',os.W_OK) or write('/')`, "ok"},
 		{`os.mkdir(D+'/New Folder')`, "EPERM"},
 		{`os.mkdir(D+'/.Trash-1000')`, "EPERM"},
 		{`os.mkdir(D+'/Thumbs.db')`, "EPERM"},
@@ -66,7 +68,7 @@ func TestRefusals(t *testing.T) {
 		{`os.mkdir(D+'/d1')`, "EEXIST"},
 		{`os.chmod(D+'/d1/status',0o777)`, "EPERM"},
 		{`os.chmod(D+'/d1',0o777)`, "EPERM"},
-		{`os.chmod(D+'/d1',0o700)`, "ok"},
+		{`os.chmod(D+'/d1',0o500)`, "ok"},
 		{`os.chmod(M,0o777)`, "EPERM"},
 		{`os.chown(D+'/d1/status',12345,-1)`, "EPERM"},
 		{`os.chown(D+'/d1/status',os.geteuid(),-1)`, "ok"},
@@ -146,6 +148,16 @@ func TestRefusals(t *testing.T) {
 }
 
 // Proves S-26.
+// Programs that offer to unpack beside an archive are told that they cannot.
+// Proves S-174.
+func TestUnpackers(t *testing.T) {
+	m := newTestMount(t)
+	m.domain.add("d1", nil)
+	m.ok(`cp $(type -P test) $M/../ark; cp $(type -P test) $M/../other
+$M/../other -w $D/d1 && $M/../ark -w $D && ! $M/../ark -w $D/d1 && $M/../ark -r $D/d1`)
+}
+
+// Proves S-26.
 func TestRenameAndAdopt(t *testing.T) {
 	m := newTestMount(t)
 	d := m.domain.add("d1", nil)
@@ -211,6 +223,7 @@ PYTHON`)
 	assert.Len(t, m.domain.Downloads(), 1)
 }
 
+// Proves S-174.
 func TestAttributes(t *testing.T) {
 	m := newTestMount(t)
 	d := m.domain.add("d1", []download.NodeID{idA, idB})
@@ -218,13 +231,13 @@ func TestAttributes(t *testing.T) {
 	d.finish(file, false)
 	assert.Equal(t, `1 3 drwx------ 
 3 3 drwx------ /downloads
-2 1 -r-------- /README
+2 1 -rw------- /README
 4 1 -rw------- /downloads/new
-16 2 drwx------ /downloads/d1
-17 1 -r-------- /downloads/d1/archive.zip
-18 1 -r-------- /downloads/d1/status
-19 1 -r-------- /downloads/d1/status.json
-20 1 -r-------- /downloads/d1/nodes`, m.ok(`for f in '' /downloads /README /downloads/new /downloads/d1 /downloads/d1/{archive.zip,status,status.json,nodes}; do
+16 2 dr-x------ /downloads/d1
+17 1 -rw------- /downloads/d1/archive.zip
+18 1 -rw------- /downloads/d1/status
+19 1 -rw------- /downloads/d1/status.json
+20 1 -rw------- /downloads/d1/nodes`, m.ok(`for f in '' /downloads /README /downloads/new /downloads/d1 /downloads/d1/{archive.zip,status,status.json,nodes}; do
 stat -c "%i %h %A $f" $M$f; done`))
 	assert.Equal(t, "74", m.ok(`stat -c %s $D/d1/nodes`))
 	m.ok(`cd $D/d1 && test "$(cd .. && pwd)" = $D && ls -di $D/d1/.. $D/d1/../.. | grep -q '3 .*'`)

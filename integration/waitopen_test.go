@@ -23,7 +23,7 @@ func TestWaitOpen(t *testing.T) {
 	id := r.create(t)
 	for script, want := range map[string]string{
 		"stat -c %s " + id + "/archive.zip": `^[1-9]\d*\n$`,
-		"ls -l " + id + "/archive.zip":      `^-r-------- .* [1-9]\d* .* ` + id + `/archive\.zip\n$`,
+		"ls -l " + id + "/archive.zip":      `^-rw------- .* [1-9]\d* .* ` + id + `/archive\.zip\n$`,
 	} {
 		// It would wait for as long as the server says that the zip is not done.
 		took := time.Hour
