@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"downloadfs/download"
@@ -180,9 +181,15 @@ func (c *Client) believe(resp *http.Response, a download.ArchiveInfo, off, end i
 	return 0, c.refusal(resp)
 }
 
-// sizeUntold reports whether an answer is a whole one that does not say how long it
-// is, but shows its end.
+// sizeUntold reports whether an answer is a whole archive that does not say how long
+// it is, but shows its end.
 func sizeUntold(resp *http.Response) bool {
+	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+	switch strings.ToLower(strings.TrimSpace(kind)) {
+	case "application/octet-stream", "application/zip", "application/x-zip-compressed":
+	default:
+		return false // nothing but its name would tell it from something else
+	}
 	return resp.StatusCode == http.StatusOK && resp.ContentLength < 0 && resp.Header.Get("Content-Range") == "" &&
 		slices.Contains(resp.TransferEncoding, "chunked")
 }

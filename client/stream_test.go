@@ -198,6 +198,11 @@ func TestStreamBelieves(t *testing.T) {
 		"range ignored, chunked":       {[]answer{chunked(part(0, 1000))}, nil, nil, 0, 1},
 		"range ignored, chunked, less": {[]answer{chunked(part(0, 999))}, download.ErrChanged, nil, 0, 1},
 		"range ignored, chunked, more": {[]answer{chunked(func(c []byte) []byte { return append(c[:1000:1000], 'x') })}, download.ErrChanged, nil, 0, 1},
+		"range ignored, chunked JSON": {[]answer{func(w http.ResponseWriter, _ *http.Request, content []byte) {
+			w.Header().Set("Content-Type", "application/json")
+			_ = http.NewResponseController(w).Flush()
+			_, _ = w.Write(content)
+		}}, download.ErrProtocol, nil, 0, 1},
 		"range ignored, until close":   {[]answer{header(200, "", -1, part(0, 1000))}, download.ErrProtocol, nil, 0, 1},
 		"200 for a part":               {[]answer{header(200, "bytes 100-199/1000", 100, part(100, 200))}, download.ErrProtocol, nil, 0, 1},
 		"other start":                  {[]answer{header(206, "bytes 0-99/1000", 100, part(0, 100))}, download.ErrProtocol, nil, 0, 1},
