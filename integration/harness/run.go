@@ -202,16 +202,44 @@ func (p *Process) Blocked(t testing.TB) {
 	AllBlocked(t, p)
 }
 
+// Hangs returns what a task of the group is kept from going on by: its main thread
+// by anything in FUSE, or another one by asking for attributes (which only root can
+// see). It is "" if nothing does, or not for long.
+func (p *Process) Hangs() string {
+	why := ""
+	for range blockedLooks {
+		why = ""
+		for _, task := range tasksInFUSE() {
+			stack, _ := os.ReadFile(task.dir + "/stack")
+			if task.pgid == p.Pid() && (task.main || bytes.Contains(stack, []byte("attr"))) {
+				comm, _ := os.ReadFile(task.dir + "/comm")
+				why = fmt.Sprintf("%s\n%s", comm, stack)
+			}
+		}
+		if why == "" {
+			return ""
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return why
+}
+
+// blockedLooks is how often in a row a process must be seen in a FUSE request to
+// be blocked, once each 10 ms or more.
+const blockedLooks = 15
+
 // AllBlocked is Blocked for each of many processes.
 func AllBlocked(t testing.TB, ps ...*Process) {
 	t.Helper()
-	const looks = 15 // one each 10 ms, or more
 	seen := make(map[int]int, len(ps))
 	Eventually(t, Timeout, func() bool {
-		blocked := groupsInFUSE()
+		blocked := make(map[int]bool)
+		for _, task := range tasksInFUSE() {
+			blocked[task.pgid] = true
+		}
 		all := true
 		for _, p := range ps {
-			if seen[p.Pid()] >= looks {
+			if seen[p.Pid()] >= blockedLooks {
 				continue
 			}
 			if !p.Running() {
@@ -220,15 +248,22 @@ func AllBlocked(t testing.TB, ps ...*Process) {
 			if seen[p.Pid()]++; !blocked[p.Pid()] {
 				seen[p.Pid()] = 0
 			}
-			all = all && seen[p.Pid()] >= looks
+			all = all && seen[p.Pid()] >= blockedLooks
 		}
 		return all
 	}, "%s does not block", ps[0].text)
 }
 
-// groupsInFUSE returns the process groups that a task of waits for FUSE.
-func groupsInFUSE() map[int]bool {
-	groups := make(map[int]bool)
+// fuseTask is a task that waits for FUSE.
+type fuseTask struct {
+	dir  string // in /proc
+	pgid int
+	main bool // the first of its process
+}
+
+// tasksInFUSE returns the tasks that wait for FUSE.
+func tasksInFUSE() []fuseTask {
+	var found []fuseTask
 	procs, _ := os.ReadDir("/proc")
 	for _, e := range procs {
 		if e.Name()[0] < '0' || e.Name()[0] > '9' {
@@ -236,21 +271,21 @@ func groupsInFUSE() map[int]bool {
 		}
 		tasks, _ := os.ReadDir("/proc/" + e.Name() + "/task")
 		for _, task := range tasks {
-			where, _ := os.ReadFile("/proc/" + e.Name() + "/task/" + task.Name() + "/" + whereFile)
+			dir := "/proc/" + e.Name() + "/task/" + task.Name()
+			where, _ := os.ReadFile(dir + "/" + whereFile)
 			if !bytes.Contains(where, []byte("fuse")) && !bytes.Contains(where, []byte("request_wait_answer")) {
 				continue
 			}
-			stat, _ := os.ReadFile("/proc/" + e.Name() + "/stat")
+			stat, _ := os.ReadFile(dir + "/stat")
 			// After the name, which may hold anything: state ppid pgrp.
 			_, after, _ := bytes.Cut(stat, []byte(") "))
 			if fields := bytes.Fields(after); len(fields) > 2 {
 				pgid, _ := strconv.Atoi(string(fields[2]))
-				groups[pgid] = true
+				found = append(found, fuseTask{dir, pgid, task.Name() == e.Name()})
 			}
-			break
 		}
 	}
-	return groups
+	return found
 }
 
 // Eventually polls until ok returns true, and fails the test after a timeout that
