@@ -28,7 +28,7 @@ const lookingLong = 2300 * time.Millisecond
 // TestFileManagers: a file manager that shows a pending download never hangs, though
 // it looks again at what it listed long ago: when it refreshes, comes back,
 // selects, or shows properties.
-// Proves S-170.
+// Proves S-190.
 func TestFileManagers(t *testing.T) {
 	t.Parallel()
 	s := neverDone(t)
