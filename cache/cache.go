@@ -40,6 +40,10 @@ type Cache struct {
 	active   map[*archive]struct{} // those with references
 	used     int64                 // bytes reserved
 	prefetch prefetcher
+	free     struct { // on the disk, see freeSpace
+		left int64
+		seen time.Time
+	}
 
 	evicting sync.Mutex // held by the one who makes room; comes before mu
 

@@ -20,7 +20,7 @@ const (
 	// that gets what arrives at once may be beyond a block that is being written.
 	keepAhead  = 12
 	keepMin    = 2
-	keepBehind = 2
+	keepBehind = storeAhead + 1
 	// maxCursors is how many places per archive are followed.
 	maxCursors = 32
 	// cursorLife is how long a place is remembered after it was read last.

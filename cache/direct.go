@@ -26,10 +26,26 @@ const directPause = 5 * time.Second
 type direct struct {
 	never atomic.Bool  // the file system cannot do it
 	until atomic.Int64 // not before, UnixNano
+	held  atomic.Int64 // how much readers had to wait for the disk lately
 }
 
-// behind notes that a stream waits for the disk.
-func (d *direct) behind() { d.until.Store(time.Now().Add(directPause).UnixNano()) }
+// heldUp is how often, of about as many blocks, readers may have to wait for the
+// disk before it counts as too slow: on a busy machine it happens now and then.
+const heldUp = 6
+
+// passed notes that a stream handed a block over to be written, and whether the disk
+// held it up, and with it a reader.
+func (d *direct) passed(held bool) {
+	switch {
+	case !held:
+		if n := d.held.Load(); n > 0 {
+			d.held.CompareAndSwap(n, n-1)
+		}
+	case d.held.Add(2) >= 2*heldUp:
+		d.held.Store(0)
+		d.until.Store(time.Now().Add(directPause).UnixNano())
+	}
+}
 
 func (d *direct) wanted() bool {
 	return canDirect && !d.never.Load() && time.Now().UnixNano() >= d.until.Load()

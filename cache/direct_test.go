@@ -46,7 +46,13 @@ func TestSlowDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var d direct
 		require.Equal(t, canDirect, d.wanted())
-		d.behind()
+		for i := range 10 * heldUp { // now and then
+			d.passed(i%3 == 0)
+		}
+		require.Equal(t, canDirect, d.wanted())
+		for range heldUp {
+			d.passed(true)
+		}
 		require.False(t, d.wanted())
 		time.Sleep(directPause)
 		require.Equal(t, canDirect, d.wanted())

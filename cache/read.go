@@ -38,13 +38,15 @@ func (a *archive) readBlock(ctx context.Context, p []byte, b, from int) (*entry,
 			return e, nil
 		}
 		if state := a.is(b); state == blockGood || state == blockWritten {
-			read := a.readFile
-			if state == blockWritten {
-				read = a.readChecked
+			var e *entry
+			var err error
+			if state == blockGood {
+				err = a.readFile(p, b, from)
+			} else {
+				e, err = a.readUnsynced(p, b, from)
 			}
-			err := read(p, b, from)
 			if err == nil {
-				return nil, nil
+				return e, nil
 			}
 			if a.c.shut.Load() {
 				return nil, download.ErrClosed
@@ -169,6 +171,33 @@ func (a *archive) readFile(p []byte, b, from int) error {
 	}
 	_, err = f.ReadAt(p, blockOffset(b)+int64(from))
 	return err
+}
+
+// readUnsynced is readBlock for a block that is on disk, as far as one knows. It
+// takes the whole block into memory if there is room, since all of it has to be read
+// to be checked.
+func (a *archive) readUnsynced(p []byte, b, from int) (*entry, error) {
+	buf := a.c.pool.try()
+	if buf == nil {
+		return nil, a.readChecked(p, b, from)
+	}
+	e := &entry{a: a, b: b, buf: buf, full: a.len(b), kept: true, saved: true, refs: 1}
+	e.filled.Store(int64(e.full))
+	if err := a.readChecked(buf[:e.full], b, 0); err != nil {
+		a.c.pool.put(buf)
+		return nil, err
+	}
+	a.mu.Lock()
+	if old := a.mem[b]; old != nil || a.is(b) == blockAbsent {
+		a.mu.Unlock()
+		// Somebody else was first, or it is being fetched again.
+		copy(p, buf[from:])
+		a.c.pool.put(buf)
+		return nil, nil
+	}
+	a.mem[b] = e
+	a.mu.Unlock()
+	return e, nil
 }
 
 // readChecked is readFile for a block that is not synced: until then, Linux may

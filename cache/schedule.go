@@ -167,7 +167,11 @@ func (a *archive) window(run int64) int {
 	if a.inMemory() {
 		return max(1, memoryWindow/max(1, a.c.lanes.archives()))
 	}
-	return int(min(max(1, 2*run/BlockSize), diskWindow))
+	most := diskWindow
+	if a.c.lanes.archives() == 1 {
+		most = keepAhead // so that memory has all of it until it is read
+	}
+	return int(min(max(1, 2*run/BlockSize), int64(most)))
 }
 
 // reach returns how many blocks ahead of cur streams may start, and how many they

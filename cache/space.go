@@ -19,6 +19,10 @@ const (
 	// extents in 4 KiB, and at worst each block is one.
 	fileOverhead = 4 << 10
 	extentBlocks = 256
+	// plenty is how much must be free beyond what has to stay free for freeFor to
+	// pass until the disk is looked at again; others write less in that time.
+	plenty  = 1 << 30
+	freeFor = 250 * time.Millisecond
 	// diskPause is for how long nothing is written after the disk refused to.
 	diskPause = 10 * time.Second
 )
@@ -86,7 +90,7 @@ func (c *Cache) reserve(a *archive, n int64) bool {
 // tryReserve sets room aside if there is any. If not, it returns what would have
 // to be evicted next, nil if evicting would not help.
 func (c *Cache) tryReserve(a *archive, n int64) (got bool, victim *archive) {
-	free, err := c.disk.free()
+	free, err := c.freeSpace()
 	if err != nil {
 		c.diskFailed(err)
 		return false, nil
@@ -101,6 +105,7 @@ func (c *Cache) tryReserve(a *archive, n int64) (got bool, victim *archive) {
 	if taken <= c.cfg.Size && free-n >= c.cfg.MinFree {
 		c.used += n
 		a.charged += n
+		c.free.left -= n
 		return true, nil
 	}
 	victim, room := c.oldest()
@@ -135,6 +140,26 @@ func (a *archive) reserveBlock(b int) bool {
 	delete(a.stuck, b)
 	a.mu.Unlock()
 	return kept || a.c.reserve(a, int64(a.len(b)))
+}
+
+// freeSpace returns what is free on the disk. Where that is much more than has to
+// stay free, what was true a moment ago, less what was reserved since, will do: a
+// block need not cost a look at the disk.
+func (c *Cache) freeSpace() (int64, error) {
+	c.mu.Lock()
+	left, seen := c.free.left, c.free.seen
+	c.mu.Unlock()
+	if left-c.cfg.MinFree > plenty && time.Since(seen) < freeFor {
+		return left, nil
+	}
+	left, err := c.disk.free()
+	if err != nil {
+		return 0, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.free.left, c.free.seen = left, time.Now()
+	return left, nil
 }
 
 // unreserve gives room back that reserve set aside.

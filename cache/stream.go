@@ -119,12 +119,14 @@ func (s *stream) run() {
 			if err != nil {
 				return err
 			}
+			held := false
 			select {
 			case full <- filled{e, sum}:
 			default:
-				a.c.direct.behind()
 				full <- filled{e, sum}
+				held = a.c.waiting.Load() > 0 // a reader waits, and not for the source
 			}
+			a.c.direct.passed(held)
 		}
 	})
 	close(full)
