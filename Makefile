@@ -17,6 +17,42 @@ NOVCS := -buildvcs=false
 build: ## bin/downloadfs
 	$(GO) build $(NOVCS) -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/downloadfs ./cmd/downloadfs
 
+# Where make install puts things, in DESTDIR if that is set.
+PREFIX  ?= /usr/local
+DESTDIR ?=
+
+docs: ## man pages and completions, in bin/docs
+	@rm -rf bin/docs && mkdir -p bin/docs
+	$(GO) run $(NOVCS) -tags gendocs -ldflags "-X main.version=$(VERSION)" ./cmd/downloadfs gendocs bin/docs
+
+install: build docs ## downloadfs, its man pages, completions, units and the helpers of mount(8), in PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8 \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d $(DESTDIR)$(PREFIX)/lib/systemd/user $(DESTDIR)$(PREFIX)/lib/systemd/system
+	install -m 755 bin/downloadfs $(DESTDIR)$(PREFIX)/bin/downloadfs
+	install -m 644 bin/docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 dist/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 644 bin/docs/downloadfs $(DESTDIR)$(PREFIX)/share/bash-completion/completions/downloadfs
+	install -m 644 bin/docs/_downloadfs $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_downloadfs
+	install -m 644 bin/docs/downloadfs.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/downloadfs.fish
+	for kind in user system; do \
+		sed 's|/usr/bin/|$(PREFIX)/bin/|' dist/systemd/$$kind/downloadfs@.service >$(DESTDIR)$(PREFIX)/lib/systemd/$$kind/downloadfs@.service && \
+		chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/$$kind/downloadfs@.service || exit 1; \
+	done
+	@# mount(8) looks in /sbin only, which is root's.
+	if [ -w $(DESTDIR)/sbin ] || [ -n "$(DESTDIR)" ]; then \
+		install -d $(DESTDIR)/sbin && ln -sf $(PREFIX)/bin/downloadfs $(DESTDIR)/sbin/mount.downloadfs && \
+		ln -sf $(PREFIX)/bin/downloadfs $(DESTDIR)/sbin/mount.fuse.downloadfs; \
+	fi
+
+packages: ## binaries, deb, rpm, apk and Arch packages, and what is in them, in bin/packages
+	scripts/package all
+
+test-packages: setup-test ## the deb: lintian, and installed, used, upgraded and removed in a Debian of its own
+	@scripts/setup packages
+	scripts/package deb
+	DOWNLOADFS_PACKAGES=$(CURDIR)/bin/packages $(GO) test -count=1 -timeout 30m -v -run '^TestPackage' ./integration
+
 demo: setup-demo build ## the main job, step by step
 	bin/downloadfs demo
 

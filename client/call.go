@@ -146,6 +146,9 @@ func (c *Client) send(ctx context.Context, hc *http.Client, op operation, build 
 func (c *Client) roundTrip(hc *http.Client, op operation, req *http.Request) (*http.Response, *failure) {
 	req.Header.Set("User-Agent", c.cfg.UserAgent)
 	req.Header.Set("Accept-Encoding", "identity")
+	if op.request != "" {
+		req.Header.Set("X-Request-ID", op.request)
+	}
 	var sent, reused atomic.Bool
 	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
 		GotConn: func(info httptrace.GotConnInfo) { sent.Store(true); reused.Store(info.Reused) },

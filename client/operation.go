@@ -1,6 +1,7 @@
 package client
 
 import (
+	"crypto/rand"
 	"log/slog"
 	"time"
 
@@ -14,6 +15,10 @@ type operation struct {
 	text string      // verb and subject, the beginning of an error
 	id   download.ID // may be empty
 	off  int64       // of a read; -1: none
+
+	// request is sent as X-Request-ID with each attempt and is in each log line, so
+	// that the server's log and this one can be laid side by side.
+	request string
 
 	// confirm is how long to wait before each further request when the answer is
 	// that there is no such thing, or that it is not for this user: behind a load
@@ -29,11 +34,16 @@ var (
 	confirmContent = []time.Duration{time.Second, 2 * time.Second, 2 * time.Second}
 )
 
-func operate(name, text string) operation { return operation{name: name, text: text, off: -1} }
+func operate(name, text string) operation {
+	return operation{name: name, text: text, off: -1, request: requestID()}
+}
+
+// requestID returns an id that no other request has.
+func requestID() string { return rand.Text()[:16] }
 
 // on returns an operation on a download.
 func on(name, verb string, id download.ID) operation {
-	return operation{name: name, text: verb + " " + string(id), id: id, off: -1}
+	return operation{name: name, text: verb + " " + string(id), id: id, off: -1, request: requestID()}
 }
 
 // attrs are the operation's log keys followed by more.
@@ -44,6 +54,9 @@ func (o operation) attrs(more ...slog.Attr) []slog.Attr {
 	}
 	if o.off >= 0 {
 		attrs = append(attrs, slog.Int64("off", o.off))
+	}
+	if o.request != "" {
+		attrs = append(attrs, slog.String("request", o.request))
 	}
 	return append(attrs, more...)
 }

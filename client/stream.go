@@ -35,7 +35,7 @@ var errIdle = errors.New("no byte came for the idle timeout")
 // with nothing, as it does over some content stores, the content is read from
 // its beginning instead.
 func (c *Client) Stream(ctx context.Context, a download.ArchiveInfo, off, end int64) (io.ReadCloser, error) {
-	op := operation{name: "read", text: fmt.Sprintf("read archive of %s at %d", a.ID, off), id: a.ID, off: off, confirm: confirmContent}
+	op := operation{name: "read", text: fmt.Sprintf("read archive of %s at %d", a.ID, off), id: a.ID, off: off, confirm: confirmContent, request: requestID()}
 	if off < 0 || off >= end || end > a.Size {
 		return nil, invalid("%s: bytes %d to %d of %d", op.text, off, end, a.Size)
 	}

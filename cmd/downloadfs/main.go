@@ -39,6 +39,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
+// generators make commands that only special builds have.
+var generators []func(root *cobra.Command) *cobra.Command
+
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "downloadfs",
@@ -76,6 +79,9 @@ Exit codes: 0 all is well, 1 something else, 2 wrong usage, 3 login refused,
 		newDemoCommand(),
 		newVersionCommand(),
 	)
+	for _, generator := range generators {
+		root.AddCommand(generator(root))
+	}
 	root.Args = usageArgs(root.Args)
 	for _, c := range root.Commands() {
 		c.Args = usageArgs(c.Args)

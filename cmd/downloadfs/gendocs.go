@@ -1,0 +1,71 @@
+//go:build gendocs
+
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+	"github.com/spf13/pflag"
+)
+
+// The build with the tag gendocs has a command that writes man pages and
+// completions; the program that people install does not need what it is made with.
+func init() {
+	generators = append(generators, func(root *cobra.Command) *cobra.Command {
+		return &cobra.Command{
+			Use: "gendocs DIR", Hidden: true, Args: cobra.ExactArgs(1),
+			RunE: func(_ *cobra.Command, args []string) error { return generateDocs(root, args[0]) },
+		}
+	})
+}
+
+func generateDocs(root *cobra.Command, dir string) error {
+	date := time.Unix(0, 0)
+	if seconds, err := strconv.ParseInt(cmp.Or(os.Getenv("SOURCE_DATE_EPOCH"), "0"), 10, 64); err == nil {
+		date = time.Unix(seconds, 0).UTC()
+	}
+	root.DisableAutoGenTag = true
+	man := filepath.Join(dir, "man")
+	if err := os.MkdirAll(man, 0o755); err != nil {
+		return err
+	}
+	// The names of this machine's directories are no defaults for others.
+	scrubDefaults(root)
+	header := &doc.GenManHeader{Section: "1", Source: "downloadfs " + versionText(), Manual: "downloadfs", Date: &date}
+	if err := doc.GenManTree(root, header, man); err != nil {
+		return err
+	}
+	for name, write := range map[string]func(string) error{
+		"downloadfs":      func(f string) error { return root.GenBashCompletionFileV2(f, true) },
+		"_downloadfs":     root.GenZshCompletionFile,
+		"downloadfs.fish": func(f string) error { return root.GenFishCompletionFile(f, true) },
+	} {
+		if err := write(filepath.Join(dir, name)); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// scrubDefaults puts ~ in place of the home directory in the defaults of flags.
+func scrubDefaults(cmd *cobra.Command) {
+	home, _ := os.UserHomeDir()
+	for _, flags := range []*pflag.FlagSet{cmd.Flags(), cmd.PersistentFlags()} {
+		flags.VisitAll(func(f *pflag.Flag) {
+			if rest, ok := strings.CutPrefix(f.DefValue, home+"/"); ok && home != "" {
+				f.DefValue = "~/" + rest
+			}
+		})
+	}
+	for _, sub := range cmd.Commands() {
+		scrubDefaults(sub)
+	}
+}

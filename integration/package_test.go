@@ -1,0 +1,138 @@
+package integration
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"downloadfs/integration/harness"
+)
+
+// envPackages is the directory with the packages that make packages has built. The
+// tests of packages take minutes, and a mirror of Debian: make test-packages runs them.
+const envPackages = "DOWNLOADFS_PACKAGES"
+
+func debPackage(t *testing.T) string {
+	t.Helper()
+	dir := os.Getenv(envPackages)
+	if dir == "" {
+		t.Skip("no packages are built; run: make test-packages")
+	}
+	found, err := filepath.Glob(filepath.Join(dir, "*_amd64.deb"))
+	require.NoError(t, err)
+	require.Len(t, found, 1, "packages in %s", dir)
+	return found[0]
+}
+
+// Proves S-175.
+func TestPackageLint(t *testing.T) {
+	deb := debPackage(t)
+	r := harness.Run(t, 5*harness.Timeout, "lintian", "--allow-root", "--fail-on", "error,warning", deb)
+	assert.Zero(t, r.Code, "%s", r)
+	t.Log(r.Stdout)
+}
+
+// In a Debian with nothing but its base, the package takes a person from nothing to
+// a mounted archive, by hand and by fstab; it is upgraded over a running mount, and
+// leaves nothing of its own behind.
+// Proves S-175.
+func TestPackageInCleanRoot(t *testing.T) {
+	deb := debPackage(t)
+	if !(harness.User{}).Root() {
+		t.Skip("a root of its own needs root")
+	}
+	root := cleanRoot(t)
+	s := harness.StartServer(t, harness.Samples(t))
+	require.NoError(t, os.WriteFile(filepath.Join(root, "tmp/downloadfs.deb"), must(os.ReadFile(deb))(t), 0o644))
+	in := func(script string) harness.Result {
+		return harness.Cmd{
+			Name: "chroot", Args: []string{root, "sh", "-c", script}, Timeout: 3 * harness.Timeout,
+			Env: []string{"HOME=/root", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "SERVER=" + s.URL, "PASSWORD=" + harness.AdminPassword},
+		}.Run(t)
+	}
+	t.Cleanup(func() { in("downloadfs unmount --lazy /mnt; umount -l /srv/work; true") })
+
+	in("dpkg -i /tmp/downloadfs.deb").OK(t)
+	assert.Equal(t, "install ok installed", in("dpkg-query -W -f '${Status}' downloadfs").Out(t))
+	in("downloadfs config check && ls /usr/share/man/man8/mount.downloadfs.8.gz /usr/share/bash-completion/completions/downloadfs && downloadfs version").OK(t)
+
+	// By hand.
+	in("echo $PASSWORD | downloadfs login --password --username admin $SERVER").OK(t)
+	in("downloadfs mount --daemon $SERVER /mnt").OK(t)
+	in("cd /mnt/downloads && echo /" + photos + " >new && unzip -tq */archive.zip").OK(t)
+
+	// Upgraded while it is mounted: the mount goes on, as what it was.
+	in("dpkg -i /tmp/downloadfs.deb && ls /mnt/downloads/*/archive.zip").OK(t)
+	in("downloadfs unmount /mnt").OK(t)
+
+	// By fstab and a profile, as root without a home.
+	in(`mkdir -p /srv/work && umask 077 && printf 'profiles:\n  work:\n    url: %s\n    username: admin\n    password: %s\n' $SERVER $PASSWORD >/etc/downloadfs/config.yaml &&
+		echo 'work /srv/work downloadfs noauto,_netdev,nofail,x-systemd.automount,allow_other 0 0' >>/etc/fstab && downloadfs config check && env -u HOME mount /srv/work`).OK(t)
+	assert.Equal(t, "README\ndownloads", in("ls /srv/work").Out(t))
+	assert.Equal(t, "700", in("stat -c %a /var/lib/downloadfs/127*").Out(t))
+	in("umount /srv/work").OK(t)
+
+	in("dpkg -r downloadfs").OK(t)
+	assert.Equal(t, "/etc/downloadfs/config.yaml", in("find / -xdev -path /proc -prune -o -path /var/lib/dpkg -prune -o -name '*downloadfs*' -type f -print -o -path '/etc/downloadfs/*' -print | grep -v -e ^/tmp -e ^/var/lib/downloadfs -e ^/var/cache/downloadfs -e ^/root").Out(t),
+		"what is left is what somebody wrote")
+	in("dpkg -P downloadfs && test ! -e /etc/downloadfs").OK(t)
+}
+
+// cleanRoot makes a root directory of a Debian's base system, kept for the next
+// run in the user's cache.
+func cleanRoot(t *testing.T) string {
+	t.Helper()
+	cached := filepath.Join(os.TempDir(), "downloadfs-test-bookworm.tar")
+	dir := harness.Dir(t, harness.User{})
+	if info, err := os.Stat(cached); err != nil || time.Since(info.ModTime()) > 7*24*time.Hour {
+		made := filepath.Join(dir, "made")
+		harness.Run(t, 10*harness.Timeout, "debootstrap", "--variant=minbase", "--include=fuse3,unzip", "bookworm", made, "http://deb.debian.org/debian").OK(t)
+		harness.Run(t, harness.Timeout, "tar", "-C", made, "--exclude=./var/cache/apt/archives/*.deb", "-cf", cached+".new", ".").OK(t)
+		require.NoError(t, os.Rename(cached+".new", cached))
+		harness.Run(t, harness.Timeout, "rm", "-rf", made).OK(t)
+	}
+	root := filepath.Join(dir, "root")
+	require.NoError(t, os.Mkdir(root, 0o755))
+	harness.Run(t, harness.Timeout, "tar", "-C", root, "-xf", cached).OK(t)
+	for _, m := range []string{"proc", "dev"} {
+		harness.Run(t, harness.Timeout, "mount", "--rbind", "/"+m, filepath.Join(root, m)).OK(t)
+		harness.Run(t, harness.Timeout, "mount", "--make-rslave", filepath.Join(root, m)).OK(t)
+		t.Cleanup(func() { _ = syscall.Unmount(filepath.Join(root, m), 2) })
+	}
+	return root
+}
+
+// must fails the test at an error.
+func must[T any](v T, err error) func(testing.TB) T {
+	return func(t testing.TB) T { t.Helper(); require.NoError(t, err); return v }
+}
+
+// What the packages are made of is there, and the example of a configuration is right.
+// Proves S-175.
+func TestPackageParts(t *testing.T) {
+	t.Parallel()
+	text := string(must(os.ReadFile("../Makefile"))(t))
+	assert.Contains(t, text, "install: build docs")
+	nfpm := string(must(os.ReadFile("../dist/package/nfpm.yaml"))(t))
+	for _, path := range []string{
+		"dist/systemd/user/downloadfs@.service", "dist/systemd/system/downloadfs@.service", "dist/config.yaml", "dist/package/copyright",
+		"dist/package/postinstall.sh", "dist/package/postremove.sh", "dist/package/lintian-overrides",
+	} {
+		assert.Contains(t, nfpm, path)
+		_, err := os.Stat(repositoryFile(t, path))
+		assert.NoError(t, err)
+	}
+	// The example is right when its comments are taken away.
+	example := strings.ReplaceAll(string(must(os.ReadFile("../dist/config.yaml"))(t)), "\n#", "\n")
+	_, example, _ = strings.Cut(example, "\n\n")
+	file := configFile(t, harness.User{}, example)
+	r := harness.Run(t, harness.Timeout, harness.Binary(), "config", "check", "--config", file).OK(t)
+	assert.Contains(t, r.Stdout, "profiles: work")
+	harness.Sh(t, "sh -n "+repositoryFile(t, "dist/package/postinstall.sh")+" && bash -n "+repositoryFile(t, "scripts/package")).OK(t)
+}
