@@ -18,7 +18,8 @@ import (
 // an extra field). The counters are of files; folders have entries, too.
 //
 // No bound is beyond doubt: a server can have content that grows meanwhile, or a
-// million of empty folders. So archiveNode knows who was told what, and an archive
+// million of empty folders, or be asked for more than it zips at once and not have
+// counted it yet. So archiveNode knows who was told what, and an archive
 // is not opened for those who were told too little, see toldLess.
 type sizes struct {
 	mu    sync.Mutex
@@ -42,11 +43,15 @@ const (
 // errToldLess: the archive is larger than its reader was told.
 var errToldLess = errors.New("the archive is larger than this program was told while it was pending; run it again")
 
-// learn notes how much the server is seen to zip.
+// learn notes how much the server is seen to zip. What is got in parts, or may be,
+// says nothing of that.
 func (z *sizes) learn(s download.Snapshot) {
 	content := s.TotalBytes
-	if s.Status == download.StatusTooLarge {
+	switch {
+	case s.Status == download.StatusTooLarge:
 		content = s.BytesAdded // that is the limit
+	case s.Status == download.StatusPending, s.Parts.Total > 0:
+		return
 	}
 	z.mu.Lock()
 	defer z.mu.Unlock()

@@ -75,6 +75,12 @@ func TestSizes(t *testing.T) {
 	z.learn(snapshot(download.StatusTooLarge, 1<<40, 1))
 	assert.Equal(t, int64(unknown), z.bound(snapshot(download.StatusPending, 0, 0)), "nor does what was asked for")
 
+	z.learn(snapshot(download.StatusPending, 1<<40, 1))
+	parts := snapshot(download.StatusInProgress, 1<<40, 1)
+	parts.Parts.Total = 500
+	z.learn(parts)
+	assert.Equal(t, int64(unknown), z.bound(snapshot(download.StatusPending, 0, 0)), "nor does what it zips in parts")
+
 	// A server that zips more than others do, or says that it would.
 	z.learn(snapshot(download.StatusInProgress, 8e9, 1))
 	assert.Equal(t, int64(9e9), z.bound(snapshot(download.StatusPending, 0, 0)))
