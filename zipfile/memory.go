@@ -12,8 +12,8 @@ const (
 	// windowLen is how far back deflate refers, and so what a checkpoint takes.
 	windowLen = 32 << 10
 	// maxPieces, maxWindows and maxCursors bound what all readers keep together.
-	maxPieces  = 8 << 20 // bytes
-	maxWindows = 12 << 20 / windowLen
+	maxPieces  = 6 << 20 // bytes
+	maxWindows = 8 << 20 / windowLen
 	maxCursors = 32
 )
 

@@ -71,6 +71,33 @@ var experiments = []experiment{
 		{"`unzip -l`, 20,000 entries: bytes beyond the central directory", "≤ 2.10 MB"},
 	}, listArchive},
 	{[]row{{"8 readers of 8 archives at once: peak resident memory", "bounded"}}, parallelMemory},
+	{[]row{
+		{"contents: one document of 1 MiB, 20,000 entries: content requests", "≤ 3"},
+		{"contents: the same: bytes beyond it and the central directory", "≤ 2.10 MB"},
+		{"contents: the same ÷ curl of those bytes, and unpacking", "≤ 1.3"},
+	}, oneDocument},
+	{[]row{
+		{"contents: `cp -rL` of 20,000 documents, not cached: content requests", "≤ 3"},
+		{"contents: the same ÷ curl and unzip", "≤ 1.3"},
+	}, allDocuments},
+	{[]row{
+		{"contents, cached: `ls -lR` of 20,000 documents ÷ fuse-zip", "< 1"},
+		{"contents, cached: reading all ÷ fuse-zip", "< 1"},
+		{"contents, cached: reading the first one ÷ mounting fuse-zip for it", "< 1"},
+		{"contents, cached: a second `grep -r` ÷ of the unpacked tree", "≤ 1.3"},
+	}, cachedDocuments},
+	{[]row{
+		{"contents, cached: one packed document of 1 GB, unzip -p ÷ cat", "≥ 0.90"},
+		{"contents: a seek into its middle: worst", "≤ 50 ms"},
+	}, largeDocument},
+	{[]row{
+		{"contents, cached: 8 readers of packed documents: peak resident memory", "≤ 96 MB"},
+		{"contents: the same, not cached", "bounded"},
+	}, unpackingMemory},
+	{[]row{
+		{"contents: 1,000,000 entries: peak resident memory", "≤ 200 MB"},
+		{"contents: 1,000,000 entries: the first `ls`", "–"},
+	}, manyEntries},
 }
 
 // TestTable prints the table of README, as root and as an ordinary user.
