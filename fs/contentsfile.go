@@ -47,52 +47,55 @@ func (n *contentsFile) attributes() attributes {
 	}
 }
 
-// Open opens the file. It waits only where the index has to be read again.
+// Open opens the file. It waits only where the index has to be read again, or the
+// archive is not there any more.
 func (n *contentsFile) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
-	id := n.contents.item.ID()
 	switch {
 	case writing(flags):
 		return nil, 0, syscall.EACCES
-	case n.fs.indexing(ctx) && !whole(n.contents.item.Snapshot()):
+	case !whole(n.contents.item.Snapshot()) && n.fs.indexing(ctx):
 		return nil, 0, syscall.EACCES
 	}
-	work, stop := n.fs.interruptible(ctx)
-	defer stop()
-	r, err := n.read(work)
-	if err != nil {
-		return nil, 0, n.fs.errno("open", id, err)
+	// Most often there is nothing to wait for.
+	r, err := n.readerOf(n.contents.known())
+	if r == nil && err == nil {
+		work, stop := n.fs.interruptible(ctx)
+		r, err = n.readerOf(n.contents.tree(work))
+		stop()
 	}
-	a, err := n.archive(work)
+	var a download.Archive
+	if err == nil {
+		a, err = n.contents.open()
+	}
+	if errors.Is(err, download.ErrNotReady) {
+		work, stop := n.fs.interruptible(ctx)
+		a, err = n.archive(work)
+		stop()
+	}
 	if err != nil {
-		return nil, 0, n.fs.errno("open", id, err)
+		return nil, 0, n.fs.errno("open", n.contents.item.ID(), err)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.opens++
 	n.fs.uses.Add(1)
-	return &contentsHandle{file: n, reader: r, archive: a}, fuse.FOPEN_KEEP_CACHE, 0
+	return &contentsHandle{file: n, reader: r, archive: a}, fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH, 0
 }
 
-// read returns the file's reader, or why it cannot be read.
-func (n *contentsFile) read(ctx context.Context) (*zipfile.Reader, error) {
+// readerOf returns the file's reader, or why it cannot be read; nil without an
+// index.
+func (n *contentsFile) readerOf(x *zipfile.Index, err error) (*zipfile.Reader, error) {
 	n.mu.Lock()
-	r := n.reader
-	n.mu.Unlock()
-	if r == nil {
-		x, err := n.contents.tree(ctx)
-		if err != nil {
+	defer n.mu.Unlock()
+	if n.reader == nil {
+		if x == nil || err != nil {
 			return nil, err
 		}
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		if n.reader == nil {
-			if n.reader, err = zipfile.NewReader(x, n.at, n.fs.contents.memory); err != nil {
-				return nil, err
-			}
+		if n.reader, err = zipfile.NewReader(x, n.at, n.fs.contents.memory); err != nil {
+			return nil, err
 		}
-		r = n.reader
 	}
-	return r, r.Err()
+	return n.reader, n.reader.Err()
 }
 
 // archive opens the archive, waiting for it as opening archive.zip does.

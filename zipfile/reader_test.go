@@ -384,7 +384,7 @@ func TestSpan(t *testing.T) {
 	for _, size := range []int64{1, 1 << 20, 100 << 20, 1 << 30, 4 << 30, 1 << 40} {
 		assert.Less(t, size/span(size), int64(maxWindows), "%d", size)
 	}
-	assert.LessOrEqual(t, span(1<<30), int64(4<<20))
+	assert.LessOrEqual(t, span(1<<30), int64(6<<20))
 }
 
 // A checkpoint that is wrong costs time and nothing else.
