@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -92,9 +93,12 @@ func kindOfDrop(name string) dropKind {
 	return dropList
 }
 
+// ending is what a program has put behind a file's name, and not its user.
+var ending = regexp.MustCompile(`\.[0-9]?[A-Za-z]{1,7}[0-9]?$`)
+
 // stem is what the download of a file is called.
 func stem(name string) string {
-	if s := strings.TrimSuffix(name, filepath.Ext(name)); s != "" {
+	if s := ending.ReplaceAllString(name, ""); s != "" {
 		return s
 	}
 	return name
@@ -294,7 +298,7 @@ func (n *dropNode) foundBy(who int) bool {
 func (n *dropNode) attributes() attributes {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return attributes{mode: n.mode, nlink: 1, size: int64(len(n.content)), created: n.used, changed: n.changed}
+	return attributes{mode: n.mode, nlink: 1, size: int64(len(n.content)), created: n.changed, changed: n.changed}
 }
 
 // Setattr keeps what tools look at again: the mode and the times.

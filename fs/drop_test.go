@@ -152,6 +152,14 @@ func TestDropsBounded(t *testing.T) {
 	assert.Contains(t, out, "No space left")
 }
 
+func TestStem(t *testing.T) {
+	for name, want := range map[string]string{
+		"ids.txt": "ids", "q3": "q3", "a.b.url": "a.b", "Report 1.5 draft": "Report 1.5 draft", "q3.2026": "q3.2026", "x.webloc": "x", ".txt": ".txt", "l.mp3": "l",
+	} {
+		assert.Equal(t, want, stem(name), name)
+	}
+}
+
 // Proves S-160.
 func TestLinkIn(t *testing.T) {
 	for text, want := range map[string]string{
