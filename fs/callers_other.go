@@ -2,12 +2,9 @@
 
 package fs
 
-// Without /proc nothing is known of a caller: every interrupt ends its wait, a
-// process is its thread, and what it holds open cannot be seen.
-
-func (c callers) tgid(pid int) int { return pid }
-
-func (c callers) name(int) string { return "" }
+// Without /proc the process of a caller and the name of its program are all that
+// is known of it: every interrupt ends its wait, and what it holds open cannot be
+// seen.
 
 func (c callers) disturbed(int) bool { return true }
 

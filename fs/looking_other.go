@@ -15,6 +15,7 @@ func (c callers) shows(int, place) bool { return false }
 
 func (c callers) desktop(int) bool { return false }
 
+// args returns nil: what a process was started with is not known.
 func (c callers) args(int) []string { return nil }
 
 func (c callers) program(int) string { return "" }

@@ -1,5 +1,6 @@
-//go:build !linux
+//go:build !linux || portable
 
 package fs
 
-func (c callers) shell(int) bool { return false }
+// shell reports whether the process runs a command interpreter.
+func (c callers) shell(pid int) bool { return isShell(c.name(pid)) }

@@ -72,7 +72,8 @@ func (n *archiveNode) looksAround(ctx context.Context) bool {
 	case n.fs.browsers.browsing(n.item.Serial(), who), program == "rm", n.fs.callers.shell(pid):
 		return true
 	case program == "stat":
-		return forPeople(n.fs.callers.args(pid))
+		args := n.fs.callers.args(pid)
+		return args != nil && forPeople(args)
 	case n.fs.callers.shows(who.tgid, n.around()), n.fs.callers.desktop(who.tgid):
 		n.looked(ctx)
 		return true

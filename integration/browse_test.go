@@ -58,7 +58,7 @@ func TestBrowsing(t *testing.T) {
 				}
 				harness.Tool(t, need)
 				if l.name == "stat" || l.name == "gio info" {
-					harness.Lost(t, "who looks at one file alone waits for it")
+					harness.Lost(t, "a stat waits for an archive whose directory its process has not listed")
 				}
 				var took []time.Duration
 				for range 5 {

@@ -47,9 +47,6 @@ func TestCancel(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			if tc.name == "rm archive.zip" {
-				harness.Lost(t, "rm waits for the archive that it stats")
-			}
 			id := submit(t, m, "scans")
 			var readers []*harness.Process
 			for range 3 {

@@ -41,14 +41,14 @@ type way struct {
 // opener makes looks like that of its last descriptor.
 const (
 	closesCopies = "a program that closes a copy of its descriptor ends its list"
-	closesElse   = "the close of another thread or process than the opener's tells nothing of the list"
+	closesElse   = "the close of another process than the opener's tells nothing of the list"
 )
 
 // lostWays are the ways that are lost there.
 var lostWays = map[string]string{
 	"exec 3>": closesCopies, "exec 3> of programs": closesCopies, "exec 3>>": closesCopies, "exec 3> and a copy": closesCopies,
 	"exec 3> twice": closesCopies, "busybox sh exec 3>": closesCopies, "python dup": closesCopies, "python read-write": closesCopies,
-	"python threads": closesElse, "python passed to another process": closesElse,
+	"python passed to another process": closesElse,
 }
 
 // lost skips a way that is lost where nothing is known of a caller.
