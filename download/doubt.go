@@ -60,7 +60,7 @@ func (b *doubt) end() { *b = doubt{} }
 // unseenUntil is until when the server need not know d; zero if it has told of d
 // already. Manager.mu is held.
 func (d *Download) unseenUntil() time.Time {
-	if d.watch.seen || d.progress.Status != StatusPending {
+	if d.watch.seen || d.progress.Status != StatusPending || d.createdAt.After(time.Now()) { // the clock was set back
 		return time.Time{}
 	}
 	return d.createdAt.Add(unseenTime)

@@ -73,6 +73,8 @@ func (a ArchiveInfo) Content() NodeID {
 //
 // ErrNotFound is the server's own word: while one starts up, what is in front of it
 // answers 404 to everything, and the implementation takes care not to believe that.
+// It may still be the word of a node of a cluster that is behind the others: for Get,
+// Cancel and Delete the Manager has it confirmed, for the rest the implementation.
 //
 // Servers lock accounts that fail to log in too often. It is the implementation
 // that sees to it, by answering ErrUnauthorized by itself for a while: callers
