@@ -92,7 +92,7 @@ func (c *Client) repeat(ctx context.Context, op operation, once bool, budget tim
 		f = &mine
 		f.detail = c.scrub.cleanTo(maxDetailLen, f.detail)
 		v := judge(once, f)
-		if v == final && f.doubtful() && len(confirm) > 0 && pace.left() > confirm[0] {
+		if v == final && f.doubtful() && len(confirm) > 0 && budget > 0 {
 			v = unconfirmed
 		}
 		if v == againFew {
@@ -116,7 +116,8 @@ func (c *Client) repeat(ctx context.Context, op operation, once bool, budget tim
 		}
 		wait := pace.next(f.retryAfter)
 		if v == unconfirmed {
-			wait, confirm = confirm[0], confirm[1:]
+			// However little time is left, it is asked for so often.
+			wait, confirm = min(confirm[0], max(pace.left()/2, firstWait)), confirm[1:]
 		}
 		if wait == backoff.Stop {
 			return fmt.Errorf("%s: %w", op.text, f)
