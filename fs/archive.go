@@ -119,7 +119,7 @@ func (n *archiveNode) awaitSize(ctx context.Context, h fusefs.FileHandle) syscal
 	if h != nil || s.Ready || s.Status.Ended() || n.looksAround(ctx) {
 		return 0
 	}
-	if n.fs.waitOpen && !fillsUp(n.fs.callers.name(callerPID(ctx))) {
+	if n.fs.waitOpen && !n.fs.fillsUp(callerPID(ctx)) {
 		return 0
 	}
 	if err := n.wait(ctx); err != nil {

@@ -67,7 +67,7 @@ func (n *archiveNode) looksAround(ctx context.Context) bool {
 	pid, who := callerPID(ctx), n.fs.caller(ctx)
 	program := n.fs.callers.name(pid)
 	switch {
-	case fillsUp(program):
+	case n.fs.fillsUp(pid):
 		return false
 	case n.fs.browsers.browsing(n.item.Serial(), who), program == "rm", n.fs.callers.shell(pid):
 		return true
@@ -105,9 +105,13 @@ type place struct {
 	watched   []uint64 // the directory, what is in it, and those above
 }
 
-// fillsUp reports whether a program stores zeros for what a file lacks of the
-// size that it was told, and calls that a success.
-func fillsUp(program string) bool { return program == "bsdtar" || program == "cpio" }
+// fillsUp reports whether a thread runs a program that stores zeros for what a file
+// lacks of the size that it was told, and calls that a success. A system can have
+// given it the name of another, such as tar.
+func (f *filesystem) fillsUp(pid int) bool {
+	programs := []string{"bsdtar", "bsdcpio", "cpio"}
+	return slices.Contains(programs, f.callers.name(pid)) || slices.Contains(programs, f.callers.program(pid))
+}
 
 // isShell reports whether a program is a command interpreter.
 func isShell(program string) bool {

@@ -47,6 +47,7 @@ var believers = []believer{
 	{"tar", `tar cf x.tar --exclude 'status*' -C "$d" .` + unpackTar, right}, // status changes meanwhile
 	{"tar --sparse", `tar cSf x.tar --exclude 'status*' -C "$d" .` + unpackTar, right},
 	{"bsdtar", `bsdtar cf x.tar -C "$d" .` + unpackTar, right},
+	{"bsdtar, called tar", `ln -s /usr/bin/bsdtar tar && ./tar cf x.tar -C "$d" .` + unpackTar, right},
 	{"bsdtar, zip", `bsdtar -cf x.zip --format zip -C "$d" . && unzip -q x.zip && mv archive.zip got`, right},
 	{"busybox tar", `busybox tar cf x.tar -C "$d" .` + unpackTar, loud},
 	{"zip -r", `(cd "$d" && zip -qr - .) > x.zip && unzip -q x.zip && mv archive.zip got`, right},
