@@ -54,7 +54,9 @@ type piece struct {
 	crc      uint32      // of a file
 	progress Progress
 	asked    time.Time // for the zip, in this mount
+	reached  int64     // of its bytes, on the way into the cache
 	tries    int
+	lost     error // why the latest of them failed
 }
 
 // DefaultPartSize is an Alfresco server's limit of content, if nobody has set another.
@@ -218,7 +220,7 @@ func (m *Manager) getParts(ctx context.Context, d *Download) {
 	wait := time.Second
 	for ctx.Err() == nil {
 		before := m.fetchedParts(d)
-		err := m.tryParts(ctx, d)
+		err := m.call("parts", d.id, func() error { return m.tryParts(ctx, d) }) // it may panic
 		if ctx.Err() != nil {
 			return
 		}

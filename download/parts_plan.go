@@ -59,7 +59,9 @@ func (m *Manager) planParts(ctx context.Context, d *Download) error {
 	if d.removed || d.cancelled {
 		return context.Canceled
 	}
-	d.onward()
+	if !planned {
+		d.onward()
+	}
 	if old := d.progress.Status; old != StatusInProgress {
 		d.progress.Status = StatusInProgress
 		m.transition(d, old)

@@ -53,7 +53,7 @@ func (m *Manager) runParts(ctx context.Context, d *Download) error {
 				case <-ctx.Done():
 					return
 				}
-				err = m.zipPart(ctx, d, p)
+				err = m.call("parts", d.id, func() error { return m.zipPart(ctx, d, p) }) // it may panic
 			}
 			select {
 			case ready <- zipped{p, err}:
@@ -88,18 +88,16 @@ var errPartLost = errors.New("part lost")
 
 // zipPart has the server zip a part, again if a zip is lost on the way.
 func (m *Manager) zipPart(ctx context.Context, d *Download, p *piece) error {
-	var lost error
 	for {
 		if p.id == "" {
 			if p.tries == maxPartTries {
 				p.tries = 0
-				return lost
+				return p.lost
 			}
-			p.tries++
 			if err := m.askForPart(ctx, d, p); err != nil {
-				if errors.Is(err, ErrUncertain) && p.tries < maxPartTries {
+				if errors.Is(err, ErrUncertain) {
 					// The server may have a zip now that nobody knows of: not too many.
-					lost = err
+					p.tries, p.lost = p.tries+1, err
 					if err := sleep(ctx, jitter(time.Second<<p.tries)); err != nil {
 						return err
 					}
@@ -114,7 +112,7 @@ func (m *Manager) zipPart(ctx context.Context, d *Download, p *piece) error {
 		err := m.awaitPart(ctx, d, p)
 		switch {
 		case errors.Is(err, errPartLost):
-			lost = err
+			p.tries, p.lost = p.tries+1, err
 			if err := m.giveUpPart(ctx, d, p); err != nil {
 				return err
 			}
@@ -228,13 +226,12 @@ func (m *Manager) awaitPart(ctx context.Context, d *Download, p *piece) error {
 		m.mu.Lock()
 		alive, waited := m.server.alive, d.waiters > 0
 		if err == nil {
-			if got.progress != p.progress {
-				quiet = alive
-			}
-			p.progress = got.progress
 			absent.end()
-			d.sumParts()
-			d.onward()
+			if got.progress != p.progress {
+				quiet, p.progress = alive, got.progress
+				d.sumParts()
+				d.onward()
+			}
 		}
 		m.mu.Unlock()
 		switch {
@@ -307,7 +304,7 @@ func (m *Manager) giveUpPart(ctx context.Context, d *Download, p *piece) error {
 	if m.removals[id] == nil {
 		m.removePart(id, serial, true)
 	}
-	p.id, p.serial, p.progress, p.archive = "", 0, Progress{}, ArchiveInfo{}
+	p.id, p.serial, p.progress, p.archive, p.reached = "", 0, Progress{}, ArchiveInfo{}, 0
 	d.sumParts()
 	m.mu.Unlock()
 	m.awaitRemoval(ctx, id)
@@ -498,9 +495,12 @@ func (m *Manager) fetchPiece(ctx context.Context, d *Download, p *piece, sum io.
 		if n == 0 && off < p.archive.Size {
 			return nil, fmt.Errorf("fetch part: %w", io.ErrUnexpectedEOF)
 		}
-		m.mu.Lock()
-		d.onward()
-		m.mu.Unlock()
+		if off > p.reached { // and not only what the cache has already
+			p.reached = off
+			m.mu.Lock()
+			d.onward()
+			m.mu.Unlock()
+		}
 	}
 	// What a reader has got is written to disk a little later.
 	for wait := time.Millisecond; p.archive.Size > 0 && !m.archives.Complete(p.archive.ID); wait *= 2 {

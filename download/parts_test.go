@@ -286,6 +286,51 @@ func TestPartsGivenUp(t *testing.T) {
 	})
 }
 
+// A server that is away for long costs time: waiters are told, and then it goes on.
+// Proves S-168.
+func TestPartsServerAway(t *testing.T) {
+	for _, op := range []string{"Create", "Get", "Children", "Archive", "Stream"} {
+		t.Run(op, func(t *testing.T) {
+			f := aForest()
+			inForest(t, f, func(t *testing.T, w *world) {
+				d := w.ask("site")
+				var away atomic.Bool
+				away.Store(true)
+				f.onCall(func(o, id string) error {
+					if o == op && id != string(d.ID()) && away.Load() {
+						return fmt.Errorf("scripted: %w", download.ErrUnavailable)
+					}
+					return nil
+				})
+				require.ErrorIs(t, d.Wait(t.Context()), download.ErrUnavailable)
+				require.Contains(t, d.Snapshot().Err.Error(), "since 2000-01-01T00:0")
+				later(20 * time.Minute)
+				away.Store(false)
+				for err := d.Wait(t.Context()); err != nil; err = d.Wait(t.Context()) {
+					require.ErrorIs(t, err, download.ErrUnavailable)
+					later(time.Second)
+				}
+				requireWhole(t, f, w.read(d), "site")
+				require.Equal(t, 1+8, f.made)
+			})
+		})
+	}
+}
+
+// A panic is an error of that download, and no end of the mount.
+// Proves S-168.
+func TestPartsPanic(t *testing.T) {
+	f := aForest()
+	inForest(t, f, func(t *testing.T, w *world) {
+		f.onCall(once("Create", func(string) error { panic("scripted") }))
+		d := w.ask("site")
+		for d.Wait(t.Context()) != nil {
+			later(time.Minute)
+		}
+		requireWhole(t, f, w.read(d), "site")
+	})
+}
+
 // The server counts more than the nodes tell, so that parts are too large as well:
 // they are cut smaller.
 // Proves S-169.
