@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"sync"
 	"syscall"
 	"time"
 
@@ -20,9 +19,7 @@ type archiveHandle struct {
 	node    *archiveNode
 	archive download.Archive
 	size    int64
-
-	mu     sync.Mutex
-	failed failedRead // guarded by mu
+	failures
 }
 
 var (
@@ -65,20 +62,6 @@ func (h *archiveHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.
 		return nil, h.node.fs.errno("read", h.node.item.ID(), io.ErrUnexpectedEOF)
 	}
 	return &lentReply{loan, n}, 0
-}
-
-// justFailed returns what a read at off has failed with a moment ago.
-func (h *archiveHandle) justFailed(off int64) syscall.Errno {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.failed.covers(off, time.Now())
-}
-
-// fail notes that a read failed.
-func (h *archiveHandle) fail(off, length int64, began time.Time, errno syscall.Errno) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.failed = h.failed.add(off, off+length, began, time.Now(), errno)
 }
 
 // Lseek knows no holes. go-fuse's default would ask Getattr.

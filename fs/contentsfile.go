@@ -134,9 +134,7 @@ type contentsHandle struct {
 	file    *contentsFile
 	reader  *zipfile.Reader
 	archive download.Archive
-
-	mu     sync.Mutex
-	failed failedRead // guarded by mu
+	failures
 }
 
 var (
@@ -178,20 +176,6 @@ func (h *contentsHandle) Read(ctx context.Context, dest []byte, off int64) (fuse
 		return nil, errno
 	}
 	return fuse.ReadResultData(dest), 0
-}
-
-// justFailed returns what a read at off has failed with a moment ago.
-func (h *contentsHandle) justFailed(off int64) syscall.Errno {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.failed.covers(off, time.Now())
-}
-
-// fail notes that a read failed.
-func (h *contentsHandle) fail(off, length int64, began time.Time, errno syscall.Errno) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.failed = h.failed.add(off, off+length, began, time.Now(), errno)
 }
 
 // Lseek knows no holes.

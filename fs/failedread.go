@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"sync"
 	"syscall"
 	"time"
 )
@@ -40,4 +41,24 @@ func (f failedRead) add(off, end int64, began, now time.Time, errno syscall.Errn
 		off, end = min(off, f.off), max(end, f.end)
 	}
 	return failedRead{off, end, now.Add(failedFor), errno}
+}
+
+// failures remembers the read of one handle that failed last.
+type failures struct {
+	mu   sync.Mutex
+	last failedRead // guarded by mu
+}
+
+// justFailed returns what a read at off has failed with a moment ago.
+func (f *failures) justFailed(off int64) syscall.Errno {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.last.covers(off, time.Now())
+}
+
+// fail notes that a read failed.
+func (f *failures) fail(off, length int64, began time.Time, errno syscall.Errno) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.last = f.last.add(off, off+length, began, time.Now(), errno)
 }
