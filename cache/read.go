@@ -197,6 +197,7 @@ func (a *archive) readUnsynced(p []byte, b, from int) (*entry, error) {
 	}
 	a.mem[b] = e
 	a.mu.Unlock()
+	a.c.kick() // so that it is given up when nobody reads any more
 	return e, nil
 }
 
