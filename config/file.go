@@ -51,6 +51,16 @@ type Problem struct {
 	Path string
 	Line int // 0: the file as a whole
 	Text string
+
+	exposed bool
+}
+
+// Unwrap returns ErrExposed if that is the problem.
+func (p *Problem) Unwrap() error {
+	if p.exposed {
+		return ErrExposed
+	}
+	return nil
 }
 
 func (p *Problem) Error() string {
@@ -89,8 +99,8 @@ func Read(path, home string, uid int, keys []Key) (*File, error) {
 		r.top(doc.Content[0])
 	}
 	if r.secret != 0 && info.Mode().IsRegular() && info.Mode().Perm()&0o027 != 0 {
-		r.problem(r.secret, "others can read this file, and it holds a secret; run: chmod 600 %s", path)
-		r.problems = append(r.problems, ErrExposed)
+		r.problems = append(r.problems, &Problem{Path: path, Line: r.secret, exposed: true,
+			Text: "others can read this file, and it holds a secret; run: chmod 600 " + path})
 	}
 	return f, errors.Join(r.problems...)
 }
@@ -155,12 +165,10 @@ func (r *reader) checkWriters(info iofs.FileInfo, uid int) error {
 	}
 	path := r.file.Path
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != uid && stat.Uid != 0 {
-		r.problem(0, "it belongs to another user, who could make this one run commands")
-		return errors.Join(append(r.problems, ErrExposed)...)
+		return &Problem{Path: path, exposed: true, Text: "it belongs to another user, who could make this one run commands"}
 	}
 	if info.Mode().Perm()&0o022 != 0 {
-		r.problem(0, "others can write it and so make this user run commands; run: chmod go-w %s", path)
-		return errors.Join(append(r.problems, ErrExposed)...)
+		return &Problem{Path: path, exposed: true, Text: "others can write it and so make this user run commands; run: chmod go-w " + path}
 	}
 	return nil
 }

@@ -212,8 +212,13 @@ func TestPasswordOnStandardInput(t *testing.T) {
 	r = login("wr0ng-one")
 	assert.Equal(t, 3, r.Code, "%s", r)
 	login(harness.AdminPassword).OK(t)
-	m := harness.StartMount(t, s, harness.MountOptions{NoLogin: true, Env: []string{"ALFRESCO_USERNAME=" + harness.AdminName}, StateDir: dir, Flags: []string{"--config", "/dev/null"}})
+	// It is that of whoever names no user, too.
+	m := harness.StartMount(t, s, harness.MountOptions{NoLogin: true, StateDir: dir, Flags: []string{"--config", "/dev/null"}})
 	m.Sh(t, "ls").OK(t)
+	harness.Run(t, harness.Timeout, harness.Binary(), "logout", "--config", "/dev/null", "--state-dir", dir, s.URL).OK(t)
+	left, err := os.ReadDir(dir + "/logins")
+	require.NoError(t, err)
+	assert.Empty(t, left)
 }
 
 // A server behind single sign-on is told apart from a wrong URL.

@@ -72,7 +72,7 @@ func TestPackageInCleanRoot(t *testing.T) {
 	in("downloadfs unmount /mnt").OK(t)
 
 	// By fstab and a profile, as root without a home.
-	in(`mkdir -p /srv/work && umask 077 && printf 'profiles:\n  work:\n    url: %s\n    username: admin\n    password: %s\n' $SERVER $PASSWORD >/etc/downloadfs/config.yaml &&
+	in(`mkdir -p /srv/work && printf 'profiles:\n  work:\n    url: %s\n    username: admin\n    password: %s\n' $SERVER $PASSWORD >/etc/downloadfs/config.yaml && chmod 600 /etc/downloadfs/config.yaml &&
 		echo 'work /srv/work downloadfs noauto,_netdev,nofail,x-systemd.automount,allow_other 0 0' >>/etc/fstab && downloadfs config check && env -u HOME mount /srv/work`).OK(t)
 	assert.Equal(t, "README\ndownloads", in("ls /srv/work").Out(t))
 	assert.Equal(t, "700", in("stat -c %a /var/lib/downloadfs/127*").Out(t))

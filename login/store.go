@@ -19,6 +19,9 @@ import (
 const (
 	KindPassword = "password"
 	KindOIDC     = "oidc"
+	// KindAlias says under which Username's key the login is: that of a server for
+	// whoever names no user.
+	KindAlias = "alias"
 )
 
 // ErrNone: nothing is stored under that key.

@@ -156,6 +156,14 @@ func TestStoredLogin(t *testing.T) {
 		assert.Equal(t, "finn", c.username)
 		assert.Equal(t, "stored", c.password.Reveal())
 	}
+	t.Setenv(envUsername, "")
+	other := filepath.Join(t.TempDir(), loginsDir)
+	store = login.Files{Dir: other}
+	require.NoError(t, store.Set(accountKey(server, "berta"), login.Entry{Kind: login.KindPassword, Username: "berta", Secret: "hers"}))
+	require.NoError(t, store.Set(accountKey(server, ""), login.Entry{Kind: login.KindAlias, Username: "berta"}))
+	of, err := readLogin(t, nil, "--state-dir", filepath.Dir(other))
+	require.NoError(t, err, "the login of a user is that of whoever names none")
+	assert.Equal(t, "hers", of.password.Reveal())
 	t.Setenv(envUsername, "somebody else")
 	_, err = readLogin(t, nil, "--state-dir", dir)
 	assert.ErrorContains(t, err, "downloadfs login https://ecm.example.org")

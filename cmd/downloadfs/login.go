@@ -111,8 +111,24 @@ func runLogin(ctx context.Context, cmd *cobra.Command, o loginCommandOptions, t 
 	if err := o.try(ctx, t, store, key, entry); err != nil {
 		return errors.Join(err, store.Delete(key))
 	}
+	if err := o.beDefault(t, store); err != nil {
+		return fmt.Errorf("cannot store the login in %s: %w", store, err)
+	}
 	fmt.Fprintf(cmd.OutOrStdout(), "logged in to %s as %s; stored in %s\n", t.server, entry.Username, store)
 	return nil
+}
+
+// beDefault makes the login that of whoever names no user of the server, unless
+// there is one of its own.
+func (o *loginCommandOptions) beDefault(t target, store login.Store) error {
+	key := accountKey(t.server, "")
+	if o.username == "" {
+		return nil
+	}
+	if e, _, err := login.Find(o.loginStores(), key); err == nil && e.Kind != login.KindAlias {
+		return nil
+	}
+	return store.Set(key, login.Entry{Kind: login.KindAlias, Username: o.username})
 }
 
 // chooseStore returns where to store.
@@ -270,6 +286,12 @@ that use it go on until their login ends, which takes an hour at most on most se
 
 func runLogout(w io.Writer, o serverOptions, t target) error {
 	key, found := accountKey(t.server, o.username), false
+	if e, s, err := login.Find(o.loginStores(), accountKey(t.server, "")); err == nil && e.Kind == login.KindAlias && (o.username == "" || o.username == e.Username) {
+		key = accountKey(t.server, e.Username)
+		if err := s.Delete(accountKey(t.server, "")); err != nil {
+			return fmt.Errorf("cannot remove the login from %s: %w", s, err)
+		}
+	}
 	var errs []error
 	for _, s := range o.loginStores() {
 		switch err := s.Delete(key); {

@@ -275,9 +275,13 @@ const loginsDir = "logins"
 func (o *serverOptions) stored(server *url.URL, c credentials) (credentials, error) {
 	key := accountKey(server, c.username)
 	entry, store, err := login.Find(o.loginStores(), key)
+	if err == nil && entry.Kind == login.KindAlias {
+		key = accountKey(server, entry.Username)
+		entry, store, err = login.Find(o.loginStores(), key)
+	}
 	if errors.Is(err, login.ErrNone) && c.username != "" {
 		key = accountKey(server, "")
-		if entry, store, err = login.Find(o.loginStores(), key); err == nil && entry.Username != c.username {
+		if entry, store, err = login.Find(o.loginStores(), key); err == nil && (entry.Username != c.username || entry.Kind == login.KindAlias) {
 			err = login.ErrNone
 		}
 	}
