@@ -40,7 +40,7 @@ func kernels(repo string) []kernel {
 	if _, err := exec.LookPath(qemuProgram); err == nil {
 		for _, image := range images {
 			version := strings.TrimPrefix(filepath.Base(image), "vmlinuz-")
-			all = append(all, kernel{name: "qemu-" + version, slow: 10, command: qemu(image, version)})
+			all = append(all, kernel{name: "qemu-" + version, slow: 20, command: qemu(image, version)})
 		}
 	}
 	return all
