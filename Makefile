@@ -3,7 +3,7 @@
 
 GO          ?= go
 VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOLANGCI    := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME    ?= 10s
 SOAKTIME    ?= 10m
@@ -59,8 +59,8 @@ demo: setup-demo build ## the main job, step by step
 # Most integration tests wait most of the time, so more of them run at once than
 # there are processors.
 test: setup-test ## every test, with the race detector and then on one processor
-	$(GO) test -count=1 -timeout 15m -parallel 4 -race ./...
-	GOMAXPROCS=1 $(GO) test -count=1 -timeout 15m -parallel 4 -p 2 ./...
+	$(GO) test -count=1 -timeout 30m -parallel 4 -race ./...
+	GOMAXPROCS=1 $(GO) test -count=1 -timeout 30m -parallel 4 -p 2 ./...
 	$(GO) run $(NOVCS) ./integration/kernels -tags portable -timeout 10m -run '$(ON_OTHERS)' here
 	@if [ "$$(uname -m)" = x86_64 ]; then \
 		$(GO) run $(NOVCS) ./integration/kernels -timeout 10m -run '$(ON_OTHERS)' uml; \
@@ -84,12 +84,12 @@ bench: setup-bench ## the table of README, measured on this machine; takes about
 soak: setup-test ## everything at once, with all kinds of trouble, for $(SOAKTIME)
 	DOWNLOADFS_SOAK=$(SOAKTIME) $(GO) test -count=1 -timeout 0 -v -run '^TestSoak$$' ./integration
 
-lint: ## gofmt, go vet for Linux and macOS, staticcheck, govulncheck
+lint: ## gofmt, go vet for Linux and macOS, golangci-lint, govulncheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not gofmt'ed: $$unformatted"; exit 1; }
 	GOOS=linux $(GO) vet ./...
 	GOOS=linux $(GO) vet -tags portable ./...
 	GOOS=darwin $(GO) vet ./...
-	$(GO) run $(STATICCHECK) ./...
+	$(GO) run $(GOLANGCI) run ./...
 	@if ! command -v curl >/dev/null; then \
 		echo "govulncheck: SKIPPED, curl is missing, which looks for its database; run: scripts/setup test"; \
 	elif curl -sfo /dev/null --max-time 5 https://vuln.go.dev/index/db.json; then \

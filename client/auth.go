@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"sync"
@@ -152,7 +153,7 @@ func (s *session) fly(fl *flight) {
 	case s.cred.ready && now.Before(s.cred.expires):
 		// What there is works for a while yet.
 		s.cred.renewAt, f = now.Add(renewPause), nil
-	case f.kind == download.ErrForbidden || f.kind == download.ErrUnauthorized:
+	case errors.Is(f, download.ErrForbidden), errors.Is(f, download.ErrUnauthorized):
 		s.cred = credential{}
 		f = &failure{kind: download.ErrUnauthorized, detail: f.detail, lasting: true}
 		s.deny(f)

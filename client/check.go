@@ -37,7 +37,7 @@ func (c *Client) Check(ctx context.Context) error {
 	if !errors.As(err, &f) {
 		return err
 	}
-	if f.own && f.kind == download.ErrForbidden {
+	if f.own && errors.Is(f, download.ErrForbidden) {
 		return nil // the root is not for everybody to read: the login was accepted
 	}
 	if makesNoSense(f) {

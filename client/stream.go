@@ -91,6 +91,7 @@ func (c *Client) open(ctx context.Context, op operation, a download.ArchiveInfo,
 	own, cancel := context.WithCancelCause(ctx)
 	watchdog := time.AfterFunc(limit, func() { cancel(errIdle) })
 	defer watchdog.Stop()
+	//nolint:bodyclose // the stream closes it
 	resp, f := c.send(own, c.content, op, func() (*http.Request, error) {
 		req, err := http.NewRequestWithContext(own, http.MethodGet, c.core+"/nodes/"+url.PathEscape(string(a.Content()))+"/content", nil)
 		if err == nil && !plain {

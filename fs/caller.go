@@ -15,9 +15,6 @@ type caller struct {
 	uid  uint32 // the user, if the process cannot be seen
 }
 
-// visible reports whether the process is known.
-func (c caller) visible() bool { return c.tgid != 0 }
-
 // seen is the caller that is a process, and hidden one of whom only the user is
 // known.
 func seen(tgid int) caller     { return caller{tgid: tgid} }

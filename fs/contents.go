@@ -205,7 +205,6 @@ const maxIndexes = 64 << 20
 type allContents struct {
 	fs         *filesystem
 	memory     *zipfile.Memory
-	finding    chan struct{}
 	maxIndexes int64
 
 	mu     sync.Mutex // guards what follows

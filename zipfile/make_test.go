@@ -192,15 +192,3 @@ func paths(t *testing.T, x *Index) []string {
 	walk(Root, "")
 	return all[1:]
 }
-
-// find returns the node of a path.
-func find(t *testing.T, x *Index, path string) Node {
-	t.Helper()
-	n := Root
-	for part := range strings.SplitSeq(path, "/") {
-		next, ok := x.Lookup(n, part)
-		require.True(t, ok, "%q of %q", part, path)
-		n = next
-	}
-	return n
-}

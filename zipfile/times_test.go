@@ -33,7 +33,7 @@ func TestTimes(t *testing.T) {
 	}{
 		"local":                      {made{date: date, clock: clock}, local},
 		"none":                       {made{}, time.Date(1980, 1, 1, 0, 0, 0, 0, vienna)},
-		"no date":                    {made{date: 15<<5 | 0, clock: 0xffff}, time.Date(1981, 3, 2, 8, 4, 2, 0, vienna)},
+		"no date":                    {made{date: 15 << 5, clock: 0xffff}, time.Date(1981, 3, 2, 8, 4, 2, 0, vienna)},
 		"NTFS":                       {made{date: date, extra: unix(1, 1, "") + ntfs(exact)}, exact},
 		"NTFS, 1950":                 {made{extra: ntfs(time.Date(1950, 1, 1, 0, 0, 0, 0, time.UTC))}, time.Date(1950, 1, 1, 0, 0, 0, 0, time.UTC)},
 		"NTFS, 2200":                 {made{extra: ntfs(time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC))}, time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)},

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -140,11 +141,11 @@ func Trickle(n int64, pause time.Duration) Fault {
 			if !x.hang(pause) {
 				x.drop()
 			}
-			switch _, err := io.CopyN(x.out(), resp.Body, n); err {
-			case nil:
-			case io.EOF:
+			_, err := io.CopyN(x.out(), resp.Body, n)
+			if errors.Is(err, io.EOF) {
 				return
-			default:
+			}
+			if err != nil {
 				x.drop()
 			}
 		}
