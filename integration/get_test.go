@@ -48,6 +48,10 @@ func TestGet(t *testing.T) {
 	r = get("-o", "-", s.NodeID(t, photos)).OK(t)
 	require.NoError(t, os.WriteFile(filepath.Join(harness.Dir(t, harness.User{}), "x"), []byte(r.Stdout), 0o600))
 	assert.True(t, strings.HasPrefix(r.Stdout, "PK\x03\x04"))
+	// A device or a pipe takes the zip; it is not replaced by a file.
+	in("mkfifo pipe; cat pipe > piped.zip 2>/dev/null <&- &")
+	get("-o", "pipe", "/"+library).OK(t)
+	in("test -p pipe && rm pipe && while ! unzip -tq piped.zip; do sleep 0.1; done")
 	r = get("--extract", "unpacked", "/"+photos).OK(t)
 	assert.Contains(t, r.Stderr, "9 files unpacked into unpacked")
 	assert.Equal(t, "9", in("find unpacked -type f | wc -l"))
@@ -72,6 +76,8 @@ func TestGet(t *testing.T) {
 		{[]string{"/no/such/path"}, 1, "not found"},
 		{[]string{"nonsense"}, 2, "nonsense"},
 		{[]string{"-o", "-", "--extract", "x", "/Sites"}, 2, "--extract"},
+		{[]string{"-o", "/dev/null", "--extract", "x", "/Sites"}, 2, "--extract"},
+		{[]string{"-o", ".", "/Sites"}, 2, "is a directory"},
 	} {
 		r := get(c.args...)
 		assert.Equal(t, c.code, r.Code, "%s", r)

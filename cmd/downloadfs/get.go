@@ -175,13 +175,17 @@ type getResult struct {
 }
 
 func (g *getter) run(ctx context.Context, nodes []download.NodeID) (getResult, error) {
+	to, err := g.direct()
+	if err != nil {
+		return getResult{}, err
+	}
 	a, err := g.fetcher.Download(ctx, nodes, g.record)
 	if err != nil {
 		return getResult{}, err
 	}
 	result := getResult{size: a.Size}
-	if g.options.output == "-" {
-		err := g.fetcher.Write(ctx, a, g.out, 0)
+	if to != nil {
+		err := errors.Join(g.fetcher.Write(ctx, a, to, 0), to.Close())
 		g.fetcher.Forget(ctx, a.ID, g.record)
 		return result, err
 	}
@@ -216,6 +220,29 @@ func (g *getter) run(ctx context.Context, nodes []download.NodeID) (getResult, e
 	g.fetcher.Forget(ctx, a.ID, g.record) // removes the part, where the file is not kept
 	return result, nil
 }
+
+// direct returns what takes the zip as it comes: standard output, or a device or
+// pipe, which a rename would replace by a file. It returns nil for any other output.
+func (g *getter) direct() (io.WriteCloser, error) {
+	name := g.options.output
+	if name == "-" {
+		return nopCloser{g.out}, nil
+	}
+	info, err := os.Stat(name)
+	switch {
+	case name == "" || err != nil || info.Mode().IsRegular():
+		return nil, nil
+	case info.IsDir():
+		return nil, exitf(exitUsage, "--output %s is a directory; name a file in it", name)
+	case g.options.extract != "":
+		return nil, exitf(exitUsage, "--extract needs a file: --output %s is none", name)
+	}
+	return os.OpenFile(name, os.O_WRONLY, 0)
+}
+
+type nopCloser struct{ io.Writer }
+
+func (nopCloser) Close() error { return nil }
 
 // keep gives part its name; one that is taken is replaced, or else gets a number.
 func keep(part, name string, replace bool) (string, error) {
