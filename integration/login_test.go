@@ -204,7 +204,7 @@ func TestPasswordOnStandardInput(t *testing.T) {
 	dir := harness.Dir(t, harness.User{})
 	r := harness.Cmd{
 		Env: []string{"ALFRESCO_USERNAME=" + harness.AdminName}, Stdin: strings.NewReader("wr0ng-one\n"),
-		Name: harness.Binary(), Args: []string{"mount", "--config", "/dev/null", "--password-file", "-", "--state-dir", dir, s.URL, harness.Dir(t, harness.User{})},
+		Name: harness.Binary(), Args: []string{"mount", "--config", "/dev/null", "--password-file", "-", "--state-dir", dir, "--cache-dir", dir + "/cache", s.URL, harness.Dir(t, harness.User{})},
 	}.Run(t)
 	assert.Equal(t, 3, r.Code, "%s", r)
 	assert.NotContains(t, r.Stderr, "wr0ng-one")
