@@ -65,7 +65,7 @@ func findAnyServer(cmd *cobra.Command, name string, items []string) (target, err
 	}
 	switch names := stack.Names(); len(names) {
 	case 0:
-		return target{}, exitf(exitUsage, "which server? give --server URL")
+		return target{}, exitf(exitUsage, "which server? give --server URL, or put it into a profile: see downloadfs config --help")
 	case 1:
 		return findServer(cmd, names[0])
 	default:
