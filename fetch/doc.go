@@ -1,5 +1,5 @@
-// Package fetch brings the archive of some nodes into a file without a mount: it
-// asks the server for a download, waits until that is ready, and streams the
-// archive, going on where an earlier try was interrupted. It is for callers that
+// Package fetch downloads the archive of some nodes to a file, without a mount. It
+// asks the server for a download, waits until the download is ready, and streams the
+// archive. It resumes where an earlier try was interrupted. It is for callers that
 // wait; it keeps no cache and needs no FUSE.
 package fetch

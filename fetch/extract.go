@@ -13,10 +13,10 @@ import (
 	"strings"
 )
 
-// Extract unpacks the zip file into dir, which is made if it is missing, and
-// returns how many files it has written. Nothing is written outside of dir,
-// whatever the names in the archive are, and nothing there is replaced: a name
-// that is taken gets a number.
+// Extract unpacks the zip file into dir and returns how many files it has written. It
+// makes dir if it is missing. It writes nothing outside dir, whatever names the
+// archive has, and replaces nothing there: if a name is taken, the new file gets a
+// number.
 func Extract(ctx context.Context, file, dir string) (files int, err error) {
 	z, err := zip.OpenReader(file)
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
@@ -50,7 +50,7 @@ func Extract(ctx context.Context, file, dir string) (files int, err error) {
 	return files, nil
 }
 
-// localName makes a name of an archive one that stays below a directory.
+// localName turns a name in an archive into a path that stays below a directory.
 func localName(name string) string {
 	var parts []string
 	for part := range strings.SplitSeq(strings.ReplaceAll(name, "\\", "_"), "/") {

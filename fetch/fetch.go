@@ -12,7 +12,7 @@ import (
 	"downloadfs/download"
 )
 
-// Phase is what is going on.
+// Phase is a step of fetching.
 type Phase string
 
 // The phases, in order.
@@ -21,23 +21,23 @@ const (
 	Fetching Phase = "fetching" // the archive arrives
 )
 
-// Event tells of progress.
+// Event reports progress.
 type Event struct {
 	Phase Phase
 	ID    download.ID
-	Name  string // of the archive; while zipping ""
-	Done  int64  // bytes: of content that is zipped, of the archive that is here
-	Total int64  // of the same; 0: not known
+	Name  string // of the archive; "" while zipping
+	Done  int64  // bytes of content zipped, or of the archive fetched
+	Total int64  // what Done will reach; 0 if not known
 	Files int64  // zipped so far
-	Of    int64  // files there are
+	Of    int64  // files in all
 }
 
 const (
 	firstPoll = 100 * time.Millisecond
 	longPoll  = 2 * time.Second
-	// tellEvery is how often progress is told while bytes arrive.
+	// tellEvery is how often progress is reported while bytes arrive.
 	tellEvery = 100 * time.Millisecond
-	// maxBreaks is how often on end a stream may break without a byte.
+	// maxBreaks is how many times in a row a stream may break without a byte.
 	maxBreaks = 5
 )
 
@@ -45,13 +45,13 @@ const (
 type Fetcher struct {
 	Service download.Service
 	Source  download.Source
-	// StallTimeout is how long the server may make no progress with zipping; 0: for ever.
+	// StallTimeout is how long zipping may make no progress; 0 means forever.
 	StallTimeout time.Duration
-	// Tell is called with progress, by the goroutine of the caller.
+	// Tell is called with progress, in the caller's goroutine.
 	Tell func(Event)
 }
 
-// Resolve returns the nodes of a list, in its order and each once.
+// Resolve returns the nodes of a list in order, without repetitions.
 func (f *Fetcher) Resolve(ctx context.Context, l download.List) ([]download.NodeID, error) {
 	var nodes []download.NodeID
 	seen := map[download.NodeID]bool{}
@@ -71,9 +71,10 @@ func (f *Fetcher) Resolve(ctx context.Context, l download.List) ([]download.Node
 	return nodes, nil
 }
 
-// Download returns a download of nodes that is DONE: the one that an interrupted
-// try has left in record, if the server still has it, or a new one, which record
-// keeps. A download that cannot become one is deleted on the server.
+// Download returns a download of nodes that is DONE. It takes the one that an
+// interrupted try left in record, if the server still has it; otherwise it makes a
+// new one and keeps it in record. A download that can no longer become DONE is
+// deleted on the server.
 func (f *Fetcher) Download(ctx context.Context, nodes []download.NodeID, record *Record) (download.ArchiveInfo, error) {
 	id, err := f.find(ctx, nodes, record)
 	if err != nil {
@@ -88,7 +89,8 @@ func (f *Fetcher) Download(ctx context.Context, nodes []download.NodeID, record 
 	return f.Service.Archive(ctx, id)
 }
 
-// find returns the record's download if it can still become one, or makes one.
+// find returns the record's download if it can still become DONE. Otherwise it makes
+// one.
 func (f *Fetcher) find(ctx context.Context, nodes []download.NodeID, record *Record) (download.ID, error) {
 	if id := record.ID(); id != "" {
 		switch p, err := f.Service.Get(ctx, id); {
@@ -142,16 +144,16 @@ func (f *Fetcher) await(ctx context.Context, id download.ID) error {
 	}
 }
 
-// Forget deletes a download on the server, as well as that goes, and its record.
+// Forget deletes the record, and tries to delete the download on the server.
 func (f *Fetcher) Forget(ctx context.Context, id download.ID, record *Record) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	_ = f.Service.Cancel(ctx, id)
-	_ = f.Service.Delete(ctx, id) // else the server's cleaner does
+	_ = f.Service.Delete(ctx, id) // if this fails, the server's cleaner does it
 	_ = record.Remove()
 }
 
-// Write writes the archive from byte off on to w.
+// Write writes the archive to w, starting at byte off.
 func (f *Fetcher) Write(ctx context.Context, a download.ArchiveInfo, w io.Writer, off int64) error {
 	breaks, told := 0, time.Time{}
 	f.Tell(Event{Phase: Fetching, ID: a.ID, Name: a.Name, Done: off, Total: a.Size})
@@ -193,8 +195,8 @@ func (f *Fetcher) Write(ctx context.Context, a download.ArchiveInfo, w io.Writer
 	return nil
 }
 
-// File brings the archive into part, goes on there if the record says that part has
-// the beginning of this archive, and syncs it. The caller renames it.
+// File fetches the archive into part and syncs it. If the record says that part has
+// the beginning of this archive, File resumes there. The caller renames part.
 func (f *Fetcher) File(ctx context.Context, a download.ArchiveInfo, part string, record *Record) error {
 	flags := os.O_WRONLY | os.O_CREATE
 	if !record.Has(a, part) {
@@ -222,7 +224,7 @@ func seekStart(f *os.File) error {
 	return err
 }
 
-// FileName returns a name for the archive that does no harm in a directory.
+// FileName returns a name for the archive that is safe in a directory.
 func FileName(a download.ArchiveInfo) string {
 	name := filepath.Base(filepath.Clean("/" + a.Name))
 	clean := make([]rune, 0, len(name))

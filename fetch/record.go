@@ -10,8 +10,8 @@ import (
 	"downloadfs/download"
 )
 
-// Record remembers a try, so that the next one goes on with it. One that is not
-// kept in a file is for one try only.
+// Record remembers a try so that the next one can resume it. A record without a file
+// lasts for one try only.
 type Record struct {
 	path string // "" keeps nothing
 	data recordData
@@ -23,7 +23,7 @@ type recordData struct {
 	Size int64       `json:"size,omitempty"`
 }
 
-// OpenRecord reads the record at path. One that cannot be read is empty.
+// OpenRecord reads the record at path. A record that cannot be read is empty.
 func OpenRecord(path string) *Record {
 	r := &Record{path: path}
 	if text, err := os.ReadFile(path); err == nil && json.Unmarshal(text, &r.data) != nil {
@@ -32,7 +32,7 @@ func OpenRecord(path string) *Record {
 	return r
 }
 
-// ID is the download of the earlier try, or "".
+// ID returns the download of the earlier try, or "".
 func (r *Record) ID() download.ID { return r.data.ID }
 
 // Set starts a record.
@@ -52,7 +52,7 @@ func (r *Record) SetPart(a download.ArchiveInfo, part string) error {
 	return r.save()
 }
 
-// Remove forgets the try, and removes what it left.
+// Remove forgets the try and removes what it left.
 func (r *Record) Remove() error {
 	var errs []error
 	for _, path := range []string{r.data.Part, r.path} {

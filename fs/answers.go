@@ -12,15 +12,15 @@ import (
 // maxAnswers bounds how many answers are remembered.
 const maxAnswers = 256
 
-// answers are the lines that the control file has told: ids and errors. An editor
-// that has opened it writes them back, together with what its user has added, or
-// after an error alone. They are no entries.
+// answers holds the lines that the control file has returned: ids and errors. An
+// editor that has opened the file writes them back, together with what its user has
+// added, or alone after an error. They are not list entries.
 type answers struct {
 	mu   sync.Mutex // guards what follows
 	told []string   // the latest last
 }
 
-// tell remembers a text that somebody was told.
+// tell remembers a text that a caller was given.
 func (a *answers) tell(text []byte) {
 	line := strings.TrimSuffix(string(text), "\n")
 	if line == "" {
@@ -37,13 +37,13 @@ func (a *answers) tell(text []byte) {
 	a.told = append(a.told, line)
 }
 
-// is reports whether line was told.
+// is reports whether line is an answer that was given.
 func (a *answers) is(line string) bool {
 	return a.any(func(told string) bool { return told == line })
 }
 
-// starts reports whether a line that was told, and blanks behind it, could start
-// with s.
+// starts reports whether an answer that was given, with any blanks after it, could
+// start with s.
 func (a *answers) starts(s string) bool {
 	return a.any(func(told string) bool {
 		rest, ok := strings.CutPrefix(s, told)
@@ -62,19 +62,19 @@ func (a *answers) any(match func(string) bool) bool {
 	return false
 }
 
-// listReader reads a list, but for the lines that are answers.
+// listReader reads a request list and skips the lines that are answers.
 type listReader struct {
 	answers *answers
 	parser  list.Parser
-	within  bool     // in a line that is no answer
-	held    []byte   // the start of a line that could be one
-	skipped []string // the lines that were
+	within  bool     // in a line that is not an answer
+	held    []byte   // the start of a line that could be an answer
+	skipped []string // the lines that were answers
 }
 
 func (f *filesystem) newListReader() *listReader { return &listReader{answers: &f.answers} }
 
-// Write is the parser's, with lines in place of which it gets empty ones, so that
-// it counts as the writer does.
+// Write passes p to the parser, with an empty line in place of each answer. So the
+// parser's line numbers are the writer's.
 func (r *listReader) Write(p []byte) (int, error) {
 	var pass []byte
 	for rest := p; len(rest) > 0; {
@@ -106,7 +106,7 @@ func (r *listReader) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// skip reports whether the line held is an answer, and notes it.
+// skip reports whether the held line is an answer, and notes it.
 func (r *listReader) skip() bool {
 	line := strings.TrimRight(string(r.held), " \t\r")
 	if !r.answers.is(line) {
@@ -116,8 +116,8 @@ func (r *listReader) skip() bool {
 	return true
 }
 
-// Finish ends the list. The id of another download than the latest, alone in it,
-// is an entry all the same: somebody takes it for a node's.
+// Finish ends the list. If the list holds nothing but the id of a download that is
+// not the latest, the id counts as an entry: the user takes it for a node's.
 func (r *listReader) Finish(latest string) (download.List, error) {
 	if len(r.held) > 0 && !r.skip() {
 		if _, err := r.parser.Write(r.held); err != nil {

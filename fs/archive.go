@@ -14,22 +14,22 @@ import (
 
 const archiveName = "archive.zip"
 
-// archiveNode is archive.zip. Who waits for it is said in waits.go, and what size
-// it has for those who do not in size.go.
+// archiveNode is archive.zip. waits.go says which callers wait for it. size.go says
+// which size the others see.
 type archiveNode struct {
 	memberNode
 	item item
 
 	mu sync.Mutex // guards what follows
-	// final is the archive once it was ready: it is immutable, and a handle on
-	// it outlives the download.
+	// final is set once the archive is ready. It is immutable, and a handle on it
+	// outlives the download.
 	final *download.ArchiveInfo
 	// told is the size that was last told to the kernel.
 	told int64
-	// toldTo are the sizes that were told to those who look around, since they
-	// looked last.
+	// toldTo holds, for each caller that browses, the size it was told when it last
+	// looked.
 	toldTo map[caller]int64
-	// again are the threads whose OPEN was answered with ESTALE, see refresh.
+	// again holds the threads whose OPEN was answered with ESTALE, see refresh.
 	again map[int]bool
 	opens opens
 }
@@ -47,8 +47,8 @@ func newArchiveNode(f *filesystem, d item) *archiveNode {
 	return n
 }
 
-// attributes answers for every reply to the kernel that carries attributes, and
-// for nothing else: it notes the size as told.
+// attributes is called for every reply to the kernel that carries attributes, and for
+// nothing else: it notes the size as told.
 func (n *archiveNode) attributes() attributes {
 	s := n.item.Snapshot()
 	n.fs.sizes.learn(s)
@@ -62,8 +62,8 @@ func (n *archiveNode) attributes() attributes {
 		created: n.fs.when(s.CreatedAt), changed: n.fs.when(s.CreatedAt),
 	}
 	if n.final != nil {
-		// From now on nothing changes, least of all the modification time: the
-		// kernel would drop the pages it has.
+		// From now on nothing changes. If the modification time did, the kernel would
+		// drop the pages it has.
 		a.size, a.valid, a.entry = n.final.Size, settled, settled
 		if !n.final.ModifiedAt.IsZero() {
 			a.changed = n.final.ModifiedAt
@@ -71,15 +71,16 @@ func (n *archiveNode) attributes() attributes {
 	} else if !s.Status.Ended() || s.Status == download.StatusDone {
 		a.size, a.pending = n.fs.sizes.bound(s), true
 	} else {
-		// It cannot be opened. Never 0: file managers show a file of size 0 as an
-		// empty document, and tar stores it as one without opening it.
+		// The archive cannot be opened. The size is never 0: file managers show a
+		// file of size 0 as an empty document, and tar stores it as one without
+		// opening it.
 		a.size, a.pending = max(s.TotalBytes, 1), true
 	}
 	n.told = a.size
 	return a
 }
 
-// Access must not ask attributes, which would note a size that is not told.
+// Access must not call attributes, which would note a size that is not told.
 func (n *archiveNode) Access(ctx context.Context, mask uint32) syscall.Errno {
 	if n.fs.mine(ctx) {
 		mask &^= accessWrite
@@ -87,7 +88,7 @@ func (n *archiveNode) Access(ctx context.Context, mask uint32) syscall.Errno {
 	return n.fs.access(ctx, n.fs.fileMode(), false, mask)
 }
 
-// Statfs is what file managers ask before they look at what they listed.
+// Statfs is sent by file managers before they look at what they listed.
 func (n *archiveNode) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {
 	n.looked(ctx)
 	return n.node.Statfs(ctx, out)
@@ -111,9 +112,9 @@ func (n *archiveNode) Statx(ctx context.Context, h fusefs.FileHandle, flags, mas
 	return errno
 }
 
-// awaitSize waits for the download to end when the caller uses the archive. One
-// that has ended without an archive has nothing to wait for: its attributes are
-// answered, so that it can be listed and removed; opening it tells why.
+// awaitSize waits for the download to end if the caller touches the archive. If the
+// download has ended without an archive, there is nothing to wait for: the attributes
+// are answered so that the file can be listed and removed, and opening it tells why.
 func (n *archiveNode) awaitSize(ctx context.Context, h fusefs.FileHandle) syscall.Errno {
 	s := n.item.Snapshot()
 	if h != nil || s.Ready || s.Status.Ended() || n.looksAround(ctx) {
@@ -130,7 +131,7 @@ func (n *archiveNode) awaitSize(ctx context.Context, h fusefs.FileHandle) syscal
 
 // tell notes which size the caller was told.
 func (n *archiveNode) tell(ctx context.Context, size int64) {
-	const most = 1024 // who is beyond that is not protected from a bound that does not hold
+	const most = 1024 // callers beyond that are not protected from a bound that is too small
 	n.mu.Lock()
 	final, known := n.final != nil, len(n.toldTo)
 	n.mu.Unlock()
@@ -150,9 +151,9 @@ func (n *archiveNode) tell(ctx context.Context, size int64) {
 	n.toldTo[who] = size
 }
 
-// toldLess reports, once, whether the caller was told a size that is too small and
-// may take it for the archive's. Once must do, for the kernel knows the right size
-// by now, and tells it to who asks again without asking us.
+// toldLess reports whether the caller was told a size that is too small and may take
+// it for the archive's. It reports this once. Once is enough, because the kernel
+// knows the right size by then and answers the caller's next stat without asking us.
 func (n *archiveNode) toldLess(ctx context.Context, size int64) bool {
 	n.mu.Lock()
 	known := len(n.toldTo)
@@ -168,9 +169,10 @@ func (n *archiveNode) toldLess(ctx context.Context, size int64) bool {
 	return ok && told < size && !looksAgain(program)
 }
 
-// Open waits until the archive can be read; with O_NONBLOCK it answers EAGAIN
-// instead. But tar and bsdtar open every file they find so, lest it be a FIFO,
-// and take EAGAIN for an error: who has just listed the directory waits.
+// Open waits until the archive can be read. With O_NONBLOCK it answers EAGAIN
+// instead. But tar and bsdtar open every file they find with O_NONBLOCK, in case it
+// is a FIFO, and take EAGAIN for an error. So a caller that has just listed the
+// directory waits.
 func (n *archiveNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
 	if writing(flags) {
 		return nil, 0, syscall.EACCES
@@ -202,13 +204,12 @@ func (n *archiveNode) listed(ctx context.Context) bool {
 	return n.fs.browsers.browsing(n.item.Serial(), n.fs.caller(ctx))
 }
 
-// refresh reports whether an OPEN has to be answered with ESTALE so that the
-// kernel learns the archive's size. While the download was pending the kernel
-// was told another one. read(2) asks again, but sendfile(2) and page faults
-// trust what is there, and no notification can carry a size. After ESTALE the
-// kernel looks the path up once more and opens what it finds; that LOOKUP tells
-// the size. An OPEN that comes without one, through /proc/self/fd, is let pass
-// the second time.
+// refresh reports whether an OPEN must be answered with ESTALE so that the kernel
+// learns the archive's size. While the download was pending, the kernel was told
+// another one. read(2) asks again, but sendfile(2) and page faults trust the size
+// that the kernel has, and no notification can carry a size. After ESTALE the kernel
+// looks the path up once more and opens what it finds. That LOOKUP tells the size. An
+// OPEN without a LOOKUP, through /proc/self/fd, succeeds the second time.
 func (n *archiveNode) refresh(ctx context.Context) bool {
 	s, pid := n.item.Snapshot(), callerPID(ctx)
 	if !s.Ready || pid == 0 {

@@ -29,8 +29,8 @@ var (
 	_ fusefs.FileFsyncer  = (*archiveHandle)(nil)
 )
 
-// Read answers from the local file where the bytes are there, without copying
-// them, and else fetches them.
+// Read answers from the local file, without copying, if the bytes are there.
+// Otherwise it fetches them.
 func (h *archiveHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	n := min(int64(len(dest)), h.size-off)
 	if n <= 0 {
@@ -58,13 +58,13 @@ func (h *archiveHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.
 		return nil, errno
 	}
 	if err != nil {
-		// A short reply would make the kernel believe that the file ends here.
+		// After a short reply the kernel would believe that the file ends here.
 		return nil, h.node.fs.errno("read", h.node.item.ID(), io.ErrUnexpectedEOF)
 	}
 	return &lentReply{loan, n}, 0
 }
 
-// Lseek knows no holes. go-fuse's default would ask Getattr.
+// Lseek knows no holes. go-fuse's default would call Getattr.
 func (h *archiveHandle) Lseek(_ context.Context, off uint64, whence uint32) (uint64, syscall.Errno) {
 	return seekData(off, whence, h.size)
 }
@@ -95,7 +95,7 @@ func (h *archiveHandle) Release(context.Context) syscall.Errno {
 	return 0
 }
 
-// passthroughHandle is an archive that the kernel reads from the local file
+// passthroughHandle is an open archive that the kernel reads from the local file
 // itself.
 type passthroughHandle struct {
 	*archiveHandle
@@ -107,16 +107,16 @@ var _ fusefs.FilePassthroughFder = (*passthroughHandle)(nil)
 // PassthroughFd returns the file that holds the whole archive.
 func (h *passthroughHandle) PassthroughFd() (int, bool) { return int(h.file.Fd()), true }
 
-// opens counts the open handles of an archive and keeps the kernel's two ways
-// of reading apart: it fails an open with EIO while one of the other way is
-// open. An inode is open from before OPEN is answered until RELEASE comes,
-// which is longer than the kernel counts it.
+// opens counts the open handles of an archive and keeps the kernel's two ways of
+// reading apart: the kernel fails an open with EIO while a handle of the other way is
+// open. We count an inode as open from before OPEN is answered until RELEASE comes,
+// which is longer than the kernel does.
 type opens struct {
 	count int
 	whole *os.File // the archive's file while it is open in passthrough mode
 }
 
-// add returns a handle on archive, which it is open from now on.
+// add counts the archive as open from now on and returns a handle on it.
 func (o *opens) add(n *archiveNode, archive download.Archive, size int64) fusefs.FileHandle {
 	h := &archiveHandle{node: n, archive: archive, size: size}
 	file, whole := archive.File(0, size)

@@ -6,23 +6,23 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// settled is how long the kernel may keep what cannot change any more.
+// settled is how long the kernel may keep what can no longer change.
 const settled = time.Hour
 
 const (
 	blockSize = 4096
-	// pendingBlocks are the blocks of 512 bytes of an archive that is not there
-	// yet, for du. None at all would be a file with nothing but a hole in it, which
-	// archivers need not read.
+	// pendingBlocks is how many blocks of 512 bytes, for du, an archive has that is
+	// not there yet. A file with no blocks would be all hole, and archivers need not
+	// read holes.
 	pendingBlocks = blockSize / 512
 )
 
-// attributes are what a node tells of itself. Mode is the permissions only.
+// attributes are what a node tells about itself. Mode holds the permissions only.
 type attributes struct {
 	mode    uint32
 	nlink   uint32
 	size    int64
-	pending bool // nothing of size is there yet
+	pending bool // no byte of size is there yet
 	created time.Time
 	changed time.Time
 	valid   time.Duration // how long the kernel may keep the attributes
@@ -34,7 +34,7 @@ type attributer interface {
 	attributes() attributes
 }
 
-// owner is who mounted the file system; everything in it belongs to them.
+// owner is the user who mounted the file system. They own everything in it.
 type owner struct{ uid, gid uint32 }
 
 func (a attributes) fill(o owner, out *fuse.Attr) {
@@ -55,7 +55,7 @@ func (a attributes) fillEntry(o owner, out *fuse.EntryOut) {
 }
 
 func (a attributes) fillStatx(o owner, out *fuse.StatxOut) {
-	// STATX_BASIC_STATS and STATX_BTIME, of statx(2).
+	// These are STATX_BASIC_STATS and STATX_BTIME of statx(2).
 	const basicStats, btime = 0x7ff, 0x800
 	out.Mask = basicStats | btime
 	out.Mode = uint16(a.mode)

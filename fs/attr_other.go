@@ -4,5 +4,5 @@ package fs
 
 import "github.com/hanwen/go-fuse/v2/fuse"
 
-// setBlocks says how many blocks of 512 bytes a file takes.
+// setBlocks sets how many blocks of 512 bytes a file takes.
 func setBlocks(out *fuse.Attr, blocks uint64) { out.Blocks = blocks }

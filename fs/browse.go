@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// maxBrowsers bounds how many listings are remembered. A process beyond it counts
-// as touching: it waits, as it would anywhere else.
+// maxBrowsers bounds how many listings are remembered. A process beyond it counts as
+// touching: it waits.
 const maxBrowsers = 16 << 10
 
-// browsers remembers who listed the directory of which download lately, or was
-// seen to look around there in another way. What for is said in waits.go.
+// browsers remembers which callers have lately listed the directory of which
+// download, or browsed there in another way. waits.go says what this is used for.
 type browsers struct {
 	now func() time.Time
 
 	mu     sync.Mutex // guards what follows
 	listed map[listing]time.Time
-	swept  time.Time // when what is too old was dropped
+	swept  time.Time // when old listings were last dropped
 }
 
 // listing is one caller in the directory of one download.
@@ -44,7 +44,7 @@ func (b *browsers) saw(serial uint64, who caller) {
 	b.listed[key] = now
 }
 
-// sweepLocked makes room, at most once in a window: it looks at all there is.
+// sweepLocked drops old listings, at most once in a window: it looks at all of them.
 func (b *browsers) sweepLocked(now time.Time) {
 	if now.Sub(b.swept) < browseWindow {
 		return
@@ -57,7 +57,7 @@ func (b *browsers) sweepLocked(now time.Time) {
 	}
 }
 
-// browsing reports whether who listed the directory just now.
+// browsing reports whether the caller who has just listed the directory.
 func (b *browsers) browsing(serial uint64, who caller) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

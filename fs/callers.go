@@ -5,14 +5,14 @@ import (
 	"sync/atomic"
 )
 
-// callers answers what the tree must know of the processes that use it. Where
-// the system cannot tell (another pid namespace, not Linux), the answers are
-// those that leave nobody hanging.
+// callers answers what the tree must know about the processes that use it. If the
+// system cannot tell (another pid namespace, not Linux), it gives the answer that
+// leaves no caller hanging.
 //
-// Nothing here may follow a link into the mount: the stat would be a request to
-// ourselves. Reading links and the text files of /proc makes none.
+// No method may follow a link into the mount: the stat would be a request to
+// ourselves. Reading links and the text files of /proc makes no request.
 type callers struct {
-	proc  string // where /proc is; a test's own directory
+	proc  string // where /proc is; tests use a directory of their own
 	mount *mountWatch
 }
 
@@ -20,14 +20,14 @@ func newCallers(proc string) callers {
 	return callers{proc: cmp.Or(proc, "/proc"), mount: &mountWatch{}}
 }
 
-// listFile is a file that lists are written to, as descriptors of it are known.
+// listFile is a file that lists are written to, as its descriptors show it.
 type listFile struct {
 	name string
 	ino  uint64
 }
 
-// mountWatch says whether a mount is still there.
+// mountWatch knows whether a mount is still there.
 type mountWatch struct {
-	id   string      // "0:57", the mount's device; empty while not known
-	gone atomic.Bool // it is attached nowhere any more that we see
+	id   string      // the mount's device, such as "0:57"; empty while not known
+	gone atomic.Bool // the mount is attached nowhere any more that we can see
 }

@@ -9,7 +9,7 @@ import (
 	"strconv"
 )
 
-// status reads what /proc says of a task.
+// status reads what /proc says about a task.
 func (c callers) status(pid int) (procStatus, bool) {
 	if pid == 0 {
 		return procStatus{}, false
@@ -21,37 +21,36 @@ func (c callers) status(pid int) (procStatus, bool) {
 	return parseProcStatus(string(text))
 }
 
-// tgid returns the thread group (what users call the process) of a thread, or 0
-// when it cannot be seen.
+// tgid returns the thread group of a thread, which users call the process, or 0 if it
+// cannot be seen.
 func (c callers) tgid(pid int) int {
 	p, _ := c.status(pid)
 	return p.tgid
 }
 
-// name returns the name of the program that a thread runs, or "" when it cannot
-// be seen.
+// name returns the name of the program that a thread runs, or "" if it cannot be
+// seen.
 func (c callers) name(pid int) string {
 	p, _ := c.status(pid)
 	return p.name
 }
 
-// disturbed reports whether the thread should not be kept waiting: a signal is
-// pending that it handles or that ends it, or it cannot be seen, or the mount
-// is gone.
+// disturbed reports whether the thread should stop waiting: a signal is pending that
+// it handles or that ends it, the thread cannot be seen, or the mount is gone.
 func (c callers) disturbed(pid int) bool {
 	p, ok := c.status(pid)
 	return !ok || p.disturbed() || c.mount.gone.Load()
 }
 
-// exiting reports whether the thread is ending and has let go of its
-// descriptors, so that no signal reaches it any more.
+// exiting reports whether the thread is ending and has let go of its descriptors. No
+// signal reaches it any more.
 func (c callers) exiting(pid int) bool {
 	p, ok := c.status(pid)
 	return ok && p.fdSize == 0
 }
 
-// killed reports whether the thread is dying of a signal: its descriptors are
-// being closed for it.
+// killed reports whether the thread is dying of a signal: its descriptors are being
+// closed for it.
 func (c callers) killed(pid int) bool {
 	if !c.exiting(pid) {
 		return false
@@ -60,10 +59,10 @@ func (c callers) killed(pid int) bool {
 	return err == nil && exitSignal(string(text)) != 0
 }
 
-// closed reports whether a process holds no descriptor of a list's file any
-// more but others, which are for other handles. /proc does not tell two
-// descriptions of one file apart, so they are counted: as long as the process has
-// more descriptors than those, one of them is the handle's.
+// closed reports whether a process no longer holds this handle's descriptor of a
+// list's file. others is how many other handles the process has on the file. /proc
+// does not tell two descriptions of one file apart, so closed counts: while the
+// process has more descriptors than others, one of them is this handle's.
 func (c callers) closed(file listFile, opener, _, others int) bool {
 	held, ok := c.listFiles(opener, file)
 	return ok && held <= others
@@ -75,9 +74,9 @@ func (c callers) sees(tgid int) bool {
 	return ok
 }
 
-// listFiles returns how many descriptors of the process refer to a list's file,
-// and false when that cannot be seen. When a descriptor is closed it is
-// gone from there before its FLUSH is sent.
+// listFiles returns how many descriptors of the process refer to a list's file, and
+// false if that cannot be seen. A closed descriptor is gone from there before its
+// FLUSH is sent.
 func (c callers) listFiles(tgid int, file listFile) (int, bool) {
 	if tgid == 0 {
 		return 0, false
@@ -86,8 +85,8 @@ func (c callers) listFiles(tgid int, file listFile) (int, bool) {
 	if err != nil {
 		return 0, os.IsNotExist(err)
 	}
-	// The threads of a process share their descriptors, but those that are
-	// exiting, the first one perhaps, have let go of them.
+	// The threads of a process share their descriptors. But those that are exiting
+	// have let go of them, and the first thread may be one of those.
 	for _, task := range tasks {
 		pid, err := strconv.Atoi(task.Name())
 		if err != nil {
@@ -100,8 +99,8 @@ func (c callers) listFiles(tgid int, file listFile) (int, bool) {
 	return 0, true
 }
 
-// count counts a task's descriptors of a list's file: by inode number, which
-// kernels since 5.14 tell, and by name, since other file systems have small
+// count counts a task's descriptors of a list's file. It compares the inode number,
+// which kernels since 5.14 tell, and the name, because other file systems have small
 // inode numbers too.
 func (c callers) count(pid int, file listFile) (int, bool) {
 	dir := filepath.Join(c.proc, strconv.Itoa(pid))
@@ -109,7 +108,7 @@ func (c callers) count(pid int, file listFile) (int, bool) {
 	if err != nil {
 		return 0, os.IsNotExist(err)
 	}
-	var ids []string // of the mounts that they are in
+	var ids []string // of the mounts that the descriptors are in
 	for _, fd := range fds {
 		link, err := os.Readlink(filepath.Join(dir, "fd", fd.Name()))
 		if err != nil || filepath.Base(link) != file.name {
@@ -123,7 +122,7 @@ func (c callers) count(pid int, file listFile) (int, bool) {
 	if len(ids) == 0 || c.mount.id == "" {
 		return len(ids), true
 	}
-	// Another downloadfs has a control file, too.
+	// Another downloadfs has a control file too.
 	mountinfo, _ := os.ReadFile(filepath.Join(dir, "mountinfo"))
 	devices := mountDevices(string(mountinfo))
 	return len(slices.DeleteFunc(ids, func(id string) bool {

@@ -2,9 +2,8 @@
 
 package fs
 
-// Without /proc the process of a caller and the name of its program are all that
-// is known of it: every interrupt ends its wait, and what it holds open cannot be
-// seen.
+// Without /proc only the process of a caller and the name of its program are known.
+// Every interrupt ends its wait, and what it holds open cannot be seen.
 
 func (c callers) disturbed(int) bool { return true }
 
@@ -12,7 +11,7 @@ func (c callers) exiting(int) bool { return false }
 
 func (c callers) killed(int) bool { return false }
 
-// closed takes each close by the opener for its last.
+// closed takes each close by the opener for its last one.
 func (c callers) closed(_ listFile, opener, closer, _ int) bool { return closer == opener }
 
 func (c callers) sees(int) bool { return true }

@@ -11,20 +11,20 @@ import (
 	"downloadfs/zipfile"
 )
 
-// contents is what is inside one download's archive, as a tree. It is made when
-// somebody looks into it, of the archive's directory alone.
+// contents is the tree of what is inside one download's archive. It is made when a
+// caller looks into it, and only the archive's directory is read for it.
 //
-// The tree's inodes are made of node numbers, which are the same whenever the
-// index is read. So an index that has not been used for a while is dropped, and
-// read again from the cache when it is wanted.
+// The tree's inodes are made of node numbers, which are the same whenever the index
+// is read. So an index that has not been used for a while is dropped. It is read
+// again from the cache when it is needed.
 type contents struct {
 	fs   *filesystem
 	item item
-	turn chan struct{} // held by who reads the index
+	turn chan struct{} // held by the caller that reads the index
 
 	mu      sync.Mutex // guards what follows
 	index   *zipfile.Index
-	entries int   // how many the archive has; -1 while that is not known
+	entries int   // how many the archive has; -1 while not known
 	failed  error // why there never will be an index
 
 	archive download.Archive // open while there are users, and a moment longer
@@ -33,8 +33,9 @@ type contents struct {
 	removed bool
 }
 
-// archiveLinger is how long an archive stays open without users: who copies a tree
-// opens one file after the other, and what is read ahead ends with the last.
+// archiveLinger is how long an archive stays open without users. A program that
+// copies a tree opens one file after the other, and read-ahead ends when the archive
+// is closed.
 const archiveLinger = 3 * time.Second
 
 // archiveBytes reads an archive for package zipfile.
@@ -48,8 +49,8 @@ func (b archiveBytes) Local(off, n int64) bool {
 	return ok
 }
 
-// open returns the archive, which it keeps open until the caller calls close. It
-// does not wait.
+// open returns the archive and keeps it open until the caller calls close. It does
+// not wait.
 func (c *contents) open() (download.Archive, error) {
 	c.mu.Lock()
 	if c.archive != nil {
@@ -65,7 +66,7 @@ func (c *contents) open() (download.Archive, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.users++
-	if c.archive != nil { // since we looked
+	if c.archive != nil { // opened since we looked
 		_ = a.Close()
 	} else {
 		c.archive = a
@@ -73,7 +74,7 @@ func (c *contents) open() (download.Archive, error) {
 	return c.archive, nil
 }
 
-// close ends open.
+// close undoes one open.
 func (c *contents) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -107,7 +108,7 @@ func (c *contents) shutLocked() {
 	c.archive = nil
 }
 
-// remove lets go of the archive: it is not to be kept for who may come.
+// remove closes the archive as soon as it has no users; it no longer lingers.
 func (c *contents) remove() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -115,7 +116,7 @@ func (c *contents) remove() {
 	c.shutLocked()
 }
 
-// known returns the index, or why there never will be one, if either is known.
+// known returns the index, or why there will never be one, if either is known.
 func (c *contents) known() (*zipfile.Index, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -143,7 +144,7 @@ func (c *contents) tree(ctx context.Context) (*zipfile.Index, error) {
 	}
 }
 
-// read reads the index, unless somebody else does so first.
+// read reads the index, unless another caller does so first.
 func (c *contents) read(ctx context.Context, a download.Archive) error {
 	select {
 	case c.turn <- struct{}{}:
@@ -170,16 +171,16 @@ func (c *contents) read(ctx context.Context, a download.Archive) error {
 	return err
 }
 
-// told returns what status tells: how many entries there are, -1 while that is not
-// known, or why they cannot be shown.
+// told returns what status shows: how many entries there are (-1 while not known), or
+// why they cannot be shown.
 func (c *contents) told() (entries int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.entries, c.failed
 }
 
-// count finds out what told returns, if all of the archive is here: it does not
-// wait for the server.
+// count finds out what told returns, if the whole archive is in the cache. It does
+// not wait for the server.
 func (c *contents) count(ctx context.Context) {
 	if n, err := c.told(); n >= 0 || err != nil || !whole(c.item.Snapshot()) {
 		return
@@ -194,14 +195,13 @@ func (c *contents) count(ctx context.Context) {
 	}
 }
 
-// whole reports whether all of a download's archive is in the cache.
+// whole reports whether a download's whole archive is in the cache.
 func whole(s download.Snapshot) bool { return s.Ready && s.CachedBytes == s.Archive.Size }
 
-// maxIndexes is how much memory the indexes may take that are kept beside the one
-// used last.
+// maxIndexes is how much memory the indexes may take besides the one used last.
 const maxIndexes = 64 << 20
 
-// allContents finds the contents of each download, and bounds what they keep.
+// allContents finds the contents of each download and bounds the memory they take.
 type allContents struct {
 	fs         *filesystem
 	memory     *zipfile.Memory
@@ -228,8 +228,8 @@ func (r *allContents) of(d item) *contents {
 	return c
 }
 
-// used notes that the index of c was used, and drops those that have not been for
-// longest if all together are too large.
+// used notes that the index of c was used. If all indexes together are too large, it
+// drops those that have not been used for longest.
 func (r *allContents) used(c *contents) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -259,8 +259,8 @@ func (r *allContents) used(c *contents) {
 	r.recent = kept
 }
 
-// remove forgets the contents of a download that was removed. Files that are open
-// can be read on.
+// remove forgets the contents of a download that was removed. Open files can still be
+// read.
 func (r *allContents) remove(d item) {
 	r.mu.Lock()
 	c := r.all[d.Serial()]
@@ -271,7 +271,7 @@ func (r *allContents) remove(d item) {
 	}
 }
 
-// close closes the archives that nobody uses.
+// close closes the archives that have no users.
 func (r *allContents) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

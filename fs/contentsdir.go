@@ -11,9 +11,9 @@ import (
 	"downloadfs/zipfile"
 )
 
-// contentsDir is a directory inside an archive, or the one that holds them all.
-// Opening that one, or looking for a name in it, waits for the archive as opening
-// archive.zip does; its own attributes never wait.
+// contentsDir is a directory inside an archive, or the root of the archive's tree.
+// Opening the root, or looking up a name in it, waits for the archive as opening
+// archive.zip does. The root's own attributes never wait.
 type contentsDir struct {
 	node
 	fixedDir
@@ -33,8 +33,8 @@ func newContentsDir(c *contents, at zipfile.Node, modified time.Time) *contentsD
 	return n
 }
 
-// attributes have one link: how many directories there are inside is not counted,
-// and find and its like take 1 for that.
+// attributes reports one link: the subdirectories are not counted, and tools such as
+// find know that 1 means so.
 func (n *contentsDir) attributes() attributes {
 	changed, valid := n.modified, settled
 	if changed.IsZero() {
@@ -50,7 +50,7 @@ func (n *contentsDir) attributes() attributes {
 	}
 }
 
-// tree returns the index, waiting for it on behalf of the caller of op.
+// tree returns the index. It waits for it on behalf of the caller of op.
 func (n *contentsDir) tree(ctx context.Context, op string) (*zipfile.Index, syscall.Errno) {
 	x, err := n.contents.known()
 	if x == nil && err == nil {
@@ -81,8 +81,8 @@ func (n *contentsDir) Lookup(ctx context.Context, name string, out *fuse.EntryOu
 	return n.child(ctx, x, at, out), 0
 }
 
-// lookupMark answers for the marks by which desktops know what to leave alone,
-// unless the archive has a file of that name. It does not wait.
+// lookupMark answers for the marks that tell desktops what to leave alone, unless the
+// archive has a file of that name. It does not wait.
 func (n *contentsDir) lookupMark(ctx context.Context, name string, out *fuse.EntryOut) *fusefs.Inode {
 	if n.at != zipfile.Root || !isMark(name) {
 		return nil
@@ -95,8 +95,8 @@ func (n *contentsDir) lookupMark(ctx context.Context, name string, out *fuse.Ent
 	return lookupMark(ctx, n.fs, &n.Inode, name, out)
 }
 
-// child returns the inode of a node in the directory, the one the kernel knows
-// already if it does.
+// child returns the inode of a node in the directory. If the kernel knows the node
+// already, it is that inode.
 func (n *contentsDir) child(ctx context.Context, x *zipfile.Index, at zipfile.Node, out *fuse.EntryOut) *fusefs.Inode {
 	info := x.Info(at)
 	attr := stableFile(contentsInode(n.contents.item.Serial(), at))
@@ -125,12 +125,12 @@ func (n *contentsDir) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileH
 	return &contentsDirHandle{dir: n, index: x}, fuse.FOPEN_CACHE_DIR | fuse.FOPEN_KEEP_CACHE, 0
 }
 
-// contentsDirHandle lists a directory straight from the index: there may be
-// millions of files in it. Positions are made of node numbers.
+// contentsDirHandle lists a directory straight from the index, because the directory
+// may hold millions of files. Positions are made of node numbers.
 type contentsDirHandle struct {
 	dir   *contentsDir
 	index *zipfile.Index
-	last  uint64 // the position told last
+	last  uint64 // the position last returned
 	made  int    // inodes
 }
 
@@ -141,16 +141,16 @@ var (
 	_ fusefs.FileFsyncdirer   = (*contentsDirHandle)(nil)
 )
 
-// The positions after "." and "..", and what is added to the number of a node for
-// the position after it.
+// These are the positions after "." and "..". The position after a node is its number
+// plus afterDotDot.
 const (
 	afterDot    = 1
 	afterDotDot = 2
 )
 
 // maxListedInodes is for how many files of a directory a listing makes inodes in
-// advance, as one does for ls -l: some hundred bytes each here, a thousand in the
-// kernel. Whoever wants to know of more has to look each up.
+// advance, as ls -l needs them. Each takes some hundred bytes here and a thousand in
+// the kernel. Callers must look up the files beyond it one by one.
 const maxListedInodes = 20_000
 
 // Readdirent returns the next entry; go-fuse serializes the calls of a handle.
@@ -181,7 +181,7 @@ func (h *contentsDirHandle) Readdirent(context.Context) (*fuse.DirEntry, syscall
 	return e, 0
 }
 
-// next returns the node after the position told last.
+// next returns the node after the position last returned.
 func (h *contentsDirHandle) next() (zipfile.Node, bool) {
 	if h.last == afterDotDot {
 		return h.index.First(h.dir.at)
@@ -189,7 +189,7 @@ func (h *contentsDirHandle) next() (zipfile.Node, bool) {
 	return h.index.Next(zipfile.Node(h.last - afterDotDot))
 }
 
-// Seekdir goes back to a position told before.
+// Seekdir goes back to a position returned before.
 func (h *contentsDirHandle) Seekdir(_ context.Context, off uint64) syscall.Errno {
 	if off > afterDotDot {
 		if at := off - afterDotDot; at >= uint64(h.index.Nodes()) || h.index.Parent(zipfile.Node(at)) != h.dir.at {
@@ -200,8 +200,8 @@ func (h *contentsDirHandle) Seekdir(_ context.Context, off uint64) syscall.Errno
 	return 0
 }
 
-// Lookup answers for the entry that Readdirent returned last. After ENOENT the
-// kernel has the entry all the same, without an inode.
+// Lookup answers for the entry that Readdirent returned last. If it answers ENOENT,
+// the kernel still lists the entry, but without an inode.
 func (h *contentsDirHandle) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
 	if h.last <= afterDotDot || h.made == maxListedInodes {
 		return nil, syscall.ENOENT

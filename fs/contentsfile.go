@@ -47,8 +47,8 @@ func (n *contentsFile) attributes() attributes {
 	}
 }
 
-// Open opens the file. It waits only where the index has to be read again, or the
-// archive is not there any more.
+// Open opens the file. It waits only if the index must be read again, or the archive
+// is no longer there.
 func (n *contentsFile) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
 	switch {
 	case writing(flags):
@@ -56,7 +56,7 @@ func (n *contentsFile) Open(ctx context.Context, flags uint32) (fusefs.FileHandl
 	case !whole(n.contents.item.Snapshot()) && n.fs.indexing(ctx):
 		return nil, 0, syscall.EACCES
 	}
-	// Most often there is nothing to wait for.
+	// Usually there is nothing to wait for.
 	r, err := n.readerOf(n.contents.known())
 	if r == nil && err == nil {
 		work, stop := n.fs.interruptible(ctx)
@@ -82,8 +82,7 @@ func (n *contentsFile) Open(ctx context.Context, flags uint32) (fusefs.FileHandl
 	return &contentsHandle{file: n, reader: r, archive: a}, fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH, 0
 }
 
-// readerOf returns the file's reader, or why it cannot be read; nil without an
-// index.
+// readerOf returns the file's reader, or why it cannot be read; nil without an index.
 func (n *contentsFile) readerOf(x *zipfile.Index, err error) (*zipfile.Reader, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -98,7 +97,7 @@ func (n *contentsFile) readerOf(x *zipfile.Index, err error) (*zipfile.Reader, e
 	return n.reader, n.reader.Err()
 }
 
-// archive opens the archive, waiting for it as opening archive.zip does.
+// archive opens the archive. It waits for it as opening archive.zip does.
 func (n *contentsFile) archive(ctx context.Context) (download.Archive, error) {
 	for {
 		a, err := n.contents.open()
@@ -111,7 +110,7 @@ func (n *contentsFile) archive(ctx context.Context) (download.Archive, error) {
 	}
 }
 
-// OnForget drops what was kept for reading on.
+// OnForget drops the reader and what it keeps.
 func (n *contentsFile) OnForget() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -120,7 +119,7 @@ func (n *contentsFile) OnForget() {
 	}
 }
 
-// closed ends an opening.
+// closed undoes one open.
 func (n *contentsFile) closed() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -144,8 +143,8 @@ var (
 	_ fusefs.FileFsyncer  = (*contentsHandle)(nil)
 )
 
-// Read answers from the archive's file where the bytes are stored there as they
-// are and have been found to be right; else it unpacks.
+// Read answers from the archive's file if the bytes are stored there uncompressed and
+// were verified. Otherwise it unpacks them.
 func (h *contentsHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	n := min(int64(len(dest)), h.file.size-off)
 	if n <= 0 {
@@ -165,7 +164,7 @@ func (h *contentsHandle) Read(ctx context.Context, dest []byte, off int64) (fuse
 	began := time.Now()
 	got, err := h.reader.ReadAt(work, archiveBytes{h.archive}, dest, off)
 	if err == nil && int64(got) < n {
-		err = io.ErrUnexpectedEOF // a short reply would mean that the file ends here
+		err = io.ErrUnexpectedEOF // the kernel would take a short reply for the end of the file
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		if errors.Is(err, zipfile.ErrDamaged) {
@@ -186,7 +185,7 @@ func (h *contentsHandle) Lseek(_ context.Context, off uint64, whence uint32) (ui
 // Fsync has nothing to do.
 func (h *contentsHandle) Fsync(context.Context, uint32) syscall.Errno { return 0 }
 
-// Release lets go of the archive after the last read of this handle.
+// Release closes the archive after the last read of this handle.
 func (h *contentsHandle) Release(context.Context) syscall.Errno {
 	h.file.closed()
 	h.file.contents.close()

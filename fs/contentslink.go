@@ -9,9 +9,9 @@ import (
 
 const (
 	contentsName = "contents"
-	// treesName is the directory in downloads/ that the links lead into. It is in no
-	// listing, so what walks through the downloads does not enter it: rm -r, cp -r,
-	// tar and du would otherwise fetch, or try to remove, everything.
+	// treesName is the directory in downloads/ that the links lead into. No listing
+	// has it, so tools that walk through the downloads do not enter it. Otherwise rm
+	// -r, cp -r, tar and du would fetch, or try to remove, everything.
 	treesName = ".contents"
 )
 
@@ -29,8 +29,8 @@ func newContentsLink(f *filesystem, d item) *contentsLink {
 	return n
 }
 
-// attributes may be kept but for the length of the target, in which the download's
-// name is, and that may change.
+// attributes may be kept, except for the length of the target: the target contains
+// the download's name, which may change.
 func (n *contentsLink) attributes() attributes {
 	s := n.item.Snapshot()
 	return attributes{
@@ -44,5 +44,5 @@ func (n *contentsLink) Readlink(context.Context) ([]byte, syscall.Errno) {
 	return []byte(target(n.item.Snapshot().Name)), 0
 }
 
-// target returns where the link of the download of that name leads.
+// target returns the target of the link in the download with this name.
 func target(name string) string { return "../" + treesName + "/" + name }

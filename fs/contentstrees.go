@@ -8,8 +8,8 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// treesNode is downloads/.contents: a directory of what is inside the archives, by
-// the names of the downloads. It lists nothing.
+// treesNode is downloads/.contents. It holds what is inside each archive, under the
+// name of its download. It lists nothing.
 type treesNode struct {
 	node
 	fixedDir
@@ -34,7 +34,7 @@ func (n *treesNode) attributes() attributes {
 	}
 }
 
-// Lookup never waits: it is what looking at a link comes to.
+// Lookup never waits, because looking at a link leads here.
 func (n *treesNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
 	d, ok := n.fs.domain.Lookup(name)
 	if !ok {

@@ -12,15 +12,15 @@ import (
 	"downloadfs/download"
 )
 
-// controlNode is the control file: a list written to it becomes a download.
-// Each open handle is a list of its own.
+// controlNode is the control file. A list written to it becomes a download. Each open
+// handle has a list of its own.
 type controlNode struct {
 	node
 
 	mu      sync.Mutex // guards what follows and the released of handles
 	handles map[*controlHandle]struct{}
-	unseen  map[*controlHandle]struct{} // those of unseen openers until they are answered
-	absent  map[caller]time.Time        // since when for those who replace it, see replace
+	unseen  map[*controlHandle]struct{} // handles of unseen openers, until they are answered
+	absent  map[caller]time.Time        // the callers that replace the file, and since when; see replace
 }
 
 var (
@@ -43,10 +43,10 @@ func (n *controlNode) attributes() attributes {
 	}
 }
 
-// Setattr accepts all that tools do to a file besides writing it (cp -p, rsync,
-// install, editors), and changes nothing: who was told of an error there, and
-// asked again, would have asked twice. Truncation to nothing starts the handle's
-// list anew; to less than was written it cannot be done, and ends the list.
+// Setattr accepts everything that tools do to a file besides writing it (cp -p,
+// rsync, install, editors), and changes nothing. If it failed, the user would try
+// again and so ask twice. Truncation to nothing starts the handle's list anew.
+// Truncation to less than was written is impossible: it fails and ends the list.
 func (n *controlNode) Setattr(ctx context.Context, fh fusefs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
 	if !n.fs.mine(ctx) {
 		return syscall.EACCES
@@ -62,7 +62,7 @@ func (n *controlNode) Setattr(ctx context.Context, fh fusefs.FileHandle, in *fus
 	return n.node.Setattr(ctx, fh, in, out)
 }
 
-// Setxattr accepts what tools copy along with a file, and keeps none of it.
+// Setxattr accepts what tools copy along with a file and keeps none of it.
 func (n *controlNode) Setxattr(ctx context.Context, _ string, _ []byte, _ uint32) syscall.Errno {
 	if !n.fs.mine(ctx) {
 		return syscall.EACCES
@@ -97,14 +97,14 @@ func (n *controlNode) forget(h *controlHandle) {
 	n.fs.uses.Add(-1)
 }
 
-// release notes that its opener holds no descriptor to h any more.
+// release notes that h's opener no longer holds a descriptor to it.
 func (n *controlNode) release(h *controlHandle) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	h.released = true
 }
 
-// others counts the handles that a process has opened and still holds, but h.
+// others counts the handles that a process has opened and still holds, except h.
 func (n *controlNode) others(h *controlHandle) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -117,11 +117,12 @@ func (n *controlNode) others(h *controlHandle) int {
 	return count
 }
 
-// replacePatience is how long who has unlinked the control file does not find it.
+// replacePatience is how long a caller that has unlinked the control file does not
+// find it.
 const replacePatience = 5 * time.Second
 
-// replace makes the control file absent for who unlinks it, to make another one in
-// its place: install, mv and cp --remove-destination do so.
+// replace makes the control file absent for a caller that unlinks it to make another
+// one in its place. install, mv and cp --remove-destination do so.
 func (n *controlNode) replace(who caller) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -136,7 +137,7 @@ func (n *controlNode) replace(who caller) {
 	n.absent[who] = time.Now()
 }
 
-// replacedBy reports whether it is absent for who.
+// replacedBy reports whether the control file is absent for who.
 func (n *controlNode) replacedBy(who caller) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -144,14 +145,14 @@ func (n *controlNode) replacedBy(who caller) bool {
 	return ok && time.Since(since) <= replacePatience
 }
 
-// replaced ends that.
+// replaced makes the control file present again for who.
 func (n *controlNode) replaced(who caller) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.absent, who)
 }
 
-// outcome is what a fresh reader of the control file sees: the id of the latest
+// outcome returns what a fresh reader of the control file sees: the id of the latest
 // download, or why there is none.
 func (f *filesystem) outcome() []byte {
 	f.mu.Lock()
@@ -169,15 +170,15 @@ func (f *filesystem) outcome() []byte {
 	return nil
 }
 
-// setListErr remembers why a list never became a request; nil forgets it.
+// setListErr remembers why a list never became a request. A nil error forgets it.
 func (f *filesystem) setListErr(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.listErr, f.again = err, ""
 }
 
-// setAgain remembers that the latest list was answered with a download that was
-// there already.
+// setAgain remembers that the latest list was answered with a download that already
+// existed.
 func (f *filesystem) setAgain(id download.ID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -15,33 +15,33 @@ import (
 	"downloadfs/download"
 )
 
-// errKilled: the process that wrote a list died of a signal before its end.
+// errKilled: the process that wrote a list died of a signal before the list ended.
 var errKilled = errors.New("the process writing the list was killed")
 
 // controlHandle is one open file description of the control file.
 //
 // The kernel sends FLUSH for every close of every duplicate of a descriptor: a
-// shell's echo x > new flushes before it writes, and { cat a; cat b; } > new
-// when each cat exits. The list ends with the FLUSH after which the process
-// that opened the file holds no descriptor to it, so that close(2) can return
-// what the server says; else, and where that cannot be seen, with RELEASE, which
-// comes when nobody does.
+// shell's echo x > new flushes before it writes, and { cat a; cat b; } > new when
+// each cat exits. The list ends with the FLUSH after which the process that opened
+// the file holds no descriptor to it. So close(2) can return what the server says. If
+// no FLUSH ends it, or that cannot be seen, the list ends with RELEASE, which comes
+// when no process holds a descriptor.
 type controlHandle struct {
 	node   *controlNode
-	opener int // the process that opened it, 0 when not visible
+	opener int // the process that opened it; 0 if not visible
 	append bool
-	unseen *unseen // nil when the opener's descriptors can be seen
+	unseen *unseen // nil if the opener's descriptors can be seen
 
 	released bool // guarded by node.mu: the opener has closed it
 
 	mu     sync.Mutex // guards what follows; not held while the list is submitted
 	list   *listReader
-	asked  *submission // the latest list that ended, until somebody was told of it
+	asked  *submission // the latest list that ended, until a caller was told its outcome
 	length int64       // bytes of the list so far
 	next   int64       // where the next write must start
 	writer int         // the process that wrote last
-	err    error       // why the list is refused whatever follows
-	wrote  bool        // a list was written here, so reading tells of it
+	err    error       // why the list is refused, whatever follows
+	wrote  bool        // a list was written here, so reading tells its outcome
 	answer []byte
 	read   int  // how much of answer was read
 	fixed  bool // answer is a fresh reader's
@@ -60,8 +60,8 @@ func newControlHandle(n *controlNode, opener int, appending bool) *controlHandle
 	return &controlHandle{node: n, opener: opener, append: appending, list: n.fs.newListReader()}
 }
 
-// Write adds to the list. An entry that cannot be right fails the write at
-// once, and with it the whole list.
+// Write adds to the list. An entry that cannot be valid fails the write at once, and
+// with it the whole list.
 func (h *controlHandle) Write(ctx context.Context, data []byte, off int64) (uint32, syscall.Errno) {
 	writer := h.node.fs.callers.tgid(callerPID(ctx))
 	h.mu.Lock()
@@ -97,7 +97,7 @@ func (h *controlHandle) Flush(ctx context.Context) syscall.Errno {
 	pid := callerPID(ctx)
 	tgid := h.node.fs.callers.tgid(pid)
 	closed := h.node.fs.callers.closed(listFile{download.ControlFile, inoControl}, h.opener, tgid, h.node.others(h))
-	h.abandonIfKilled(pid, tgid) // after that, since an opener may die in between
+	h.abandonIfKilled(pid, tgid) // after closed, because an opener may die in between
 	if !closed {
 		return 0
 	}
@@ -109,12 +109,12 @@ func (h *controlHandle) Flush(ctx context.Context) syscall.Errno {
 	return h.submit(ctx, patience)
 }
 
-// abandonIfKilled gives the list up when the process that was writing it, or
-// the one that opened it, is dying of a signal: what is there is not what the
-// user meant to ask for. An exit looks no different from a close, so without
-// this a Ctrl-C during cat > new would zip the first half. The opener is looked
-// at in every FLUSH: where it dies together with its children, theirs may come
-// first, and find that it holds no descriptor any more.
+// abandonIfKilled gives the list up if the process that was writing it, or the one
+// that opened it, is dying of a signal: the user did not mean to ask for only a part.
+// An exit looks the same as a close, so without this a Ctrl-C during cat > new would
+// zip the first half. The opener is checked in every FLUSH. If it dies together with
+// its children, their FLUSH may come first and find that the opener holds no
+// descriptor any more.
 func (h *controlHandle) abandonIfKilled(pid, tgid int) {
 	h.mu.Lock()
 	begun, involved := h.length > 0, tgid == h.opener || tgid == h.writer
@@ -130,13 +130,13 @@ func (h *controlHandle) abandonIfKilled(pid, tgid int) {
 	}
 }
 
-// Fsync ends the list and waits for what the server says.
+// Fsync ends the list and waits for the server's answer.
 func (h *controlHandle) Fsync(ctx context.Context, _ uint32) syscall.Errno {
 	return h.submit(ctx, fsyncPatience)
 }
 
-// Release ends a list that no FLUSH has ended. It waits for nothing, since nobody
-// sees its errno, and the mount cannot end before it returns.
+// Release ends a list that no FLUSH has ended. It does not wait, because nobody sees
+// its errno and the mount cannot end before it returns.
 func (h *controlHandle) Release(context.Context) syscall.Errno {
 	f := h.node.fs
 	h.node.forget(h)
@@ -159,9 +159,9 @@ func (h *controlHandle) Release(context.Context) syscall.Errno {
 	return 0
 }
 
-// truncate throws away what was written since the last list ended, and does
-// nothing for a size that the list has or may still get. It cannot cut a list off
-// in the middle; then it fails, and so does the list.
+// truncate throws away what was written since the last list ended. It does nothing
+// for a size that the list has or may still reach. It cannot cut a list off in the
+// middle: then it fails, and the list fails too.
 func (h *controlHandle) truncate(size uint64) syscall.Errno {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -178,7 +178,7 @@ func (h *controlHandle) truncate(size uint64) syscall.Errno {
 	return 0
 }
 
-// Allocate reserves nothing, and succeeds: there is room for every list.
+// Allocate reserves nothing and succeeds: there is room for every list.
 func (h *controlHandle) Allocate(_ context.Context, _, _ uint64, mode uint32) syscall.Errno {
 	const keepSize = 1
 	if mode&^keepSize != 0 {
@@ -194,8 +194,7 @@ func (h *controlHandle) takeLocked() (*listReader, error) {
 	return written, err
 }
 
-// submit ends the list and waits for what becomes of it, but no longer than
-// patience.
+// submit ends the list and waits for its outcome, at most for patience.
 func (h *controlHandle) submit(ctx context.Context, patience time.Duration) syscall.Errno {
 	f := h.node.fs
 	asked, err := h.end()
@@ -206,9 +205,9 @@ func (h *controlHandle) submit(ctx context.Context, patience time.Duration) sysc
 	return f.errno("create", "", err)
 }
 
-// end ends the list: it asks for the download. A list without entries asks for
-// nothing; then end returns the list before, if nobody was told of that one yet,
-// or nil.
+// end ends the list by asking for the download. A list without entries asks for
+// nothing. Then end returns the previous list if nobody was told its outcome yet, or
+// nil.
 func (h *controlHandle) end() (*submission, error) {
 	h.mu.Lock()
 	parser, err := h.takeLocked()
@@ -243,9 +242,9 @@ func (h *controlHandle) setAnswerLocked(id download.ID, err error) {
 	}
 }
 
-// Read tells, on a handle that was written to, what became of its list, which
-// it ends; it is read once and from wherever the writing left the file's
-// position. On a fresh handle it tells the latest outcome.
+// Read on a handle that was written to ends the list and tells its outcome. The
+// outcome is read once, from wherever the writing left the file's position. On a
+// fresh handle Read tells the latest outcome.
 func (h *controlHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	h.mu.Lock()
 	wrote := h.wrote
@@ -264,7 +263,7 @@ func (h *controlHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.
 	return reply(dest[:n]), 0
 }
 
-// readOutcome reads the latest outcome, as it was at the first read.
+// readOutcome reads the latest outcome as it was at the first read.
 func (h *controlHandle) readOutcome(dest []byte, off int64) fuse.ReadResult {
 	text := h.node.fs.outcome()
 	h.mu.Lock()

@@ -8,9 +8,9 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// fixedDir refuses what would make, change or remove a name in a directory; the
-// directories embed it and allow what they allow. The kernel would be told that
-// the operation succeeded, or that the file system is read-only, without it.
+// fixedDir refuses to make, change or remove any name in a directory. The directories
+// embed it and override what they allow. Without it the kernel would be told that the
+// operation succeeded, or that the file system is read-only.
 type fixedDir struct{}
 
 var (
@@ -48,13 +48,13 @@ func (fixedDir) Unlink(context.Context, string) syscall.Errno { return syscall.E
 
 func (fixedDir) Rmdir(context.Context, string) syscall.Errno { return syscall.EPERM }
 
-// Rename answers EPERM and not EXDEV, upon which mv would start to copy.
+// Rename answers EPERM and not EXDEV. After EXDEV mv would start to copy.
 func (fixedDir) Rename(context.Context, string, fusefs.InodeEmbedder, string, uint32) syscall.Errno {
 	return syscall.EPERM
 }
 
-// readOnlyDir is a fixedDir that looks as if its permissions forbade to make
-// anything in it, which programs understand.
+// readOnlyDir is a fixedDir whose permissions seem to forbid making anything in it.
+// Programs understand that.
 type readOnlyDir struct{ fixedDir }
 
 func (readOnlyDir) Create(context.Context, string, uint32, uint32, *fuse.EntryOut) (*fusefs.Inode, fusefs.FileHandle, uint32, syscall.Errno) {
@@ -77,7 +77,7 @@ func (readOnlyDir) Symlink(context.Context, string, string, *fuse.EntryOut) (*fu
 	return nil, syscall.EACCES
 }
 
-// dirEntry is one name in a listing and the node behind it.
+// dirEntry is a name in a listing and its node.
 type dirEntry struct {
 	name string
 	attr fusefs.StableAttr
@@ -85,11 +85,11 @@ type dirEntry struct {
 }
 
 // dirHandle is an open directory. It lists what was there when it was opened or
-// rewound, so that entries that come and go meanwhile shift nothing, and a
-// position once told stays where it was.
+// rewound. So entries that come and go meanwhile shift nothing, and a position stays
+// valid.
 type dirHandle struct {
 	list    func() []dirEntry
-	listing func(ctx context.Context) // told of who reads it, not of who only opens it; may be nil
+	listing func(ctx context.Context) // called for a caller that reads it, not one that only opens it; may be nil
 	entries []dirEntry
 	next    int
 }
@@ -118,7 +118,8 @@ func (d *dirHandle) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Err
 	return &fuse.DirEntry{Name: e.name, Ino: e.attr.Ino, Mode: e.attr.Mode, Off: uint64(d.next)}, 0
 }
 
-// Seekdir goes back to a position told before; 0 lists anew, as rewinddir(3) asks.
+// Seekdir goes back to a position returned before. 0 lists anew, as rewinddir(3)
+// requires.
 func (d *dirHandle) Seekdir(_ context.Context, off uint64) syscall.Errno {
 	if off > uint64(len(d.entries)) {
 		return syscall.EINVAL

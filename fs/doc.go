@@ -1,13 +1,14 @@
-// Package fs shows downloads as a FUSE file system: the tree, its attributes,
-// who waits for what, and which errno says what went wrong.
+// Package fs shows downloads as a FUSE file system: the tree, its attributes, which
+// callers wait for what, and which errno reports which error.
 //
-// A node makes one call into package download and fills attributes or an errno;
-// everything that is remembered, polled, fetched or retried is done there. This
-// is the only package that imports go-fuse.
+// A node makes one call into package download and fills in attributes or an errno.
+// Package download remembers, polls, fetches and retries. This is the only package
+// that imports go-fuse.
 //
-// Three rules run through all nodes. Looking around never waits and using an
-// archive does: waits.go says who waits, and why. A context that comes with a
-// request is not kept when the method returns, because go-fuse uses it again (see
-// filesystem.interruptible). And no lock is held while the domain is called or
-// the kernel is notified.
+// Three rules hold in all nodes:
+//
+//   - Browsing never waits, and touching does. waits.go says which callers wait, and why.
+//   - A method does not keep its request's context after it returns, because go-fuse
+//     reuses it (see filesystem.interruptible).
+//   - No lock is held while the domain is called or the kernel is notified.
 package fs

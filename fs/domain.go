@@ -6,7 +6,8 @@ import (
 	"downloadfs/download"
 )
 
-// item is what the tree needs to know of one download; *download.Download is one.
+// item is what the tree needs to know about one download. [download.Download]
+// implements it.
 type item interface {
 	ID() download.ID
 	Serial() uint64
@@ -18,9 +19,8 @@ type item interface {
 
 var _ item = (*download.Download)(nil)
 
-// domain is what the tree asks of the Manager, in terms of items, so that the
-// tests of this package can script every answer. The contracts are those of
-// [download.Manager].
+// domain is what the tree needs of the Manager, in terms of items. With it this
+// package's tests can script every answer. The contracts are in [download.Manager].
 type domain interface {
 	Downloads() []item
 	Lookup(name string) (item, bool)
@@ -34,7 +34,7 @@ type domain interface {
 	Usage() download.Usage
 }
 
-// manager is the Manager as a domain. Every item it is given is one it gave out.
+// manager adapts the Manager to domain. Every item it is given is one it gave out.
 type manager struct{ *download.Manager }
 
 var _ domain = manager{}

@@ -13,7 +13,7 @@ import (
 
 const downloadsName = "downloads"
 
-// The flags of renameat2(2).
+// These are the flags of renameat2(2).
 const (
 	renameNoReplace = 1
 	renameExchange  = 2
@@ -46,7 +46,7 @@ func newDownloadsNode(f *filesystem) *downloadsNode {
 	return n
 }
 
-// OnAdd makes the control file's inode, see rootNode.
+// OnAdd makes the control file's inode; see rootNode.
 func (n *downloadsNode) OnAdd(ctx context.Context) {
 	n.NewPersistentInode(ctx, n.control, stableFile(inoControl))
 	n.NewPersistentInode(ctx, n.trees, stableDir(inoTrees))
@@ -60,8 +60,8 @@ func (n *downloadsNode) attributes() attributes {
 	}
 }
 
-// Lookup makes no request to the server, whatever the name: desktops probe
-// every directory for .Trash, autorun.inf and the like.
+// Lookup makes no request to the server, whatever the name is: desktops probe every
+// directory for .Trash, autorun.inf and others.
 func (n *downloadsNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
 	who := n.fs.caller(ctx)
 	if name == download.ControlFile {
@@ -93,8 +93,8 @@ func (n *downloadsNode) lookupControl(_ context.Context, out *fuse.EntryOut) *fu
 	return n.control.EmbeddedInode()
 }
 
-// lookupEntry returns the inode of a download's directory, the one the kernel
-// knows already if it does.
+// lookupEntry returns the inode of a download's directory. If the kernel knows the
+// directory already, it is that inode.
 func (n *downloadsNode) lookupEntry(ctx context.Context, name string, d item, out *fuse.EntryOut) *fusefs.Inode {
 	ino := inodeNumber(d.Serial(), kindDirectory)
 	child := n.GetChild(name)
@@ -125,19 +125,19 @@ func (n *downloadsNode) list() []dirEntry {
 	return entries
 }
 
-// adoptPatience bounds the wait in MKDIR: meanwhile the kernel keeps everybody
-// waiting who lists the directory or looks a name up in it.
+// adoptPatience bounds the wait in MKDIR. During that wait the kernel blocks every
+// process that lists the directory or looks a name up in it.
 const adoptPatience = 5 * time.Second
 
-// Mkdir adopts the download that is called name on the server. When the answer is
-// long in coming the caller is let go, and the entry appears with the answer.
+// Mkdir adopts the download that has this name on the server. If the answer takes
+// long, Mkdir returns, and the entry appears when the answer comes.
 func (n *downloadsNode) Mkdir(ctx context.Context, name string, _ uint32, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
 	if !n.fs.mine(ctx) {
 		return nil, syscall.EACCES
 	}
 	id, err := download.ParseID(name)
 	if err != nil || !isUUID(name) {
-		// Not the name of any download: this is somebody who wants a directory.
+		// This is no download's name: the caller wants an ordinary directory.
 		if kindOfDrop(name) == dropList {
 			n.fs.setListErr(download.Because(download.ErrName,
 				"%s: no folders can be made here; copy a list or a link into downloads, or write to new", download.Quote(name)))
@@ -156,8 +156,8 @@ func (n *downloadsNode) Mkdir(ctx context.Context, name string, _ uint32, out *f
 	return n.lookupEntry(ctx, name, d, out), 0
 }
 
-// Rmdir removes a download. That its directory is not empty is no obstacle:
-// what is in it cannot be removed in any other way.
+// Rmdir removes a download. The directory need not be empty, because what is in it
+// cannot be removed in any other way.
 func (n *downloadsNode) Rmdir(ctx context.Context, name string) syscall.Errno {
 	if !n.fs.mine(ctx) {
 		return syscall.EACCES
@@ -176,8 +176,8 @@ func (n *downloadsNode) Rmdir(ctx context.Context, name string) syscall.Errno {
 	return 0
 }
 
-// Rename gives a download's directory another name, and refuses to move
-// anything else or anywhere else.
+// Rename gives a download's directory another name. It refuses to move anything else,
+// or to another place.
 func (n *downloadsNode) Rename(ctx context.Context, name string, newParent fusefs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
 	switch {
 	case !n.fs.mine(ctx):
@@ -194,8 +194,9 @@ func (n *downloadsNode) Rename(ctx context.Context, name string, newParent fusef
 	if !ok {
 		return syscall.ENOENT
 	}
-	// Without renameNoReplace a directory may be renamed over an empty one; a
-	// download's never is, so a name that is taken is refused in both cases.
+	// Without renameNoReplace a directory may be renamed over an empty one. A
+	// download's directory is never empty, so a name that is taken is refused in both
+	// cases.
 	if err := n.fs.domain.Rename(d, newName); err != nil {
 		return n.fs.errno("rename", d.ID(), err)
 	}

@@ -21,20 +21,21 @@ import (
 const (
 	// maxDrops bounds how many files are kept.
 	maxDrops = 256
-	// dropLife is how long a file is kept that nobody has open: a temporary one
-	// whose program died, or an empty one.
+	// dropLife is how long a file that is not open is kept: a temporary one whose
+	// program died, or an empty one.
 	dropLife = time.Minute
-	// dropAfterlife is how long who has dropped a file still finds it after its
-	// download was asked for, to set its mode and times or to look at it.
+	// dropAfterlife is how long the process that dropped a file still finds it after
+	// its download was asked for. The process may set its mode and times, or look at
+	// it.
 	dropAfterlife = 10 * time.Second
-	// inoDrops is where the inode numbers of dropped files begin, far above those
-	// of downloads.
+	// inoDrops is where the inode numbers of dropped files begin, far above those of
+	// downloads.
 	inoDrops = 1 << 62
 )
 
-// dropNode is a file that somebody puts into downloads/: a list, or a link that
-// was saved. Closing it asks for its download, which is called after the file. A
-// file with a temporary name waits until it is renamed. It is never listed.
+// dropNode is a file that a user puts into downloads/: a list, or a saved link.
+// Closing it asks for its download, which is named after the file. A file with a
+// temporary name waits until it is renamed. A dropNode is never listed.
 type dropNode struct {
 	node
 	drops *drops
@@ -44,11 +45,11 @@ type dropNode struct {
 	content []byte
 	mode    uint32
 	changed time.Time
-	used    time.Time // when it was opened, closed or written last
+	used    time.Time // when it was last opened, closed or written
 	opened  int       // handles
-	failed  error     // why nothing is asked for: not all was written
+	failed  error     // why nothing is asked for: not everything was written
 	asked   *submission
-	by      int // the process that asked, which finds it for a while
+	by      int // the process that asked; it finds the file for a while
 	link    bool
 }
 
@@ -59,7 +60,7 @@ var (
 	_ fusefs.NodeReadlinker = (*dropNode)(nil)
 )
 
-// drops are the files in downloads/ that are no downloads yet.
+// drops are the files in downloads/ that are not downloads yet.
 type drops struct {
 	last atomic.Uint64
 
@@ -67,18 +68,18 @@ type drops struct {
 	named map[string]*dropNode
 }
 
-// dropKind is what becomes of a file by its name.
+// dropKind says what happens to a file, by its name.
 type dropKind int
 
 const (
 	dropList      dropKind = iota // its close asks for a download
-	dropTemporary                 // so does renaming it
+	dropTemporary                 // renaming it asks for a download
 	dropRefused                   // it cannot be made
 )
 
-// kindOfDrop tells what becomes of a file with a name. Editors and desktops make
-// files of their own beside those that they look at; where they cannot, they do
-// without.
+// kindOfDrop returns what happens to a file with this name. Editors and desktops make
+// files of their own next to the files that they look at. They can do without if they
+// cannot make them.
 func kindOfDrop(name string) dropKind {
 	lower := strings.ToLower(name)
 	switch ext := filepath.Ext(lower); {
@@ -93,10 +94,10 @@ func kindOfDrop(name string) dropKind {
 	return dropList
 }
 
-// ending is what a program has put behind a file's name, and not its user.
+// ending matches what a program, not its user, has appended to a file's name.
 var ending = regexp.MustCompile(`\.[0-9]?[A-Za-z]{1,7}[0-9]?$`)
 
-// stem is what the download of a file is called.
+// stem returns the name for the download of a file.
 func stem(name string) string {
 	if s := ending.ReplaceAllString(name, ""); s != "" {
 		return s
@@ -104,7 +105,7 @@ func stem(name string) string {
 	return name
 }
 
-// newDrop makes a file, or says why not.
+// newDrop makes a file, or returns why it cannot.
 func (n *downloadsNode) newDrop(ctx context.Context, name string, mode uint32) (*dropNode, syscall.Errno) {
 	if !n.fs.mine(ctx) {
 		return nil, syscall.EACCES
@@ -121,8 +122,8 @@ func (n *downloadsNode) newDrop(ctx context.Context, name string, mode uint32) (
 	return d, 0
 }
 
-// Create makes a file for a list or a link, or the control file anew, which a tool
-// has unlinked to replace it.
+// Create makes a file for a list or a link. If a tool has unlinked the control file
+// to replace it, Create makes the control file anew.
 func (n *downloadsNode) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*fusefs.Inode, fusefs.FileHandle, uint32, syscall.Errno) {
 	if name == download.ControlFile {
 		n.control.replaced(n.fs.caller(ctx))
@@ -141,8 +142,8 @@ func (n *downloadsNode) Create(ctx context.Context, name string, flags, mode uin
 	return inode, d.open(ctx, flags), fuse.FOPEN_DIRECT_IO, 0
 }
 
-// Symlink asks for what target names, a path of the repository or an address. What
-// it returns is a link for the moment; then there is the download.
+// Symlink asks for what target names: a path of the repository or an address. It
+// returns a link, which exists only until the download does.
 func (n *downloadsNode) Symlink(ctx context.Context, target, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
 	if kindOfDrop(name) != dropList {
 		return nil, syscall.EPERM
@@ -151,7 +152,7 @@ func (n *downloadsNode) Symlink(ctx context.Context, target, name string, out *f
 	if errno != 0 {
 		return nil, errno
 	}
-	d.content, d.link = []byte(target), true // nobody else has it yet
+	d.content, d.link = []byte(target), true // nobody else has d yet
 	inode := n.inode(ctx, d, syscall.S_IFLNK)
 	if errno := n.askNow(ctx, d, name); errno != 0 {
 		n.drops.remove(name, d)
@@ -161,8 +162,9 @@ func (n *downloadsNode) Symlink(ctx context.Context, target, name string, out *f
 	return inode, 0
 }
 
-// Unlink removes a file that is no download yet. Of the control file it makes room
-// for another one, which takes its place; rm is told that it stays.
+// Unlink removes a file that is not a download yet. If a tool unlinks the control
+// file, Unlink makes room for the file that replaces it. rm is told that the control
+// file stays.
 func (n *downloadsNode) Unlink(ctx context.Context, name string) syscall.Errno {
 	who := n.fs.caller(ctx)
 	switch {
@@ -184,8 +186,8 @@ func (n *downloadsNode) Unlink(ctx context.Context, name string) syscall.Errno {
 	return 0
 }
 
-// renameDrop gives a file its final name, and asks for its download then; or
-// another temporary one.
+// renameDrop gives a file its final name and asks for its download, or gives it
+// another temporary name.
 func (n *downloadsNode) renameDrop(ctx context.Context, d *dropNode, name, newName string) syscall.Errno {
 	if _, taken := n.fs.domain.Lookup(newName); taken {
 		return syscall.EEXIST
@@ -208,9 +210,9 @@ func (n *downloadsNode) renameDrop(ctx context.Context, d *dropNode, name, newNa
 	return 0
 }
 
-// askNow asks for the download of d and waits for the answer. As for an adoption,
-// the kernel keeps everybody waiting meanwhile who lists the directory, so who
-// waits for long is let go; the download appears with the answer.
+// askNow asks for the download of d and waits for the answer. During that wait the
+// kernel blocks every process that lists the directory, as for an adoption. So the
+// wait is bounded, and the download appears when the answer comes.
 func (n *downloadsNode) askNow(ctx context.Context, d *dropNode, name string) syscall.Errno {
 	asked, err := d.ask(n.fs.caller(ctx).tgid, name)
 	if asked != nil {
@@ -222,12 +224,12 @@ func (n *downloadsNode) askNow(ctx context.Context, d *dropNode, name string) sy
 	return n.fs.errno("create", "", err)
 }
 
-// inode returns a new inode for d, which was added last.
+// inode returns a new inode for d, which was the last one added.
 func (n *downloadsNode) inode(ctx context.Context, d *dropNode, kind uint32) *fusefs.Inode {
 	return n.NewInode(ctx, d, fusefs.StableAttr{Mode: kind, Ino: inoDrops + n.drops.last.Add(1)})
 }
 
-// add makes d what name refers to, unless there are too many.
+// add makes name refer to d, unless there are too many files.
 func (ds *drops) add(name string, d *dropNode) bool {
 	ds.sweep()
 	ds.mu.Lock()
@@ -257,7 +259,7 @@ func (ds *drops) sweep() {
 	}
 }
 
-// get returns the file called name, as who finds it.
+// get returns the file called name if it exists for the process who.
 func (ds *drops) get(name string, who int) (*dropNode, bool) {
 	ds.mu.Lock()
 	d := ds.named[name]
@@ -287,8 +289,9 @@ func (n *dropNode) over() bool {
 	return n.opened == 0 && time.Since(n.used) > life
 }
 
-// foundBy reports whether a process finds the file: everybody, until its download
-// was asked for, which then has the name or one like it.
+// foundBy reports whether a process finds the file. Every process does until its
+// download is asked for. From then on the download has the same name or a similar
+// one.
 func (n *dropNode) foundBy(who int) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -329,7 +332,7 @@ func (n *dropNode) Setattr(ctx context.Context, _ fusefs.FileHandle, in *fuse.Se
 	return n.node.Setattr(ctx, nil, in, out)
 }
 
-// Setxattr accepts what tools copy along with a file, and keeps none of it.
+// Setxattr accepts what tools copy along with a file and keeps none of it.
 func (n *dropNode) Setxattr(ctx context.Context, _ string, _ []byte, _ uint32) syscall.Errno {
 	if !n.fs.mine(ctx) {
 		return syscall.EACCES
@@ -337,7 +340,7 @@ func (n *dropNode) Setxattr(ctx context.Context, _ string, _ []byte, _ uint32) s
 	return 0
 }
 
-// Open reads or writes the file again.
+// Open opens the file again to read or write it.
 func (n *dropNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
 	if !n.fs.mine(ctx) {
 		return nil, 0, syscall.EACCES
@@ -345,7 +348,7 @@ func (n *dropNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, u
 	return n.open(ctx, flags), fuse.FOPEN_DIRECT_IO, 0
 }
 
-// Readlink tells where a link that was dropped points to.
+// Readlink returns where a dropped link points.
 func (n *dropNode) Readlink(context.Context) ([]byte, syscall.Errno) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -355,8 +358,8 @@ func (n *dropNode) Readlink(context.Context) ([]byte, syscall.Errno) {
 	return n.content, 0
 }
 
-// ask asks for the download of the file as it is now, called after name; nil when
-// there is nothing to ask for, or that was asked for already.
+// ask asks for the download of the file as it is now, named after name. It returns
+// nil if there is nothing to ask for, or that was already asked for.
 func (n *dropNode) ask(opener int, name string) (*submission, error) {
 	f := n.fs
 	n.mu.Lock()
@@ -406,8 +409,8 @@ func (n *dropNode) ask(opener int, name string) (*submission, error) {
 	return s, nil
 }
 
-// nameAfter calls a download by a name, made unique; by its id where it cannot have
-// that.
+// nameAfter gives a download this name, made unique. If the download cannot have the
+// name, it keeps its id.
 func (f *filesystem) nameAfter(d item, name string) {
 	if d.Snapshot().Name != string(d.ID()) || name == download.ControlFile {
 		return

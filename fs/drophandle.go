@@ -12,9 +12,9 @@ import (
 	"downloadfs/download"
 )
 
-// dropHandle is an open dropped file. As with the control file, the close after
-// which its opener holds no descriptor to it asks for the download, so that the
-// writer is told what the server says; else RELEASE does.
+// dropHandle is an open dropped file. As with the control file, the close after which
+// its opener holds no descriptor to it asks for the download, so the writer is told
+// what the server says. If there is no such close, RELEASE asks.
 type dropHandle struct {
 	node   *dropNode
 	opener int
@@ -22,7 +22,7 @@ type dropHandle struct {
 	write  bool
 
 	mu     sync.Mutex
-	killed bool // guarded by mu: a signal ended who wrote it
+	killed bool // guarded by mu: a signal ended the writer
 }
 
 var (
@@ -52,7 +52,7 @@ func (h *dropHandle) Read(_ context.Context, dest []byte, off int64) (fuse.ReadR
 	return fuse.ReadResultData(dest[:copy(dest, n.content[off:])]), 0
 }
 
-// Write keeps what is written, wherever in the file.
+// Write keeps what is written, at any offset.
 func (h *dropHandle) Write(_ context.Context, data []byte, off int64) (uint32, syscall.Errno) {
 	n := h.node
 	n.mu.Lock()
@@ -82,7 +82,7 @@ func (h *dropHandle) Flush(ctx context.Context) syscall.Errno {
 	file := listFile{h.node.called(), h.node.StableAttr().Ino}
 	closed := h.opener != 0 && f.callers.closed(file, h.opener, tgid, 0)
 	killed := f.callers.killed(pid) && tgid == h.opener || f.callers.killed(h.opener)
-	if h.opener == 0 { // it cannot be seen, see flushUnseen
+	if h.opener == 0 { // the opener cannot be seen, see flushUnseen
 		await(ctx, nil, dyingPatience)
 		killed = ctx.Err() != nil
 	}
@@ -101,12 +101,12 @@ func (h *dropHandle) Flush(ctx context.Context) syscall.Errno {
 	return h.end(ctx, patience)
 }
 
-// Fsync asks for the download, and waits for what the server says.
+// Fsync asks for the download and waits for the server's answer.
 func (h *dropHandle) Fsync(ctx context.Context, _ uint32) syscall.Errno {
 	return h.end(ctx, fsyncPatience)
 }
 
-// end asks for the download of a file that is not to be renamed first.
+// end asks for the download of a file, unless the file is to be renamed first.
 func (h *dropHandle) end(ctx context.Context, patience time.Duration) syscall.Errno {
 	asked, err := h.ask()
 	if asked != nil {
@@ -133,7 +133,7 @@ func (h *dropHandle) ask() (*submission, error) {
 	return h.node.ask(h.opener, name)
 }
 
-// Release asks for what no close has asked for.
+// Release asks for the download if no close has.
 func (h *dropHandle) Release(context.Context) syscall.Errno {
 	n := h.node
 	_, err := h.ask()
@@ -149,7 +149,7 @@ func (h *dropHandle) Release(context.Context) syscall.Errno {
 	return 0
 }
 
-// Allocate reserves nothing, and succeeds: there is room for every list.
+// Allocate reserves nothing and succeeds: there is room for every list.
 func (h *dropHandle) Allocate(_ context.Context, _, _ uint64, mode uint32) syscall.Errno {
 	const keepSize = 1
 	if mode&^keepSize != 0 {

@@ -17,7 +17,8 @@ type entryNode struct {
 	item item
 
 	mu sync.Mutex // guards making the inode of:
-	// archive is always the same node: it keeps which way the archive is open.
+	// archive is always the same node, because it keeps which way the archive is
+	// open.
 	archive *archiveNode
 }
 
@@ -35,9 +36,9 @@ func newEntryNode(f *filesystem, d item) *entryNode {
 	return n
 }
 
-// attributes never change: the files in a download's directory are always the
-// same, and tar reports a directory whose times move while it is read. Names in
-// downloads/ change through the kernel only, which keeps count of that itself.
+// attributes never change. The files in a download's directory are always the same,
+// and tar complains about a directory whose times change while it is read. Names in
+// downloads/ change only through the kernel, which keeps track of that itself.
 func (n *entryNode) attributes() attributes {
 	created := n.fs.when(n.item.Snapshot().CreatedAt)
 	return attributes{
@@ -47,9 +48,9 @@ func (n *entryNode) attributes() attributes {
 	}
 }
 
-// Access lets the owner write, though nothing can be made here: rm asks before it
+// Access lets the owner write, although nothing can be made here: rm asks before it
 // removes what is in a directory that is not writable, and file managers offer no
-// Delete there. Archive programs are told, who would unpack here.
+// Delete there. Archive programs are told the truth, because they would unpack here.
 func (n *entryNode) Access(ctx context.Context, mask uint32) syscall.Errno {
 	if n.fs.mine(ctx) && !unpacks(n.fs.callers.name(callerPID(ctx))) {
 		mask &^= accessWrite
@@ -84,7 +85,7 @@ func (n *entryNode) members() []member {
 	return members
 }
 
-// attr returns what the kernel tells inodes apart by.
+// attr returns what tells inodes apart for the kernel.
 func (m member) attr(serial uint64) fusefs.StableAttr {
 	attr := stableFile(inodeNumber(serial, m.kind))
 	if m.kind == kindContents {
@@ -102,8 +103,8 @@ func (n *entryNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut)
 	return nil, syscall.ENOENT
 }
 
-// lookupMember returns the inode of a file, the one the kernel knows already if
-// it does.
+// lookupMember returns the inode of a file. If the kernel knows the file already, it
+// is that inode.
 func (n *entryNode) lookupMember(ctx context.Context, m member, out *fuse.EntryOut) *fusefs.Inode {
 	child := n.GetChild(m.name)
 	if child == nil {
@@ -145,18 +146,18 @@ func (n *entryNode) list() []dirEntry {
 	return entries
 }
 
-// listing notes that the caller looks around here.
+// listing notes that the caller browses here.
 func (n *entryNode) listing(ctx context.Context) { n.archive.looked(ctx) }
 
-// Statfs is asked by those who look around here.
+// Statfs is sent by callers that browse here.
 func (n *entryNode) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {
 	n.archive.looked(ctx)
 	return n.node.Statfs(ctx, out)
 }
 
-// Unlink of the archive cancels the download, or drops the local copy once it
-// is done. Of the other files it does nothing but succeed, so that rm -r and a
-// file manager's Delete reach the rmdir that removes them all.
+// Unlink of the archive cancels the download, or drops the local copy if the download
+// is done. For the other files Unlink only succeeds, so rm -r and a file manager's
+// Delete reach the rmdir that removes them all.
 func (n *entryNode) Unlink(ctx context.Context, name string) syscall.Errno {
 	if !n.fs.mine(ctx) {
 		return syscall.EACCES
@@ -173,9 +174,8 @@ func (n *entryNode) Unlink(ctx context.Context, name string) syscall.Errno {
 // memberNode is what the files of a download have in common.
 type memberNode struct{ node }
 
-// Access lets the owner write, though opening to write is refused: rm asks
-// before it removes a file that is not writable, and removing is what is meant
-// to work here.
+// Access lets the owner write, although opening to write is refused: rm asks before
+// it removes a file that is not writable, and removing must work here.
 func (n *memberNode) Access(ctx context.Context, mask uint32) syscall.Errno {
 	if n.fs.mine(ctx) {
 		mask &^= accessWrite

@@ -10,15 +10,15 @@ import (
 	"downloadfs/zipfile"
 )
 
-// errnoTable says which errno a caller gets for which error; the first match
-// counts. It is the only place where an error becomes an errno. ENOSYS is never
-// in it: the kernel would not ask again.
+// errnoTable says which errno a caller gets for which error. The first match counts.
+// It is the only place where an error becomes an errno. ENOSYS is never in it: after
+// ENOSYS the kernel would not send that request again.
 var errnoTable = []struct {
 	err   error
 	errno syscall.Errno
 }{
-	// A waiter's own reasons come first: a download that was cancelled because
-	// it stalled is cancelled.
+	// A waiter's own reasons come first: a download that was cancelled because it
+	// stalled is cancelled.
 	{download.ErrCancelled, syscall.ECANCELED},
 	{download.ErrTooLarge, syscall.EFBIG},
 	{download.ErrExpired, syscall.ESTALE},
@@ -31,7 +31,7 @@ var errnoTable = []struct {
 
 	{download.ErrInvalid, syscall.EINVAL},
 	{download.ErrListTooLong, syscall.EFBIG},
-	// Of EINVAL mv says that a directory cannot be moved into itself.
+	// For EINVAL mv says that a directory cannot be moved into itself.
 	{download.ErrName, syscall.EPERM},
 	{download.ErrNameText, syscall.EILSEQ},
 	{download.ErrNotFound, syscall.ENOENT},
@@ -44,12 +44,12 @@ var errnoTable = []struct {
 	{download.ErrProtocol, syscall.EPROTO},
 	{download.ErrChanged, syscall.EIO},
 
-	// Of what is inside an archive.
+	// These errors are about what is inside an archive.
 	{zipfile.ErrFormat, syscall.EIO},
 	{zipfile.ErrDamaged, syscall.EIO},
 	{zipfile.ErrUnsupported, syscall.EOPNOTSUPP},
 
-	// Not EINTR, after which the other writers of the list would try for ever.
+	// This is not EINTR: after EINTR the list's other writers would try forever.
 	{errKilled, syscall.ECANCELED},
 	{errPanicked, syscall.EIO},
 	{errToldLess, syscall.EOVERFLOW},
@@ -61,7 +61,7 @@ var errnoTable = []struct {
 	{syscall.EDQUOT, syscall.EDQUOT},
 }
 
-// errnoOf returns the errno for err, and false when nobody foresaw err (EIO).
+// errnoOf returns the errno for err, or EIO and false if err is not in the table.
 func errnoOf(err error) (syscall.Errno, bool) {
 	if err == nil {
 		return 0, true
@@ -74,8 +74,8 @@ func errnoOf(err error) (syscall.Errno, bool) {
 	return syscall.EIO, false
 }
 
-// errno returns what the caller of op gets for err, and logs an error that
-// nobody foresaw.
+// errno returns what the caller of op gets for err. It logs an err that is not in the
+// table.
 func (f *filesystem) errno(op string, id download.ID, err error) syscall.Errno {
 	errno, foreseen := errnoOf(err)
 	switch {

@@ -4,5 +4,5 @@ package fs
 
 import "syscall"
 
-// serverFailed is EREMOTEIO on Linux, which others do not have.
+// serverFailed is EREMOTEIO on Linux. Other systems do not have that.
 const serverFailed = syscall.EIO

@@ -13,17 +13,17 @@ const (
 	failedFor = 250 * time.Millisecond
 )
 
-// failedRead is a read that waited long and in vain. When a read-ahead fails, the
-// kernel at once asks for its first page again; whoever reads must not wait for a
-// second retry budget because of that.
+// failedRead is a read that waited long and failed. When a read-ahead fails, the
+// kernel asks for its first page again at once. The reader must not wait for a second
+// retry budget because of that.
 type failedRead struct {
 	off, end int64
 	until    time.Time
 	errno    syscall.Errno
 }
 
-// covers returns what a read at off gets that comes right after the failed one,
-// 0 for any other.
+// covers returns the errno for a read at off that comes right after the failed one,
+// or 0 for any other read.
 func (f failedRead) covers(off int64, now time.Time) syscall.Errno {
 	if now.Before(f.until) && f.off <= off && off < f.end {
 		return f.errno
@@ -31,12 +31,12 @@ func (f failedRead) covers(off int64, now time.Time) syscall.Errno {
 	return 0
 }
 
-// add remembers a read of [off, end) that began then and failed now. Those of one
-// read-ahead fail together.
+// add remembers a read of [off, end) that began at began and failed at now. Reads of
+// one read-ahead fail together.
 func (f failedRead) add(off, end int64, began, now time.Time, errno syscall.Errno) failedRead {
 	switch {
 	case now.Sub(began) < longRead || errno == syscall.EINTR:
-		return f // EINTR is the affair of one caller
+		return f // EINTR concerns one caller only
 	case now.Before(f.until):
 		off, end = min(off, f.off), max(end, f.end)
 	}
@@ -49,7 +49,7 @@ type failures struct {
 	last failedRead // guarded by mu
 }
 
-// justFailed returns what a read at off has failed with a moment ago.
+// justFailed returns the errno with which a read at off has just failed.
 func (f *failures) justFailed(off int64) syscall.Errno {
 	f.mu.Lock()
 	defer f.mu.Unlock()

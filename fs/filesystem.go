@@ -25,18 +25,19 @@ type filesystem struct {
 	browsers *browsers
 	sizes    sizes
 	callers  callers
-	uses     atomic.Int64 // of archives and lists: open handles, and waits
+	uses     atomic.Int64 // open handles on archives and lists, and waits
 	contents *allContents // nil with --contents off
 
-	// ctx ends when nothing is served any more, and with it the work in progress.
+	// ctx ends when nothing is served any more, and the work in progress ends with
+	// it.
 	ctx  context.Context
 	stop context.CancelFunc
 	work sync.WaitGroup
 
 	mu      sync.Mutex  // guards what follows
-	touched time.Time   // when the list of downloads changed last
+	touched time.Time   // when the list of downloads last changed
 	listErr error       // why the latest list was refused before it was submitted
-	again   download.ID // what the latest list was answered with, if it was a repetition
+	again   download.ID // the latest list's answer, if the list was a repetition
 }
 
 func newFilesystem(cfg Config, d domain) *filesystem {
@@ -74,9 +75,9 @@ func (f *filesystem) close() {
 	f.work.Wait()
 }
 
-// dirMode and fileMode are what others may do only with --allow-other. A file's
-// mode is that of its copies, which their owner may write; opening the file itself
-// to write is refused.
+// dirMode and fileMode are the permissions. Other users have theirs only with
+// --allow-other. A copy of a file gets the file's mode, and its owner may write it.
+// Opening the file itself to write is refused.
 func (f *filesystem) dirMode() uint32 {
 	if f.shared {
 		return 0o755
@@ -91,8 +92,9 @@ func (f *filesystem) fileMode() uint32 {
 	return 0o600
 }
 
-// entryMode is that of a directory in which nothing can be made. Where the kernel
-// checks permissions it must not say so, or nothing could be removed either.
+// entryMode is the mode of a directory in which nothing can be made. If the kernel
+// checks permissions, the mode must not show that, or nothing could be removed
+// either.
 func (f *filesystem) entryMode() uint32 {
 	if f.shared {
 		return 0o755
@@ -113,7 +115,7 @@ func (f *filesystem) lastTouched() time.Time {
 	return f.touched
 }
 
-// when returns t, or the time of the mount for a time that is not known.
+// when returns t, or the time of the mount if t is not known.
 func (f *filesystem) when(t time.Time) time.Time {
 	if t.IsZero() {
 		return f.mounted
@@ -121,9 +123,9 @@ func (f *filesystem) when(t time.Time) time.Time {
 	return t
 }
 
-// statfs tells the cache's size as the file system's. Free may be less than
-// size minus use when the disk is fuller than the limit: then that is what df
-// shows as available.
+// statfs reports the cache's size as the file system's. If the disk has less room
+// than the limit, the free space is less than size minus use. df shows that as
+// available.
 func (f *filesystem) statfs(out *fuse.StatfsOut) {
 	const block = 4096
 	u := f.domain.Usage()

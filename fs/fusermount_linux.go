@@ -12,13 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fusermount runs the set-user-ID helper that mounts and unmounts for ordinary
-// users.
+// fusermount runs the set-user-ID helper that mounts and unmounts for ordinary users.
 func fusermount(args ...string) error { return runFusermount(nil, args...) }
 
 // fusermountMount mounts on mountpoint and returns the connection's descriptor.
-// go-fuse would run the helper too, but leaves what it says on standard error and
-// tells of its exit code only.
+// go-fuse would run the helper too, but it leaves the helper's messages on standard
+// error and reports only its exit code.
 func fusermountMount(mountpoint string, o *fuse.MountOptions) (fd int, err error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -34,7 +33,7 @@ func fusermountMount(mountpoint string, o *fuse.MountOptions) (fd int, err error
 	return receiveFD(pair[0])
 }
 
-// mountOptions are the options for fusermount3, which separates them by commas.
+// mountOptions returns the options for fusermount3, which separates them by commas.
 func mountOptions(o *fuse.MountOptions) string {
 	all := append([]string{"fsname=" + o.FsName, "subtype=" + o.Name, fmt.Sprintf("max_read=%d", o.MaxWrite)}, o.Options...)
 	if o.AllowOther {
@@ -47,7 +46,7 @@ func mountOptions(o *fuse.MountOptions) string {
 	return strings.Join(all, ",")
 }
 
-// receiveFD receives the descriptor that fusermount3 has sent before it ended.
+// receiveFD receives the descriptor that fusermount3 sent before it ended.
 func receiveFD(socket int) (int, error) {
 	var data [4]byte
 	control := make([]byte, unix.CmsgSpace(4))
@@ -66,8 +65,8 @@ func receiveFD(socket int) (int, error) {
 	return fds[0], nil
 }
 
-// runFusermount runs fusermount3, with a socket for the connection if it is to
-// mount. Its error is one line, and says what to do where that is known.
+// runFusermount runs fusermount3. To mount, it passes a socket for the connection.
+// Its error is one line and says what to do if that is known.
 func runFusermount(socket *os.File, args ...string) error {
 	bin, err := fusermountPath()
 	if err != nil {
@@ -96,8 +95,8 @@ func runFusermount(socket *os.File, args ...string) error {
 	return fmt.Errorf("fusermount3: %s", said)
 }
 
-// powerless says why fusermount3 has not the rights that it needs, and what to do;
-// "" when it has them.
+// powerless returns why fusermount3 lacks the rights that it needs, and what to do,
+// or "" if it has them.
 func powerless(bin string) string {
 	info, err := os.Stat(bin)
 	var where unix.Statfs_t

@@ -2,11 +2,11 @@ package fs
 
 import "golang.org/x/sys/unix"
 
-// tgid returns the process of a caller, which macFUSE tells as it is.
+// tgid returns the process of a caller. macFUSE reports it directly.
 func (c callers) tgid(pid int) int { return pid }
 
-// name returns the name of the program that a process runs, cut off after 16
-// bytes, or "" when it cannot be seen.
+// name returns the name of the program that a process runs, cut off after 16 bytes,
+// or "" if it cannot be seen.
 func (c callers) name(pid int) string {
 	if pid == 0 {
 		return ""

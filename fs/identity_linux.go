@@ -8,14 +8,14 @@ import (
 	"strconv"
 )
 
-// tgid returns the process of a caller, which Linux tells as a thread.
+// tgid returns the process of a caller. Linux reports a thread.
 func (c callers) tgid(pid int) int { return c.identity(pid).tgid }
 
-// name returns the name of the program that a process runs, or "" when it cannot
-// be seen.
+// name returns the name of the program that a process runs, or "" if it cannot be
+// seen.
 func (c callers) name(pid int) string { return c.identity(pid).name }
 
-// identity is what macOS would tell of a caller, and nothing more.
+// identity is what macOS would report about a caller, and nothing more.
 func (c callers) identity(pid int) procStatus {
 	if pid == 0 {
 		return procStatus{}

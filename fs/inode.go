@@ -8,8 +8,8 @@ import (
 	"downloadfs/zipfile"
 )
 
-// kind is what an inode shows of a download; together with the download's serial
-// number it makes the inode number.
+// kind says what an inode shows of a download. The inode number is made of the kind
+// and the download's serial number.
 type kind uint64
 
 const (
@@ -21,25 +21,25 @@ const (
 	kindContents
 )
 
-// The inode numbers of what is always there. Serial numbers start at 1, so
-// those of downloads start at 16.
+// These are the inode numbers of what is always there. Serial numbers start at 1, so
+// downloads' inode numbers start at 16.
 const (
 	inoRoot      = 1
 	inoReadme    = 2
 	inoDownloads = 3
 	inoControl   = 4
 	inoTrees     = 5
-	inoMarks     = 6 // and the numbers that follow, one each
+	inoMarks     = 6 // and the following numbers, one for each mark
 )
 
 // inodeNumber returns the number of one inode of a download. It depends on the
-// journal only: cp and mv take a file whose number changed for another one
-// ("replaced while being copied"), between two lookups as after a remount.
+// journal only. If the number changed between two lookups, or over a remount, cp and
+// mv would take the file for another one ("replaced while being copied").
 func inodeNumber(serial uint64, k kind) uint64 { return serial<<4 | uint64(k) }
 
-// contentsInode returns the number of what is inside a download's archive. The
-// numbers of one archive are in the order in which its bytes are: cp copies in the
-// order of inode numbers.
+// contentsInode returns the number of a node inside a download's archive. The numbers
+// of one archive follow the order of its bytes, because cp copies in the order of
+// inode numbers.
 func contentsInode(serial uint64, at zipfile.Node) uint64 {
 	return 1<<62 | serial*zipfile.MaxNodes | uint64(at)
 }

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// linkIn returns the address in a link as browsers and desktops save it: an
-// Internet shortcut (.url), a desktop entry (.desktop) or a web location of macOS
-// (.webloc), whatever the file is called; false if text is none of them.
+// linkIn returns the address in a link that a browser or desktop saved: an Internet
+// shortcut (.url), a desktop entry (.desktop) or a web location of macOS (.webloc).
+// The file's name does not matter. linkIn returns false if text is none of these.
 func linkIn(text []byte) (string, bool) {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	switch {
@@ -30,8 +30,8 @@ func linkIn(text []byte) (string, bool) {
 
 var (
 	linkGroup = regexp.MustCompile(`(?i)^\s*(?:#[^\n]*\n\s*)*\[(?:InternetShortcut|Desktop Entry)\]`)
-	// addressInside finds the only address in a binary property list. What follows
-	// it there is a number below 32, or the end.
+	// addressInside finds the only address in a binary property list. The address is
+	// followed by a number below 32, or by the end.
 	addressInside = regexp.MustCompile(`https?://[!-~]+`)
 )
 

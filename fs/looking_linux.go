@@ -15,8 +15,8 @@ import (
 
 // What a process's descriptors and memory say of whether it looks around.
 
-// browseWindow is how long after listing a directory a process is taken to be
-// looking at what it listed rather than using it.
+// browseWindow is how long after listing a directory a process counts as browsing
+// rather than touching.
 const browseWindow = 2 * time.Second
 
 // shows reports whether a process watches a place in this mount or holds its
@@ -52,8 +52,8 @@ func (c callers) shows(tgid int, p place) bool {
 	return false
 }
 
-// readSome returns the text of a file of /proc, or the start of one that its
-// process has made very long.
+// readSome returns the text of a file of /proc, or the start of one that its process
+// has made very long.
 func readSome(path string) string {
 	const most = 4 << 20
 	f, err := os.Open(path)
@@ -65,8 +65,8 @@ func readSome(path string) string {
 	return string(text)
 }
 
-// desktopLibraries are what the file managers of the desktops are built on, and
-// the programs that ask for files in their way.
+// desktopLibraries are what the desktops' file managers are built on, and programs
+// that access files in the same way.
 var desktopLibraries = []string{"/libgio-2.0.so", "/libKF5KIOCore.so", "/libKF6KIOCore.so"}
 
 // desktop reports whether a process has loaded a file library of the desktops.

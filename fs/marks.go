@@ -9,14 +9,14 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// marks are the names of empty files by which desktops know directories that they
-// are not to index or to make thumbnails of: Spotlight and QuickLook, Tracker and
-// Android's media scanner. They are there for who looks for them, and in no listing.
+// marks are the names of empty files that tell desktops not to index a directory or
+// make thumbnails of what is in it: Spotlight and QuickLook, Tracker, and Android's
+// media scanner. A lookup finds them, but no listing has them.
 var marks = []string{".metadata_never_index", ".ql_disablethumbnails", ".ql_disablecache", ".trackerignore", ".nomedia"}
 
 func isMark(name string) bool { return slices.Contains(marks, name) }
 
-// markNode is one of them.
+// markNode is one of the marks.
 type markNode struct{ node }
 
 var _ fusefs.NodeOpener = (*markNode)(nil)

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Available says what this machine or this user lacks to mount, as an ErrFUSE.
+// Available returns what this machine or this user lacks to mount, as an ErrFUSE.
 func Available(allowOther bool) error {
 	switch err := unix.Access("/dev/fuse", unix.R_OK|unix.W_OK); {
 	case errors.Is(err, unix.ENOENT):
@@ -45,8 +45,8 @@ func userAllowOther() bool {
 	return false
 }
 
-// connect mounts on mountpoint, root by itself and others with fusermount3, and
-// returns the server of the connection.
+// connect mounts on mountpoint and returns the server of the connection. Root mounts
+// directly, others with fusermount3.
 func connect(raw fuse.RawFileSystem, mountpoint string, o *fuse.MountOptions) (*fuse.Server, error) {
 	if isPassed(mountpoint) {
 		return fuse.NewServer(raw, mountpoint, o)
@@ -65,15 +65,15 @@ func connect(raw fuse.RawFileSystem, mountpoint string, o *fuse.MountOptions) (*
 	return server, err
 }
 
-// awaitMount has nothing to wait for: the file system is attached and the kernel
-// has been answered before the server exists. go-fuse's WaitMount opens a file in
-// the mount besides, for programs that use their own mount, which this one never
-// does. A kill -9 in that moment would make a process that nobody can end: its
-// exit closes the file, and waits for the FLUSH that it can no longer answer
-// while it still holds /dev/fuse.
+// awaitMount has nothing to wait for: the file system is attached and the kernel has
+// been answered before the server exists. go-fuse's WaitMount also opens a file in
+// the mount, for programs that use their own mount. This program never does. A kill -9
+// while that file is open would leave a process that nobody can end: its exit closes
+// the file and waits for a FLUSH that it can no longer answer, while it still holds
+// /dev/fuse.
 func (s *Server) awaitMount() error { return nil }
 
-// explain says what to do about an error of the kernel's or fusermount3's.
+// explain adds what to do about an error from the kernel or fusermount3.
 func explain(err error) error {
 	if errors.Is(err, unix.EPERM) {
 		return fmt.Errorf("%w: %w; mounting needs CAP_SYS_ADMIN, which a container has to be given", ErrFUSE, err)
@@ -81,8 +81,8 @@ func explain(err error) error {
 	return fmt.Errorf("%w: %w", ErrFUSE, err)
 }
 
-// devicesOn returns the devices ("0:57") of what is mounted on path, the topmost
-// last, from the text of /proc/self/mountinfo.
+// devicesOn returns the devices, such as "0:57", of what is mounted on path, the
+// topmost last. It reads the text of /proc/self/mountinfo.
 func devicesOn(mountinfo, path string) (devices []string) {
 	for line := range strings.Lines(mountinfo) {
 		if fields := strings.Fields(line); len(fields) > 4 && unescapeOctal(fields[4]) == path {
@@ -92,7 +92,7 @@ func devicesOn(mountinfo, path string) (devices []string) {
 	return devices
 }
 
-// unescapeOctal undoes the \040 for a space and its like in mountinfo.
+// unescapeOctal undoes mountinfo's escapes, such as \040 for a space.
 func unescapeOctal(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -108,9 +108,9 @@ func unescapeOctal(s string) string {
 	return b.String()
 }
 
-// Unmount removes the mount from its path; ErrBusy while files in it are open. It
-// returns nil when it is not there any more. Where a bind mount or another mount
-// namespace has the file system too, it is served on, and Wait does not return.
+// Unmount removes the mount from its path. It returns ErrBusy while files in it are
+// open, and nil if it is no longer there. If a bind mount or another mount namespace
+// has the file system too, it is still served there, and Wait does not return.
 func (s *Server) Unmount() error {
 	s.unmounting.Lock()
 	defer s.unmounting.Unlock()
@@ -127,8 +127,8 @@ func (s *Server) Unmount() error {
 	return nil
 }
 
-// UnmountLazy detaches the mount at once and ends every call that is still in
-// it, wherever it is mounted: open files fail from now on.
+// UnmountLazy detaches the mount at once and ends every call that is still in it,
+// wherever it is mounted. Open files fail from now on.
 func (s *Server) UnmountLazy() error {
 	s.unmounting.Lock()
 	defer s.unmounting.Unlock()
@@ -147,9 +147,9 @@ func (s *Server) UnmountLazy() error {
 	return nil
 }
 
-// detachNow detaches the mount. Root also breaks the connection by it, where the
-// control file system is not there to do so: MNT_FORCE does before it finds that
-// the mount is busy, if it is.
+// detachNow detaches the mount. If root does it, the connection breaks too, even
+// without the control file system: MNT_FORCE breaks it before it finds out whether
+// the mount is busy.
 func (s *Server) detachNow() error {
 	if os.Geteuid() == 0 && unix.Unmount(s.mountpoint, unix.MNT_FORCE|unix.UMOUNT_NOFOLLOW) == nil {
 		return nil
@@ -157,9 +157,9 @@ func (s *Server) detachNow() error {
 	return Detach(s.mountpoint, true)
 }
 
-// attached reports whether the mount is on its path. It is not what would be
-// unmounted there when another is mounted over it or, since it was unmounted from
-// outside, in its place.
+// attached reports whether the mount is on its path. It is not if it was unmounted
+// from outside, even if another mount took its place. If another mount covers it,
+// attached returns ErrCovered.
 func (s *Server) attached() (bool, error) {
 	if isPassed(s.mountpoint) {
 		return false, nil
@@ -178,8 +178,9 @@ func (s *Server) attached() (bool, error) {
 	return true, nil
 }
 
-// Detach removes the mount on path, whoever serves it and whether or not anybody
-// still does, without touching it. ErrBusy when it is in use and not lazy.
+// Detach removes the mount on path without touching it. It does not matter which
+// process serves the mount, or whether one still does. It returns ErrBusy if the
+// mount is in use and lazy is not set.
 func Detach(path string, lazy bool) error {
 	flags, options := unix.UMOUNT_NOFOLLOW, []string{"-u"}
 	if lazy {
@@ -195,8 +196,8 @@ func Detach(path string, lazy bool) error {
 	return err
 }
 
-// abort breaks the connection to the kernel: whoever waits in the mount gets an
-// error. Where the control file system is not mounted, callers get it when this
+// abort breaks the connection to the kernel: every process that waits in the mount
+// gets an error. If the control file system is not mounted, they get it when this
 // process ends.
 func (s *Server) abort() {
 	_, minor, ok := strings.Cut(s.fs.callers.mount.id, ":")
@@ -208,8 +209,8 @@ func (s *Server) abort() {
 	}
 }
 
-// tune notes which device the mount is, and lets the kernel read ahead by whole
-// requests. FUSE offers 128 KiB; the rest is root's to give.
+// tune notes which device the mount is and lets the kernel read ahead by whole
+// requests. FUSE offers 128 KiB; only root can raise it.
 func (s *Server) tune() {
 	text, err := os.ReadFile("/proc/self/mountinfo")
 	devices := devicesOn(string(text), s.mountpoint)
@@ -224,11 +225,11 @@ func (s *Server) tune() {
 	}
 }
 
-// maxSplice is the longest reply that is spliced: it has to fit, with its header
-// and a page to spare, into a pipe. A pipe of an ordinary size limit is as long as
-// the longest READ, which is therefore not spliced.
+// maxSplice is the longest reply that is spliced. A reply must fit into a pipe with
+// its header and a page to spare. A pipe of the ordinary size limit is only as long
+// as the longest READ, so that READ is not spliced.
 var maxSplice = int64(splice.MaxPipeSize() - 2*os.Getpagesize())
 
-// closePipes closes the pipes that replies were spliced through, which go-fuse
-// keeps for the next ones.
+// closePipes closes the pipes that replies were spliced through. go-fuse keeps them
+// for later replies.
 func closePipes() { splice.ClearSplicePool() }

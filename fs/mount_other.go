@@ -14,7 +14,7 @@ import (
 // awaitMount waits until the mount is attached.
 func (s *Server) awaitMount() error { return s.fuse.WaitMount() }
 
-// Available says what this machine lacks to mount, as an ErrFUSE.
+// Available returns what this machine lacks to mount, as an ErrFUSE.
 func Available(bool) error {
 	if _, err := os.Stat("/Library/Filesystems/macfuse.fs"); err != nil {
 		return fmt.Errorf("%w: macFUSE is missing: %w; install it from its project's site", ErrFUSE, err)
@@ -28,8 +28,8 @@ func connect(raw fuse.RawFileSystem, mountpoint string, o *fuse.MountOptions) (*
 
 func explain(err error) error { return fmt.Errorf("%w: %w", ErrFUSE, err) }
 
-// Unmount removes the mount from its path; ErrBusy while files in it are open. It
-// returns nil when it is not there any more.
+// Unmount removes the mount from its path. It returns ErrBusy while files in it are
+// open, and nil if it is no longer there.
 func (s *Server) Unmount() error { return s.unmount(false) }
 
 // UnmountLazy removes the mount at once; open files fail from now on.
@@ -47,8 +47,8 @@ func (s *Server) unmount(lazy bool) error {
 	return nil
 }
 
-// Detach removes the mount on path. macOS has no lazy unmount; a forced one comes
-// nearest. ErrBusy when it is in use and not lazy.
+// Detach removes the mount on path. macOS has no lazy unmount; a forced one is
+// closest. It returns ErrBusy if the mount is in use and lazy is not set.
 func Detach(path string, lazy bool) error {
 	flags := 0
 	if lazy {

@@ -24,7 +24,7 @@ var (
 	_ fusefs.NodeSetxattrer = (*node)(nil)
 )
 
-// Getattr answers without waiting; archiveNode has its own.
+// Getattr answers without waiting. archiveNode has its own.
 func (n *node) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	a := n.self.attributes()
 	a.fill(n.fs.owner, &out.Attr)
@@ -32,15 +32,15 @@ func (n *node) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut
 	return 0
 }
 
-// Statx never waits. The kernel sends it only to callers that want the birth
-// time; a node without it would make the kernel send GETATTR to all.
+// Statx never waits. The kernel sends it only to callers that want the birth time. If
+// a node did not have it, the kernel would send GETATTR for all callers.
 func (n *node) Statx(_ context.Context, _ fusefs.FileHandle, _, _ uint32, out *fuse.StatxOut) syscall.Errno {
 	n.self.attributes().fillStatx(n.fs.owner, out)
 	return 0
 }
 
-// Setattr refuses to change anything, and accepts what changes nothing, so that
-// a tool that copies permissions it already finds is not stopped.
+// Setattr refuses to change anything and accepts what changes nothing. So a tool can
+// copy permissions that are already there.
 func (n *node) Setattr(_ context.Context, _ fusefs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
 	a := n.self.attributes()
 	if !n.unchanged(a, in) {
@@ -52,7 +52,7 @@ func (n *node) Setattr(_ context.Context, _ fusefs.FileHandle, in *fuse.SetAttrI
 	return 0
 }
 
-// unchanged reports whether in asks for what is there already.
+// unchanged reports whether in asks for what is already there.
 func (n *node) unchanged(a attributes, in *fuse.SetAttrIn) bool {
 	if mode, ok := in.GetMode(); ok && mode != a.mode {
 		return false
@@ -66,12 +66,12 @@ func (n *node) unchanged(a attributes, in *fuse.SetAttrIn) bool {
 	return in.Valid&(fuse.FATTR_SIZE|fuse.FATTR_ATIME|fuse.FATTR_MTIME|fuse.FATTR_CTIME) == 0
 }
 
-// Access never waits; go-fuse's default would ask Getattr.
+// Access never waits. go-fuse's default would call Getattr.
 func (n *node) Access(ctx context.Context, mask uint32) syscall.Errno {
 	return n.fs.access(ctx, n.self.attributes().mode, n.IsDir(), mask)
 }
 
-// Statfs tells the size and use of the cache; every node can be asked.
+// Statfs reports the size and use of the cache. It works on every node.
 func (n *node) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
 	n.fs.statfs(out)
 	return 0

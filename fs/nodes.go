@@ -12,8 +12,8 @@ import (
 
 const nodesName = "nodes"
 
-// nodesNode is nodes: the node IDs asked for, one a line, as the control file
-// takes them.
+// nodesNode is nodes: the node IDs asked for, one per line, in the form that the
+// control file takes.
 type nodesNode struct {
 	memberNode
 	item item

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// procStatus is what the tree needs of /proc/PID/status, see proc(5).
+// procStatus is what the tree needs from /proc/PID/status; see proc(5).
 type procStatus struct {
 	name   string // of the program, cut off after 15 bytes
 	tgid   int
-	fdSize int // 0 when the task has let go of its descriptors: it is exiting
+	fdSize int // 0 if the task has let go of its descriptors: it is exiting
 	// pending are the signals waiting for the thread or its thread group.
 	pending signalSet
 	blocked signalSet
@@ -21,7 +21,8 @@ type procStatus struct {
 // signalSet holds signal n in bit n-1.
 type signalSet uint64
 
-// parseProcStatus reads the text of /proc/PID/status; false when it has no Tgid.
+// parseProcStatus reads the text of /proc/PID/status. It returns false if there is no
+// Tgid.
 func parseProcStatus(text string) (procStatus, bool) {
 	var p procStatus
 	for line := range strings.Lines(text) {
@@ -69,8 +70,8 @@ func exitSignal(stat string) int {
 	return code & 0x7f
 }
 
-// fdinfo returns a value in the text of /proc/PID/fdinfo/N, or "" if it is not
-// told there, as the inode number is not before Linux 5.14.
+// fdinfo returns a value in the text of /proc/PID/fdinfo/N, or "" if it is not there.
+// The inode number is not there before Linux 5.14.
 func fdinfo(text, key string) string {
 	for line := range strings.Lines(text) {
 		if value, ok := strings.CutPrefix(line, key+":"); ok {
@@ -80,8 +81,8 @@ func fdinfo(text, key string) string {
 	return ""
 }
 
-// mountDevices returns the device ("0:57") of each mount, by the mount's id, from
-// the text of /proc/PID/mountinfo.
+// mountDevices returns the device, such as "0:57", of each mount, by the mount's id.
+// It reads the text of /proc/PID/mountinfo.
 func mountDevices(mountinfo string) map[string]string {
 	devices := make(map[string]string)
 	for line := range strings.Lines(mountinfo) {
@@ -92,8 +93,8 @@ func mountDevices(mountinfo string) map[string]string {
 	return devices
 }
 
-// watchesAny reports whether the text of /proc/PID/fdinfo/N of an inotify or
-// fanotify descriptor names one of the inodes of a device ("0:57").
+// watchesAny reports whether an inotify or fanotify descriptor watches one of the
+// inodes of a device, such as "0:57". text is its /proc/PID/fdinfo/N.
 func watchesAny(text, device string, inodes []uint64) bool {
 	major, minor, ok := strings.Cut(device, ":")
 	a, err1 := strconv.ParseUint(major, 10, 32)

@@ -14,7 +14,7 @@ const readmeName = "README"
 //go:embed README.txt
 var readme []byte
 
-// readmeNode is README: how to use the mount, in a screen.
+// readmeNode is README: how to use the mount, on one screen.
 type readmeNode struct{ node }
 
 var _ fusefs.NodeOpener = (*readmeNode)(nil)

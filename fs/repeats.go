@@ -9,13 +9,13 @@ import (
 	"downloadfs/download"
 )
 
-// repeats are the lists whose downloads are unfinished. Who saves a file twice in
-// an editor does not mean to ask twice: the same list again from the same process
-// is answered with the first one's download.
+// repeats holds the lists whose downloads are unfinished. A user who saves a file
+// twice in an editor does not mean to ask twice. So the same list again from the same
+// process is answered with the first one's download.
 type repeats struct {
 	mu    sync.Mutex // guards what follows
 	asked map[asked]*repeat
-	limit int // how many make it worth to look for those that are finished
+	limit int // how many entries it takes before looking for finished ones is worth it
 }
 
 // asked is one list of one process.
@@ -31,9 +31,9 @@ type repeat struct {
 	err  error
 }
 
-// create returns what create makes of l, or what it made of l before if that is
-// unfinished and opener is who asked for it, by the same name. It waits for another's create no
-// longer than ctx.
+// create returns what create makes of l. If opener has asked for l before by the same
+// name, and that is unfinished, it returns the earlier result. It waits for another
+// caller's create until ctx ends.
 func (r *repeats) create(ctx context.Context, opener int, name string, l download.List, create func() (item, error)) (_ item, again bool, _ error) {
 	if opener == 0 {
 		d, err := create()
@@ -61,7 +61,7 @@ func (r *repeats) create(ctx context.Context, opener int, name string, l downloa
 	return mine.item, false, mine.err
 }
 
-// begin returns the one who asks for key: mine, unless there is one already.
+// begin returns the repeat for key: the one there is already, or else mine.
 func (r *repeats) begin(key asked, mine *repeat) *repeat {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -103,12 +103,12 @@ func newAsked(opener int, name string, l download.List) asked {
 	sum := sha256.New()
 	fmt.Fprintln(sum, name)
 	for _, e := range l.Entries {
-		fmt.Fprintln(sum, string(e.Node)+e.Path) // neither has a line's end in it
+		fmt.Fprintln(sum, string(e.Node)+e.Path) // neither contains a line end
 	}
 	return asked{opener, [sha256.Size]byte(sum.Sum(nil))}
 }
 
-// unfinished reports whether a download goes on and has met no trouble.
+// unfinished reports whether a download is still going on and has met no trouble.
 func unfinished(d item) bool {
 	s := d.Snapshot()
 	return !s.Ready && !s.Status.Ended() && s.Err == nil

@@ -8,12 +8,12 @@ import (
 	"downloadfs/download"
 )
 
-// reply answers a READ with bytes that stay as they are. go-fuse would try to
-// splice a fuse.ReadResultData, which always fails, and costs six system calls.
+// reply answers a READ with bytes that never change. go-fuse would try to splice a
+// fuse.ReadResultData. That always fails and costs six system calls.
 func reply(p []byte) fuse.ReadResult { return fuse.ReadResultVector([][]byte{p}) }
 
-// lentReply answers a READ with bytes that lie where the cache has them; go-fuse
-// hands them to the kernel from there.
+// lentReply answers a READ with bytes in the cache's own memory. go-fuse hands them
+// to the kernel from there.
 type lentReply struct {
 	loan download.Loan
 	size int64
@@ -21,10 +21,10 @@ type lentReply struct {
 
 func (r *lentReply) Size() int { return int(r.size) }
 
-// Slices is what go-fuse asks for on Linux.
+// Slices is what go-fuse calls on Linux.
 func (r *lentReply) Slices() ([][]byte, fuse.Status) { return r.loan.Pieces, fuse.OK }
 
-// Bytes is what it asks for elsewhere.
+// Bytes is what go-fuse calls elsewhere.
 func (r *lentReply) Bytes(buf []byte) ([]byte, fuse.Status) {
 	if len(r.loan.Pieces) == 1 {
 		return r.loan.Pieces[0], fuse.OK

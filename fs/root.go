@@ -28,8 +28,8 @@ func newRootNode(f *filesystem) *rootNode {
 	return r
 }
 
-// OnAdd makes the inodes of what is always there, before the first request: two
-// lookups at once must not both make one of the same node.
+// OnAdd makes the inodes of what is always there, before the first request. Two
+// concurrent lookups must not each make an inode of the same node.
 func (r *rootNode) OnAdd(ctx context.Context) {
 	r.NewPersistentInode(ctx, r.readme, stableFile(inoReadme))
 	r.NewPersistentInode(ctx, r.downloads, stableDir(inoDownloads))

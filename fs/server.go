@@ -17,8 +17,8 @@ import (
 // typeName is the file system's type, "fuse.downloadfs" in /proc/mounts.
 const typeName = "downloadfs"
 
-// maxRequest is how much one READ or WRITE may carry, and how far ahead of a
-// reader the kernel reads where it can be told to: a block of the cache.
+// maxRequest is how much one READ or WRITE may carry. It is also how far ahead the
+// kernel reads, if it can be told to. It is the size of a block of the cache.
 const maxRequest = 1 << 20
 
 // Server serves one mount until it is unmounted.
@@ -29,15 +29,15 @@ type Server struct {
 	root       *rootNode
 	done       chan struct{} // closed when nothing is served any more
 
-	detached chan struct{} // closed when it is attached nowhere any more that we see
+	detached chan struct{} // closed when the mount is attached nowhere any more that we can see
 
 	unmounting sync.Mutex // one at a time
 }
 
-// Mount mounts the downloads of cfg.Manager and returns when they can be used.
-// A mountpoint /dev/fd/N is a descriptor of /dev/fuse that is mounted already: it is
-// served until who has mounted it unmounts it, or this process ends.
-// The process must not use the mount itself: it could wait for its own answer.
+// Mount mounts the downloads of cfg.Manager and returns when they can be used. The
+// mountpoint /dev/fd/N is a descriptor of /dev/fuse that is already mounted. It is
+// served until the process that mounted it unmounts it, or this process ends. This
+// process must not use the mount itself: it could wait for its own answer.
 func Mount(cfg Config) (*Server, error) { return mount(cfg, manager{cfg.Manager}) }
 
 func mount(cfg Config, d domain) (*Server, error) {
@@ -55,7 +55,7 @@ func mount(cfg Config, d domain) (*Server, error) {
 	if s.fuse, err = connect(raw, mountpoint, &options.MountOptions); err != nil {
 		return nil, fmt.Errorf("mount on %s: %w", cfg.Mountpoint, explain(err))
 	}
-	s.tune() // before the first request, which may ask what it finds out
+	s.tune() // before the first request, which may need what tune finds out
 	unwatch := s.watch()
 	go func() {
 		defer close(s.done)
@@ -95,22 +95,23 @@ func (s *Server) options(cfg Config) *fusefs.Options {
 	return o
 }
 
-// panicked makes EIO of a panic in a handler; the mount lives on.
+// panicked turns a panic in a handler into EIO. The mount keeps working.
 func (f *filesystem) panicked(reason any) fuse.Status {
 	f.log.Error("panic", "op", "request", "err", reason, "stack", string(debug.Stack()))
 	return fuse.EIO
 }
 
-// Wait returns when the mount is gone, whoever unmounted it, and every request
-// has been answered.
+// Wait returns when the mount is gone and every request has been answered. It does
+// not matter who unmounted it.
 func (s *Server) Wait() { <-s.done }
 
-// Detached is closed when nobody can open anything in the mount any more, who sees
-// the mounts that this process sees. Files that are open are served on, and so is
-// everything for a mount namespace that has the mount as well, until Wait returns.
+// Detached is closed when nobody who sees the same mounts as this process can open
+// anything in the mount any more. Until Wait returns, open files are still served,
+// and so is everything for a mount namespace that has the mount too.
 func (s *Server) Detached() <-chan struct{} { return s.detached }
 
-// InUse reports whether somebody waits for an archive, or has one or a list open.
+// InUse reports whether a process waits for an archive, or has an archive or a list
+// open.
 func (s *Server) InUse() bool { return s.fs.uses.Load() > 0 }
 
 // prepare returns the absolute path, without links, of a directory to mount on.
@@ -135,8 +136,8 @@ func prepare(path string) (string, error) {
 	return path, nil
 }
 
-// isPassed reports whether a mountpoint is the name of a descriptor (/dev/fd/N): of
-// /dev/fuse, that somebody else has opened and mounted. It is theirs to unmount.
+// isPassed reports whether a mountpoint is a descriptor's name (/dev/fd/N). Another
+// process has opened /dev/fuse there, and mounted it. That process unmounts it.
 func isPassed(mountpoint string) bool {
 	number, ok := strings.CutPrefix(mountpoint, "/dev/fd/")
 	_, err := strconv.Atoi(number)

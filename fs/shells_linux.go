@@ -8,8 +8,8 @@ import (
 	"strconv"
 )
 
-// shell reports whether the thread runs a command interpreter. Its name does not
-// tell: that of one that runs a script is the script's.
+// shell reports whether the thread runs a command interpreter. The thread's name does
+// not tell: an interpreter that runs a script has the script's name.
 func (c callers) shell(pid int) bool {
 	if pid == 0 {
 		return false

@@ -7,20 +7,21 @@ import (
 	"downloadfs/download"
 )
 
-// sizes tells how large an archive will be at most. Whoever looks around is shown
-// that, and some programs then read so much and no more: too large a size costs
-// them nothing, since a read ends where the archive does, but one that is too
-// small would cut the archive off without a word.
+// sizes knows how large an archive will be at most. Callers that browse are shown
+// that size, and some programs then read that much and no more. Too large a size
+// costs them nothing, because a read ends where the archive does. Too small a size
+// would silently cut the archive off.
 //
-// A zip is larger than its content if that cannot be compressed: by 5 bytes in
-// each 16 KiB, and for each entry by its headers, which hold its path four times
-// (in the local header and in the directory at the end, in each a second time as
-// an extra field). The counters are of files; folders have entries, too.
+// A zip is larger than its content if the content cannot be compressed: by 5 bytes in
+// each 16 KiB, and by the headers of each entry. The headers hold the entry's path
+// four times: in the local header and in the directory at the end, and in each a
+// second time as an extra field. The counters count files, but folders have entries
+// too.
 //
-// No bound is beyond doubt: a server can have content that grows meanwhile, or a
-// million of empty folders, or be asked for more than it zips at once and not have
-// counted it yet. So archiveNode knows who was told what, and an archive
-// is not opened for those who were told too little, see toldLess.
+// No bound is certain. A server can have content that grows meanwhile, or a million
+// empty folders. It can be asked for more than it zips at once before it has counted.
+// So archiveNode remembers which size each caller was told, and does not open an
+// archive for callers that were told too little; see toldLess.
 type sizes struct {
 	mu    sync.Mutex
 	limit int64 // the most content that the server is known to zip
@@ -29,22 +30,22 @@ type sizes struct {
 const (
 	// serverLimit is how much content an Alfresco server zips by default.
 	serverLimit = 2_152_852_358
-	// entrySize is for a path of 470 bytes, or for a shorter one with that of a
-	// folder.
+	// entrySize allows for a path of 470 bytes, or for a shorter path and a folder's
+	// path.
 	entrySize = 2 << 10
-	// entriesMore is for some folders more than there are files.
+	// entriesMore allows for some more folders than files.
 	entriesMore = 1 << 20
-	// sizeMost is what a hostile counter is cut to, and limitMost what is believed
-	// of a server for its other downloads.
+	// sizeMost is the limit for a hostile counter. limitMost bounds what one download
+	// makes us expect of the server's other downloads.
 	sizeMost  = 1 << 60
 	limitMost = 4 << 40
 )
 
-// errToldLess: the archive is larger than its reader was told.
+// errToldLess: the archive is larger than the size its reader was told.
 var errToldLess = errors.New("the archive is larger than this program was told while it was pending; run it again")
 
-// learn notes how much the server is seen to zip. What is got in parts, or may be,
-// says nothing of that.
+// learn notes how much the server is seen to zip. A download in parts, or one that
+// may come in parts, says nothing about that.
 func (z *sizes) learn(s download.Snapshot) {
 	content := s.TotalBytes
 	switch {
@@ -58,7 +59,7 @@ func (z *sizes) learn(s download.Snapshot) {
 	z.limit = max(z.limit, min(content, limitMost))
 }
 
-// bound returns how large the archive of a pending download is at most.
+// bound returns how large the archive of a pending download can be at most.
 func (z *sizes) bound(s download.Snapshot) int64 {
 	if s.Archive.Size > 0 {
 		return s.Archive.Size
@@ -68,7 +69,7 @@ func (z *sizes) bound(s download.Snapshot) int64 {
 	if content == 0 && files == 0 {
 		z.mu.Lock()
 		defer z.mu.Unlock()
-		// Nothing is known yet. An eighth is for 130,000 entries.
+		// Nothing is known yet. An eighth is enough for 130,000 entries.
 		content = max(z.limit, serverLimit)
 		return content + content>>3
 	}

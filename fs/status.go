@@ -39,8 +39,8 @@ func newStatusNode(f *filesystem, d item, k kind) *statusNode {
 	return n
 }
 
-// attributes tells the size that the text has now: copy_file_range(2) and many
-// a tool read no further.
+// attributes reports the size that the text has now: copy_file_range(2) and many
+// tools read no further.
 func (n *statusNode) attributes() attributes {
 	s := n.item.Snapshot()
 	return attributes{
@@ -50,9 +50,9 @@ func (n *statusNode) attributes() attributes {
 	}
 }
 
-// Open fixes the text. It is read directly and not through the page cache,
-// which is the inode's and would mix the texts of two handles. It does not wait
-// for the server, but whoever looks again finds it up to date.
+// Open fixes the text. The text is read directly and not through the page cache,
+// which belongs to the inode and would mix the texts of two handles. Open does not
+// wait for the server, but the next look finds the text up to date.
 func (n *statusNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
 	if writing(flags) {
 		return nil, 0, syscall.EACCES
@@ -66,7 +66,7 @@ func (n *statusNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle,
 	return textHandle{n.text(n.item.Snapshot())}, fuse.FOPEN_DIRECT_IO, 0
 }
 
-// text is what the file holds.
+// text returns what the file holds.
 func (n *statusNode) text(s download.Snapshot) []byte {
 	out := newStatus(s)
 	if n.fs.contents != nil {
@@ -75,7 +75,7 @@ func (n *statusNode) text(s download.Snapshot) []byte {
 	return n.render(out)
 }
 
-// status is what both forms tell, in this order.
+// status is what both forms show, in this order.
 type status struct {
 	ID          download.ID     `json:"id" yaml:"id"`
 	Name        string          `json:"name" yaml:"name"`
@@ -123,7 +123,7 @@ func newStatus(s download.Snapshot) status {
 	return out
 }
 
-// tell adds what is known of the archive's contents.
+// tell adds what is known about the archive's contents.
 func (s *status) tell(entries int, err error) {
 	if err != nil {
 		s.Contents = line(err.Error())
@@ -136,8 +136,8 @@ func (s *status) tell(entries int, err error) {
 // maxLine is how many characters of a server's text are shown.
 const maxLine = 1000
 
-// line makes one printable line of what a server may have put together: what
-// would move a terminal's cursor is shown as an escape.
+// line turns a text that a server may have composed into one printable line. It shows
+// an escape for what would move a terminal's cursor.
 func line(s string) string {
 	var b strings.Builder
 	n := 0
@@ -156,7 +156,7 @@ func line(s string) string {
 	return b.String()
 }
 
-// statusYAML is one `key: value` a line. Marshalling a struct of strings and
+// statusYAML writes one `key: value` per line. Marshalling a struct of strings and
 // numbers cannot fail.
 func statusYAML(s status) []byte {
 	text, _ := yaml.Marshal(s)

@@ -11,25 +11,25 @@ import (
 
 const (
 	forEver time.Duration = math.MaxInt64
-	// fsyncPatience bounds the wait in FSYNC: meanwhile the kernel keeps other
-	// writers of the control file waiting, and those cannot be killed.
+	// fsyncPatience bounds the wait in FSYNC. During that wait the kernel blocks
+	// other writers of the control file, and they cannot be killed.
 	fsyncPatience = 30 * time.Second
-	// exitPatience bounds the wait of a process that ends without closing the
-	// control file: no signal reaches it any more, and nobody reads its errno.
+	// exitPatience bounds the wait of a process that ends without closing the control
+	// file. No signal reaches it any more, and nobody reads its errno.
 	exitPatience = 5 * time.Second
 )
 
-// errPanicked: what became of a list is in the log.
+// errPanicked: the log says what happened to the list.
 var errPanicked = errors.New("internal error, the log says more")
 
-// submission is a list that was sent off. It goes on whatever becomes of those
-// who wait for it, so that a wait that was interrupted can be taken up again.
+// submission is a list that was sent off. It goes on even if its waiters leave, so an
+// interrupted wait can be resumed.
 type submission struct {
 	done chan struct{} // closed when the outcome is known
-	err  error         // set before that
+	err  error         // set before done is closed
 }
 
-// ask sends a list off. The handle's answer is its outcome, unless another list
+// ask sends a list off. Its outcome becomes the handle's answer, unless another list
 // was asked for meanwhile.
 func (h *controlHandle) ask(list download.List) *submission {
 	f, s := h.node.fs, &submission{done: make(chan struct{})}
@@ -55,8 +55,8 @@ func (h *controlHandle) ask(list download.List) *submission {
 	return s
 }
 
-// createOnce asks for a download, unless the same process has asked for the same
-// under the same name and that is unfinished.
+// createOnce asks for a download, unless the same process has asked for the same list
+// under the same name and that download is unfinished.
 func (f *filesystem) createOnce(opener int, name string, list download.List) (item, error) {
 	d, again, err := f.repeats.create(f.ctx, opener, name, list, func() (item, error) { return f.domain.Create(f.ctx, list) })
 	switch {
@@ -69,7 +69,7 @@ func (f *filesystem) createOnce(opener int, name string, list download.List) (it
 	return d, err
 }
 
-// wait returns what became of s, or why the caller of ctx waits no longer.
+// wait returns the outcome of s, or why the caller of ctx stops waiting.
 func (s *submission) wait(ctx context.Context, f *filesystem, patience time.Duration) error {
 	work, stop := f.interruptible(ctx)
 	defer stop()

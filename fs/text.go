@@ -24,7 +24,7 @@ func (h textHandle) Read(_ context.Context, dest []byte, off int64) (fuse.ReadRe
 // Fsync has nothing to do.
 func (h textHandle) Fsync(context.Context, uint32) syscall.Errno { return 0 }
 
-// writing reports whether a file is being opened to change it.
+// writing reports whether a file is opened to change it.
 func writing(flags uint32) bool {
 	return flags&syscall.O_ACCMODE != syscall.O_RDONLY || flags&syscall.O_TRUNC != 0
 }

@@ -9,14 +9,14 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// traced logs each operation with its outcome at debug level. It logs no data:
-// a list may hold URLs with somebody's ticket in them.
+// traced logs each operation with its outcome at debug level. It logs no data,
+// because a list may hold URLs with a user's ticket in them.
 type traced struct {
 	fuse.RawFileSystem
 	log *slog.Logger
 }
 
-// trace returns raw, logged if debug records are wanted.
+// trace returns raw, and logs its operations if debug records are wanted.
 func trace(raw fuse.RawFileSystem, log *slog.Logger) fuse.RawFileSystem {
 	if !log.Enabled(context.Background(), slog.LevelDebug) {
 		return raw
@@ -24,7 +24,7 @@ func trace(raw fuse.RawFileSystem, log *slog.Logger) fuse.RawFileSystem {
 	return &traced{raw, log}
 }
 
-// record logs an operation of the caller in h that began a while ago.
+// record logs an operation of the caller in h that began at began.
 func (t *traced) record(op string, h *fuse.InHeader, began time.Time, status fuse.Status, attrs ...slog.Attr) {
 	attrs = append([]slog.Attr{slog.String("op", op), slog.Uint64("ino", h.NodeId), slog.Uint64("pid", uint64(h.Pid))}, attrs...)
 	attrs = append(attrs, slog.Duration("took", time.Since(began)))

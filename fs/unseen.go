@@ -9,30 +9,30 @@ import (
 )
 
 const (
-	// dyingPatience bounds the wait for the INTERRUPT of a FLUSH. The kernel sends
-	// it right behind the FLUSH, and before any other request.
+	// dyingPatience bounds the wait for the INTERRUPT of a FLUSH. The kernel sends it
+	// right after the FLUSH, before any other request.
 	dyingPatience = 50 * time.Millisecond
 	// releasePatience bounds the wait for a RELEASE, which the kernel sends before
-	// close(2) returns. It does not come while somebody holds the file open.
+	// close(2) returns. RELEASE does not come while a process holds the file open.
 	releasePatience = 100 * time.Millisecond
-	// unseenPatience bounds how long a listing waits for the answer to the list of
-	// somebody who could not be made to wait for it.
+	// unseenPatience bounds how long a listing waits for the answer to a list whose
+	// writer could not be made to wait for it.
 	unseenPatience = 2 * time.Second
 )
 
-// unseen is what is kept of a list whose opener's descriptors cannot be seen: in
-// another pid namespace, behind a /proc that hides it, or of another user. No
-// close can be known to be the last one, so the list ends with RELEASE, whose
-// errno nobody gets.
+// unseen is the state of a list whose opener's descriptors cannot be seen: the opener
+// is in another pid namespace, behind a /proc that hides it, or of another user. No
+// close is known to be the last one. So the list ends with RELEASE, whose errno
+// nobody gets.
 type unseen struct {
 	uid      uint32        // of the opener
-	closing  bool          // guarded by the handle's mu: closed by somebody, and not written since
+	closing  bool          // guarded by the handle's mu: a process has closed it, and nothing was written since
 	released chan struct{} // closed when RELEASE came
-	answered chan struct{} // closed when it is known what became of the list
+	answered chan struct{} // closed when the list's outcome is known
 }
 
-// newUnseen returns nil if the descriptors of who opens the control file in ctx
-// can be seen.
+// newUnseen returns nil if the descriptors of the process that opens the control file
+// in ctx can be seen.
 func (f *filesystem) newUnseen(ctx context.Context, opener int) *unseen {
 	if opener != 0 && f.callers.sees(opener) {
 		return nil
@@ -44,10 +44,10 @@ func (f *filesystem) newUnseen(ctx context.Context, opener int) *unseen {
 	return u
 }
 
-// flushUnseen notes that somebody closed h, and gives the list up if a signal ended
-// him, who may have been its writer. The kernel interrupts the FLUSH of a process
-// that dies of a signal, which is still pending while its descriptors are closed.
-// A process that exits has none.
+// flushUnseen notes that a process closed h. It gives the list up if a signal ended
+// that process, because it may have been the writer. The kernel interrupts the FLUSH
+// of a process that dies of a signal: the signal is still pending while the process's
+// descriptors are closed. A process that exits has no pending signal.
 func (h *controlHandle) flushUnseen(ctx context.Context) syscall.Errno {
 	h.mu.Lock()
 	begun := h.length > 0
@@ -66,8 +66,8 @@ func (h *controlHandle) flushUnseen(ctx context.Context) syscall.Errno {
 	return 0
 }
 
-// settle waits for the lists of this user's that nobody seen has written and
-// closed: a shell's echo ID > new; cat new has not waited for the answer.
+// settle waits for the lists that unseen processes of this user have written and
+// closed. In echo ID > new; cat new, a shell has not waited for the answer.
 func (n *controlNode) settle(ctx context.Context, patience time.Duration) {
 	c, ok := fuse.FromContext(ctx)
 	if !ok {
@@ -80,8 +80,8 @@ func (n *controlNode) settle(ctx context.Context, patience time.Duration) {
 	}
 }
 
-// closingOf returns the handles with lists of a user's that somebody who cannot be
-// seen has closed and that are not answered yet.
+// closingOf returns a user's handles that an unseen process has closed and whose lists
+// are unanswered.
 func (n *controlNode) closingOf(uid uint32) []*controlHandle {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -99,7 +99,7 @@ func (n *controlNode) closingOf(uid uint32) []*controlHandle {
 	return all
 }
 
-// answered ends the waits of settle for h.
+// answered ends settle's waits for h.
 func (n *controlNode) answered(h *controlHandle) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -107,7 +107,7 @@ func (n *controlNode) answered(h *controlHandle) {
 	close(h.unseen.answered)
 }
 
-// await reports whether c is closed before the caller of ctx or patience ends.
+// await reports whether c is closed before ctx is cancelled or patience runs out.
 func await(ctx context.Context, c <-chan struct{}, patience time.Duration) bool {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()

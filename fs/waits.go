@@ -8,61 +8,60 @@ import (
 	"time"
 )
 
-// This file says who waits, and why.
+// This file says which callers wait, and why.
 //
-// An archive that is pending has no bytes and no size. To open it is to wait for
-// both. A stat can wait for the size, or tell one that may be too large but not
-// too small (see sizes). What is right depends on the caller:
+// A pending archive has no bytes and no size. Opening it means waiting for both. A
+// stat can wait for the size, or tell one that may be too large but not too small
+// (see sizes). Which is right depends on the caller:
 //
-//   - Who uses the archive must wait in stat: unzip, file, tar and web servers
-//     stat a path that they were told of and believe the size.
-//   - Who looks around must not: ls -l, find, du and file managers stat whatever
-//     there is, and would hang for as long as the server zips.
+//   - A caller that touches the archive must wait in stat. unzip, file, tar and web
+//     servers stat a path that they were given and believe the size.
+//   - A caller that browses must not wait. ls -l, find, du and file managers stat
+//     whatever is there, and would hang for as long as the server zips.
 //
-// Both make the same system call, so what is known of the caller has to tell. It
-// looks around
+// Both make the same system call, so we judge by what we know about the caller. It
+// browses
 //
-//   - if it listed the directory in the last browseWindow, or asked how full the
-//     file system is there, as file managers do before they look again at what
+//   - if it listed the directory in the last browseWindow, or asked there how full
+//     the file system is. File managers ask that before they look again at what
 //     they listed long ago;
 //   - if it watches the directory, something in it or one above it (inotify,
-//     fanotify), or holds the directory open: a file manager that shows it;
-//   - if it is built on a file library of the desktops, GIO or KIO: their
-//     programs ask for a file's size on the thread that draws their windows, and
-//     read to the end of a file whatever size they were told;
-//   - if it is stat, asked for what people read. Scripts ask it for a format;
-//   - if it is a shell, which stats what a pattern or a test names, or what is
+//     fanotify), or holds the directory open, as a file manager that shows it does;
+//   - if it is built on a file library of the desktops, GIO or KIO. Their programs
+//     ask for a file's size on the thread that draws their windows, and read to the
+//     end of a file whatever size they were told;
+//   - if it is stat, called for what people read. Scripts call it with a format;
+//   - if it is a shell. A shell stats what a pattern or a test names, or what is
 //     typed, and never reads an archive itself;
 //   - if it is rm, which must not wait for the very download that it cancels.
 //
-// But it uses the archive, whatever it did before, if it is a program that
-// fills up with zeros what a file lacks of the size it was told.
+// But a program that pads a file with zeros up to the size it was told always touches
+// the archive, whatever it did before.
 //
-// Asking for the birth time tells nothing, though the kernel has a request of its
-// own for it (STATX, since Linux 6.6): file managers want it, and so do all
-// programs of Node, Rust and Java, whatever they are about to do. So every kernel
-// sees the same rule.
+// Asking for the birth time tells us nothing, although the kernel has a separate
+// request for it (STATX, since Linux 6.6). File managers ask for it, and so do all
+// programs in Node, Rust and Java, whatever they do next. So the rule is the same on
+// every kernel.
 //
 // What each request does while the archive is pending:
 //
 //	LOOKUP, READDIR, ACCESS, STATFS, xattrs  never wait
-//	GETATTR, STATX                           wait, unless the caller looks around;
-//	                                         of an open file they never wait
+//	GETATTR, STATX                           wait, unless the caller browses;
+//	                                         on an open file they never wait
 //	OPEN                                     waits; with O_NONBLOCK it is EAGAIN,
 //	                                         unless the caller has just listed
 //	READ                                     waits for the bytes
 //
-// In downloads/ there is more to wait for: closing the control file and FSYNC for
-// the server's answer to a list, MKDIR for that to an adoption. A wait that
-// keeps others waiting in the kernel, or that no signal can end, is bounded: see
+// There are more waits in downloads/. Closing the control file and FSYNC wait for the
+// server's answer to a list. MKDIR waits for its answer to an adoption. A wait that
+// blocks others in the kernel, or that no signal can end, is bounded: see
 // adoptPatience, fsyncPatience and exitPatience.
 //
-// How a wait ends: the archive is there, or it is sure that it never will be
-// (download.Download.Wait says which), or the caller is wanted elsewhere, see
-// interruptible.
+// A wait ends when the archive is there, when it is certain that it never will be
+// (download.Download.Wait says which), or when the caller has something else to do
+// (see interruptible).
 
-// looksAround reports whether the caller looks around rather than uses the
-// archive.
+// looksAround reports whether the caller browses rather than touches the archive.
 func (n *archiveNode) looksAround(ctx context.Context) bool {
 	pid, who := callerPID(ctx), n.fs.caller(ctx)
 	program := n.fs.callers.name(pid)
@@ -81,14 +80,14 @@ func (n *archiveNode) looksAround(ctx context.Context) bool {
 	return false
 }
 
-// looked notes that the caller looks around, which holds for a while.
+// looked notes that the caller browses. This holds for a while.
 func (n *archiveNode) looked(ctx context.Context) {
 	if !n.item.Snapshot().Ready {
 		n.fs.browsers.saw(n.item.Serial(), n.fs.caller(ctx))
 	}
 }
 
-// around are the inodes that somebody watches who shows the archive.
+// around returns the inodes that a process watches if it shows the archive.
 func (n *archiveNode) around() place {
 	serial := n.item.Serial()
 	p := place{directory: inodeNumber(serial, kindDirectory)}
@@ -105,9 +104,9 @@ type place struct {
 	watched   []uint64 // the directory, what is in it, and those above
 }
 
-// fillsUp reports whether a thread runs a program that stores zeros for what a file
-// lacks of the size that it was told, and calls that a success. A system can have
-// given it the name of another, such as tar.
+// fillsUp reports whether a thread runs a program that pads a file with zeros up to
+// the size it was told, and reports success. The system may have installed it under
+// another name, such as tar.
 func (f *filesystem) fillsUp(pid int) bool {
 	programs := []string{"bsdtar", "bsdcpio", "cpio"}
 	return slices.Contains(programs, f.callers.name(pid)) || slices.Contains(programs, f.callers.program(pid))
@@ -118,8 +117,8 @@ func isShell(program string) bool {
 	return slices.Contains([]string{"bash", "dash", "sh", "zsh", "ksh", "ksh93", "mksh", "yash", "fish"}, program)
 }
 
-// looksAgain reports whether a program is one that reads a file to its end,
-// whatever size it was told before it opened it.
+// looksAgain reports whether a program reads a file to its end, whatever size it was
+// told before it opened the file.
 func looksAgain(program string) bool {
 	return slices.Contains([]string{"cp", "mv", "rsync", "tar", "gio"}, program)
 }
@@ -148,19 +147,19 @@ func (n *archiveNode) wait(ctx context.Context) error {
 	return n.item.Wait(work)
 }
 
-// watchInterval is how often the signals of a caller are looked at once its
-// request was interrupted.
+// watchInterval is how often a caller's signals are checked once its request was
+// interrupted.
 const watchInterval = 200 * time.Millisecond
 
-// interruptible returns a context for work on behalf of the caller of ctx, a
-// FUSE request's. It ends when the caller gets a signal that it handles or that
-// ends it, or is gone, or the mount is. The function returned must be called
-// before the request is answered; afterwards nothing uses ctx.
+// interruptible returns a context for work on behalf of the caller of ctx, the
+// context of a FUSE request. It ends when the caller gets a signal that it handles or
+// that ends it, or when the caller or the mount is gone. You must call the function
+// returned before the request is answered; afterwards nothing uses ctx.
 //
-// The kernel interrupts a request for any signal and only once. So after an
-// interrupt that means nothing, such as the SIGURG with which Go's runtime
-// preempts itself, the caller's pending signals are watched: a kill -9 later on
-// is announced by nothing else, and the caller cannot die until we answer.
+// The kernel interrupts a request for any signal, and only once. Some interrupts mean
+// nothing, such as the SIGURG with which Go's runtime preempts itself. So after an
+// interrupt the caller's pending signals are watched: nothing else announces a later
+// kill -9, and the caller cannot die until we answer.
 func (f *filesystem) interruptible(ctx context.Context) (context.Context, func()) {
 	pid, interrupted := callerPID(ctx), ctx.Done()
 	f.uses.Add(1)

@@ -6,12 +6,12 @@ import (
 )
 
 // watch closes s.detached when the mount is attached nowhere any more that this
-// process sees. Whoever unmounts it, the kernel ends the connection only when no
-// mount namespace has it any more: a container that was started meanwhile keeps a
+// process sees. The kernel ends the connection only when no mount namespace has the
+// mount any more, whoever unmounts it: a container that was started meanwhile keeps a
 // copy of it. The function returned ends the watch.
 //
-// The kernel tells of each change of the mounts as an event of an open mountinfo,
-// so Go's poller waits for it.
+// The kernel reports each change of the mounts as an event on an open mountinfo. Go's
+// poller waits for that event.
 func (s *Server) watch() (stop func()) {
 	id := s.fs.callers.mount.id
 	if id == "" {

@@ -1,7 +1,7 @@
 package zipfile
 
-// arena keeps strings of up to slabLen bytes one behind the other, at no cost
-// beyond their bytes.
+// arena stores strings of up to slabLen bytes one after the other, at no cost beyond
+// their bytes.
 type arena struct {
 	slabs [][]byte
 }
@@ -11,7 +11,7 @@ const (
 	slabLen  = 1 << slabBits
 )
 
-// add keeps a copy of b and returns where it is.
+// add stores a copy of b and returns its place.
 func (a *arena) add(b []byte) uint32 {
 	last := len(a.slabs) - 1
 	if last < 0 || len(a.slabs[last])+len(b) > slabLen {
@@ -23,7 +23,7 @@ func (a *arena) add(b []byte) uint32 {
 	return uint32(last)<<slabBits | uint32(at)
 }
 
-// get returns the n bytes that are at a place.
+// get returns the n bytes at a place.
 func (a *arena) get(at uint32, n uint8) []byte {
 	from := at & (slabLen - 1)
 	return a.slabs[at>>slabBits][from : from+uint32(n)]

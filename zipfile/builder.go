@@ -6,28 +6,28 @@ import (
 	"time"
 )
 
-// maxDepth is how deep directories may be nested.
+// maxDepth is how deeply directories may be nested.
 const maxDepth = 255
 
-// builder makes an Index of records, in their order.
+// builder makes an Index from records, in their order.
 type builder struct {
 	*Index
 	zone *time.Location
 	base int64
 
-	path, part []byte // room
+	path, part []byte // scratch space
 	// lastDir is the path of the directory that the last entry was in.
 	lastDir     []byte
 	lastDirNode Node
-	// taken are the files whose name another node has.
+	// taken are the files whose name belongs to another node.
 	taken []Node
-	// ordered says that each file begins behind the one before it.
+	// ordered says that each file begins after the one before it.
 	ordered bool
 	dataEnd int64
 }
 
-// ReadIndex reads the directory of the archive of size bytes that src holds.
-// Times of day in it that say no zone are taken to be in zone.
+// ReadIndex reads the directory of the archive of size bytes in src. Times in it that
+// have no zone are taken to be in zone.
 func ReadIndex(ctx context.Context, src Source, size int64, zone *time.Location) (*Index, error) {
 	e, err := findEnd(ctx, src, size)
 	if err != nil {
@@ -53,7 +53,7 @@ func ReadIndex(ctx context.Context, src Source, size int64, zone *time.Location)
 			return nil, err
 		}
 	}
-	// Without Zip64 the number is often what is left of a larger one.
+	// Without Zip64 the number is often the lower bits of a larger one.
 	if told := uint64(x.entries); told != e.records && (e.zip64 || uint16(told) != uint16(e.records)) {
 		return nil, formatf("its directory is said to have %d entries and has %d", e.records, told)
 	}
@@ -62,7 +62,7 @@ func ReadIndex(ctx context.Context, src Source, size int64, zone *time.Location)
 	return x, nil
 }
 
-// add enters one record.
+// add adds one record.
 func (b *builder) add(rec *record) error {
 	b.path = relative(rec.appendPath(b.path[:0]))
 	path, dir := b.path, false
@@ -89,8 +89,8 @@ func (b *builder) add(rec *record) error {
 	return b.file(rec, parent, path[i:])
 }
 
-// parents returns the directory of that path, which ends in a slash or is empty,
-// making what is not there yet.
+// parents returns the directory with that path, which ends in a slash or is empty. It
+// makes the directories that are missing.
 func (b *builder) parents(path []byte) (Node, error) {
 	if bytes.Equal(path, b.lastDir) {
 		return b.lastDirNode, nil
@@ -115,8 +115,8 @@ func (b *builder) parents(path []byte) (Node, error) {
 	return n, nil
 }
 
-// directory returns the directory of that name in parent. A file of the name has
-// to give it up.
+// directory returns the directory with that name in parent. If a file has the name,
+// the file must give it up.
 func (b *builder) directory(parent Node, part []byte) (Node, error) {
 	name := b.clean(part)
 	there := b.table.slots[b.table.slot(b.Index, parent, name)]
@@ -134,7 +134,7 @@ func (b *builder) directory(parent Node, part []byte) (Node, error) {
 	return n, nil
 }
 
-// file enters a file.
+// file adds a file.
 func (b *builder) file(rec *record, parent Node, part []byte) error {
 	e := node{
 		size: rec.size, packed: rec.packed, header: rec.header + b.base,
@@ -170,7 +170,7 @@ func (b *builder) file(rec *record, parent Node, part []byte) error {
 	return nil
 }
 
-// clean returns the name that a part of a path is shown by; it is valid until the
+// clean returns the name that is shown for a part of a path. It is valid until the
 // next call.
 func (b *builder) clean(part []byte) []byte {
 	if plain(part) {
@@ -180,7 +180,7 @@ func (b *builder) clean(part []byte) []byte {
 	return b.part
 }
 
-// append makes a node, the last one in parent.
+// append makes a node at the end of parent.
 func (b *builder) append(parent Node, name []byte, e node) (Node, error) {
 	if len(b.nodes) == MaxNodes {
 		return 0, formatf("it has more than %d files and directories", MaxNodes)
@@ -198,8 +198,8 @@ func (b *builder) append(parent Node, name []byte, e node) (Node, error) {
 	return n, nil
 }
 
-// nameTaken gives the files whose name is taken another one, "name (1).ext" and
-// so on. It comes last, so that no name that an entry has is given to another.
+// nameTaken gives the files whose name is taken another one, such as "name (1).ext".
+// It runs last, so it gives no file a name that an entry has.
 func (b *builder) nameTaken() {
 	type key struct {
 		parent Node

@@ -6,10 +6,10 @@ import (
 	"encoding/binary"
 )
 
-// Check looks whether a zip is whole: that its directory can be read, and that each
-// entry is where the directory says, under the name that it says, ahead of the next
-// one and of the directory. It returns how many files there are and how many bytes
-// they have, unpacked. What the bytes are is not looked at: who unpacks them does.
+// Check reports whether a zip is whole. Its directory must be readable. Each entry
+// must be where the directory says, under the name that it says, ahead of the next
+// entry and of the directory. Check returns the number of files and their total
+// unpacked size. It does not check the files' bytes: unpacking does.
 func Check(ctx context.Context, src Source, size int64) (files, unpacked int64, err error) {
 	var end int64
 	room := make([]byte, localLen)

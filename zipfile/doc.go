@@ -1,16 +1,16 @@
-// Package zipfile reads zips in place, wherever their bytes are: it makes a tree
-// of the central directory and reads single entries, from any offset, without
-// unpacking anything to disk.
+// Package zipfile reads zips in place, wherever their bytes are. It makes a tree of
+// the central directory and reads single entries from any offset, without unpacking
+// anything to disk.
 //
-// An [Index] is the tree: small (some 70 bytes an entry besides its name), never
-// changed, and the same for the same archive, numbers included. A [Reader] reads
-// one entry. What readers keep, so that going on and seeking is cheap, is bounded
-// for all of them together by a [Memory].
+// An [Index] is the tree. It is small (some 70 bytes an entry besides its name) and
+// never changes. It is the same for the same archive, numbers included. A [Reader]
+// reads one entry. Readers keep data that makes continuing and seeking cheap. A
+// [Memory] bounds that data for all of them together.
 //
-// Nothing an archive says is believed before it was checked, since the archive
-// comes from somebody else: a directory that contradicts itself is no index at
-// all ([ErrFormat]), an entry whose bytes are not what the directory says is
-// [ErrDamaged], and one that this package cannot read is [ErrUnsupported].
+// Nothing that an archive says is believed before it is checked, because the archive
+// comes from somebody else. A directory that contradicts itself gives no index
+// ([ErrFormat]). An entry whose bytes are not what the directory says is
+// [ErrDamaged]. An entry that this package cannot read is [ErrUnsupported].
 //
-// The package knows no FUSE, no HTTP and no downloads.
+// The package knows nothing of FUSE, HTTP or downloads.
 package zipfile

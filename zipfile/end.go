@@ -30,8 +30,8 @@ var (
 	digitalSignature = []byte("PK\x05\x05")
 )
 
-// end is what the records after the central directory say. Offsets are in the
-// archive; base is the length of what was put before the zip.
+// end holds what the records after the central directory say. Offsets are in the
+// archive. base is the length of what precedes the zip.
 type end struct {
 	records uint64
 	offset  int64
@@ -50,7 +50,8 @@ func findEnd(ctx context.Context, src Source, size int64) (end, error) {
 	if err := readFull(ctx, src, tail, start); err != nil {
 		return end{}, err
 	}
-	// From the back: a comment, or a file, may hold what looks like an end record.
+	// Search from the back: a comment, or a file, may hold what looks like an end
+	// record.
 	first := formatf("it has no end record; is it cut off?")
 	found := false
 	for i := len(tail) - endLen; i >= 0; i-- {
@@ -71,7 +72,7 @@ func findEnd(ctx context.Context, src Source, size int64) (end, error) {
 	return end{}, first
 }
 
-// parseEnd reads the end record b that starts at pos.
+// parseEnd parses the end record b that starts at pos.
 func parseEnd(ctx context.Context, src Source, b []byte, pos int64) (end, error) {
 	le := binary.LittleEndian
 	disk, startDisk := le.Uint16(b[4:]), le.Uint16(b[6:])
@@ -105,7 +106,7 @@ func parseEnd(ctx context.Context, src Source, b []byte, pos int64) (end, error)
 	e.size, e.offset = int64(length), pos-int64(length)
 	e.base = e.offset - int64(offset)
 	if e.base > 0 && e.records > 0 {
-		// Either something was put before the zip, or something follows its directory.
+		// Either something precedes the zip, or something follows its directory.
 		sig := make([]byte, signatureLen)
 		if err := readFull(ctx, src, sig, int64(offset)); err != nil {
 			return end{}, err
@@ -117,8 +118,8 @@ func parseEnd(ctx context.Context, src Source, b []byte, pos int64) (end, error)
 	return e, nil
 }
 
-// findEnd64 returns the Zip64 end record that belongs to the end record at pos,
-// and where it is; nil when there is none.
+// findEnd64 returns the Zip64 end record that belongs to the end record at pos, and
+// its offset. It returns nil if there is none.
 func findEnd64(ctx context.Context, src Source, pos int64) ([]byte, int64, error) {
 	if pos < locatorLen+end64Len {
 		return nil, 0, nil
@@ -132,7 +133,7 @@ func findEnd64(ctx context.Context, src Source, pos int64) ([]byte, int64, error
 	if !bytes.HasPrefix(locator, locatorSignature) {
 		return nil, 0, nil
 	}
-	// As a rule it is right before; that also holds where something was put before
+	// Usually it is right before the locator. That also holds if something precedes
 	// the zip and the locator is wrong.
 	if bytes.HasPrefix(near, end64Signature) {
 		return near[:end64Len], at, nil

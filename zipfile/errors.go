@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// What can be wrong with an archive. Errors that are none of these are the
-// source's: the same call may succeed later.
+// These errors say what is wrong with an archive. All other errors come from the
+// source: the same call may succeed later.
 var (
 	// ErrFormat: the bytes are no zip, or its directory contradicts itself.
 	ErrFormat = errors.New("the zip's directory cannot be read")

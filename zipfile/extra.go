@@ -2,7 +2,7 @@ package zipfile
 
 import "encoding/binary"
 
-// The extra fields that matter.
+// These are the extra fields that matter.
 const (
 	extraZip64       = 0x0001
 	extraNTFS        = 0x000a
@@ -10,8 +10,8 @@ const (
 	extraUnicodePath = 0x7075
 )
 
-// extraField returns the contents of a field, nil when it is not there. What is
-// not a list of fields ends the search.
+// extraField returns the contents of a field, or nil if it is not there. The search
+// ends at anything that is not a list of fields.
 func extraField(extra []byte, id uint16) []byte {
 	for len(extra) >= 4 {
 		n := int(binary.LittleEndian.Uint16(extra[2:]))

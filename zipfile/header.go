@@ -18,7 +18,7 @@ const (
 	ntfsFieldLen  = 4 + 32
 )
 
-// at returns e as of that time.
+// at returns e with its times set to t.
 func (e stitched) at(t time.Time) stitched {
 	e.flags |= flagUTF8
 	e.dosDate = 1<<5 | 1
@@ -33,7 +33,8 @@ func (e stitched) at(t time.Time) stitched {
 	return e
 }
 
-// ticks returns when an entry was modified, as NTFS counts, if its extra fields say so.
+// ticks returns when an entry was modified, in NTFS units, if its extra fields say
+// so.
 func (rec *record) ticks() int64 {
 	if ns, ok := ntfsTime(extraField(rec.extra, extraNTFS)); ok {
 		return ns/100 + ntfsEpoch
@@ -44,13 +45,14 @@ func (rec *record) ticks() int64 {
 	return 0
 }
 
-// unix is the time in the 32 bits that the extended timestamp has for it.
+// unix returns the time in the 32 bits that the extended timestamp has for it.
 func (e *stitched) unix() (int32, bool) {
 	s := (e.ticks - ntfsEpoch) / 1e7
 	return int32(s), e.ticks > 0 && s == int64(int32(s))
 }
 
-// large reports whether an entry's sizes need Zip64. Its local header has both then.
+// large reports whether an entry's sizes need Zip64. If so, its local header has both
+// in its Zip64 field.
 func (e *stitched) large() bool { return e.packed >= saturated32 || e.size >= saturated32 }
 
 func (e *stitched) timesLen() int64 {
@@ -76,7 +78,7 @@ func (s *Stitched) recordLen(piece int, e *stitched, at int64) int64 {
 	return minRecord + int64(len(s.pieces[piece].Path)) + int64(e.nameLen) + e.timesLen() + e.zip64Len(at)
 }
 
-// zip64Len is how long the Zip64 field of a directory's record is.
+// zip64Len returns how long the Zip64 field of a directory's record is.
 func (e *stitched) zip64Len(at int64) int64 {
 	var n int64
 	if e.size >= saturated32 {
@@ -94,14 +96,14 @@ func (e *stitched) zip64Len(at int64) int64 {
 	return n
 }
 
-// fullName appends an entry's name.
+// fullName appends an entry's full name.
 func (s *Stitched) fullName(b []byte, p *Piece, e *stitched) []byte {
 	b = append(b, p.Path...)
 	at := e.name % nameSlab
 	return append(b, s.names[e.name>>nameSlabBits][at:at+uint32(e.nameLen)]...)
 }
 
-// flagsFor are an entry's flags: its sizes are known, and its name is in UTF-8 as
+// flagsFor returns an entry's flags. Its sizes are known. Its name is in UTF-8 as
 // soon as what is put in front of it is.
 func (e *stitched) flagsFor(name []byte) uint16 {
 	flags := e.flags &^ flagDescriptor
@@ -137,7 +139,7 @@ func (s *Stitched) appendHeader(b []byte, piece int, e *stitched) []byte {
 	return e.appendTimes(b)
 }
 
-// appendRecord appends an entry's record in the directory; at is where its local
+// appendRecord appends an entry's record in the directory. at is where its local
 // header is.
 func (s *Stitched) appendRecord(b []byte, piece int, e *stitched, at int64) []byte {
 	le := binary.LittleEndian
@@ -218,8 +220,8 @@ func appendUint16s(b []byte, vs ...uint16) []byte {
 	return b
 }
 
-// dataOf returns where the packed bytes of the entry begin whose local header is at
-// that place: its extra field is another one than the directory's.
+// dataOf returns where an entry's packed bytes begin, given the offset of its local
+// header. It reads that header, because its extra field differs from the directory's.
 func dataOf(ctx context.Context, src Source, header int64) (int64, error) {
 	b := make([]byte, localLen)
 	if err := readFull(ctx, src, b, header); err != nil {

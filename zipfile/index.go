@@ -9,14 +9,14 @@ import (
 // archive's directory and are the same whenever it is read.
 type Node uint32
 
-// Root is the directory that holds all else.
+// Root is the directory that holds everything else.
 const Root Node = 0
 
-// MaxNodes is the number above all nodes.
+// MaxNodes is greater than the number of any node.
 const MaxNodes = 1 << 23
 
-// Index is the tree of an archive's entries. It never changes, and may be used by
-// any number of goroutines.
+// Index is the tree of an archive's entries. It never changes and is safe for
+// concurrent use.
 type Index struct {
 	nodes   []node
 	names   arena
@@ -26,8 +26,8 @@ type Index struct {
 	limit   int64 // where entries end, and the directory begins
 }
 
-// node is one file or directory. A directory has no data, so what says where a
-// file's is says what is in it.
+// node is one file or directory. A directory has no data, so the fields that locate a
+// file's data locate a directory's nodes instead.
 type node struct {
 	size     int64
 	packed   int64 // of a directory: the first node in it
@@ -50,32 +50,32 @@ const (
 	isInconsistent
 )
 
-// Info is what is known of a node without reading it.
+// Info is what is known about a node without reading it.
 type Info struct {
 	Name string
 	Dir  bool
 	Size int64
-	// Modified is zero for a directory that the archive has no entry for.
+	// Modified is zero for a directory that has no entry in the archive.
 	Modified time.Time
 }
 
 func (x *Index) name(n Node) []byte { return x.names.get(x.nodes[n].name, x.nodes[n].nameLen) }
 
-// Entries is how many entries the archive's directory has.
+// Entries returns how many entries the archive's directory has.
 func (x *Index) Entries() int { return x.entries }
 
-// Nodes is how many files and directories there are, the root included.
+// Nodes returns how many files and directories there are, the root included.
 func (x *Index) Nodes() int { return len(x.nodes) }
 
-// Bytes is how many bytes all files have, unpacked.
+// Bytes returns the total size of all files, unpacked.
 func (x *Index) Bytes() int64 { return x.bytes }
 
-// Memory is how much the index takes.
+// Memory returns how many bytes the index takes.
 func (x *Index) Memory() int64 {
 	return int64(cap(x.nodes))*int64(unsafe.Sizeof(node{})) + x.names.len() + int64(len(x.table.slots))*4
 }
 
-// Info tells of a node.
+// Info returns what is known about a node.
 func (x *Index) Info(n Node) Info {
 	e := &x.nodes[n]
 	i := Info{Name: string(x.name(n)), Dir: e.flags&isDir != 0}
@@ -88,7 +88,7 @@ func (x *Index) Info(n Node) Info {
 	return i
 }
 
-// Parent returns the directory that a node is in; the root's is itself.
+// Parent returns the directory that a node is in. The root's parent is the root.
 func (x *Index) Parent(n Node) Node { return x.nodes[n].parent }
 
 // IsDir reports whether a node is a directory.
@@ -103,8 +103,9 @@ func (x *Index) Lookup(dir Node, name string) (Node, bool) {
 	return n, n != Root
 }
 
-// First returns the first node in a directory, and Next the one that follows n in
-// n's; false when there is none. Their numbers grow.
+// First returns the first node in a directory. [Index.Next] returns the one that
+// follows n in the same directory. Both return false if there is none. Their numbers
+// grow.
 func (x *Index) First(dir Node) (Node, bool) {
 	if !x.IsDir(dir) {
 		return 0, false

@@ -14,7 +14,7 @@ import (
 // packedStep is how much of the packed data is read at a time.
 const packedStep = 64 << 10
 
-// packed is the packed data of an entry, read in order.
+// packed reads the packed data of an entry in order.
 type packed struct {
 	ctx context.Context // of the call that is being served
 	src Source
@@ -43,22 +43,22 @@ type cursor struct {
 	buf *bufio.Reader
 	z   io.ReadCloser
 	pos int64 // of what comes next
-	// plain says that z makes no checkpoints, so that it can be used again.
+	// plain says that z makes no checkpoints, so z can be reused.
 	plain bool
 	// resumed says that z began at a checkpoint.
 	resumed bool
-	// twice is how many bytes z has counted twice, see note.
+	// twice is how many bytes z has counted twice; see note.
 	twice int64
 }
 
-// Readers without checkpoints and buffers are used again: a walk over many small
-// files would spend more on making them than on unpacking.
+// Buffers, and decoders without checkpoints, are reused: a walk over many small files
+// would spend more on making them than on unpacking.
 var (
 	inflaters = sync.Pool{New: func() any { return flate.NewReader(nil) }}
 	buffers   = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, packedStep) }}
 )
 
-// newCursor starts at a checkpoint, at the beginning if k is nil.
+// newCursor starts at checkpoint k, or at the beginning if k is nil.
 func (r *Reader) newCursor(k *mark) (*cursor, error) {
 	data := r.data.Load()
 	c := &cursor{r: r, in: &packed{off: data, end: data + r.packed}}
@@ -76,7 +76,7 @@ func (r *Reader) newCursor(k *mark) (*cursor, error) {
 	return c, nil
 }
 
-// start makes the decoder, which may read of the source.
+// start makes the decoder. It may read from the source.
 func (c *cursor) start(k *mark) {
 	if c.z != nil {
 		return
@@ -91,12 +91,12 @@ func (c *cursor) start(k *mark) {
 	c.z = flate.NewReaderOpts(c.buf, options...)
 }
 
-// note is told of the end of each block and keeps a checkpoint now and then.
+// note is called at the end of each block and keeps a checkpoint now and then.
 //
-// The decoder counts the bytes that it has read ahead once more when a block of
-// plain bytes follows. It has nothing read ahead at the end of such a block, so
-// there the difference to what was really read tells how many those are; after
-// other blocks it tells less.
+// If a block of plain bytes follows, the decoder counts the bytes that it has read
+// ahead a second time. At the end of such a block it has nothing read ahead. So there
+// the difference from what was really read is the number of those bytes. After other
+// blocks the difference is smaller.
 func (c *cursor) note(cp flate.InflateCheckpoint) {
 	r := c.r
 	bits := cp.CompressedOffset*8 + int64(cp.BitOffset)
@@ -111,7 +111,7 @@ func (c *cursor) note(cp flate.InflateCheckpoint) {
 	})
 }
 
-// close gives back what can be used again.
+// close gives back what can be reused.
 func (c *cursor) close() {
 	if c.plain {
 		inflaters.Put(c.z)
@@ -121,13 +121,13 @@ func (c *cursor) close() {
 	c.z, c.buf = nil, nil
 }
 
-// unpack unpacks up to piece k and returns it; the caller releases it.
+// unpack unpacks up to piece k and returns it. The caller releases the piece.
 func (r *Reader) unpack(ctx context.Context, src Source, k pieceKey) (*piece, error) {
 	if err := r.lock(ctx); err != nil {
 		return nil, err
 	}
 	defer r.unlock()
-	// Somebody else may have done so meanwhile.
+	// Another caller may have unpacked it meanwhile.
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
@@ -150,8 +150,8 @@ func (r *Reader) unpack(ctx context.Context, src Source, k pieceKey) (*piece, er
 	}
 }
 
-// unpack unpacks up to a piece and returns it; the caller releases it. The stream
-// is done with after that, or waits to be gone on with.
+// unpack unpacks up to a piece and returns it. The caller releases the piece.
+// Afterwards the stream is finished, or it is parked.
 func (c *cursor) unpack(ctx context.Context, i int64) (p *piece, err error) {
 	for p == nil && err == nil {
 		if err = ctx.Err(); err == nil {
@@ -167,12 +167,12 @@ func (c *cursor) unpack(ctx context.Context, i int64) (p *piece, err error) {
 	return p, nil
 }
 
-// errResumed: a stream that began at a checkpoint makes no sense. The checkpoint
-// may be wrong; only one from the beginning says that the data is.
+// errResumed: a stream that began at a checkpoint makes no sense. The checkpoint may
+// be wrong. Only a stream from the beginning shows that the data is wrong.
 var errResumed = errors.New("nonsense after a checkpoint")
 
-// bring has the whole of a short entry fetched in one go the first time, with its
-// header, so that it costs one request.
+// bring fetches the whole of a short entry at once the first time, header included,
+// so that it costs one request.
 func (r *Reader) bring(ctx context.Context, src Source) error {
 	const short, extra = 2 << 20, 128
 	length := min(localLen+int64(r.rawLen)+extra+r.packed, r.limit-r.header)
@@ -186,8 +186,8 @@ func (r *Reader) bring(ctx context.Context, src Source) error {
 
 // cursorFor returns the stream that reaches at soonest.
 func (r *Reader) cursorFor(ctx context.Context, src Source, at int64) (*cursor, error) {
-	// A checkpoint may be ahead of what is in the checksum, which has to be gone
-	// through in order.
+	// A checkpoint may be ahead of what is in the checksum. The checksum must be
+	// computed in order.
 	k := r.memory.mark(r, min(at, r.summed))
 	after := int64(0)
 	if k != nil {
@@ -205,12 +205,12 @@ func (r *Reader) cursorFor(ctx context.Context, src Source, at int64) (*cursor, 
 	return c, nil
 }
 
-// behind is how many of the pieces on the way to the one that is wanted are kept:
-// a kernel's requests come out of order.
+// behind is how many pieces before the wanted one are kept, because a kernel's
+// requests come out of order.
 const behind = 8
 
-// piece unpacks the next piece, or what is left of it, and keeps it if it is
-// whole and not far before the one wanted; it returns that one only.
+// piece unpacks the next piece, or the rest of it. It keeps the piece if it is whole
+// and not far before the wanted one. It returns only the wanted one.
 func (c *cursor) piece(want int64) (*piece, error) {
 	r := c.r
 	i := c.pos / pieceLen
@@ -255,7 +255,7 @@ func (c *cursor) piece(want int64) (*piece, error) {
 	return nil, nil
 }
 
-// ends checks that nothing comes after the last byte.
+// ends checks that nothing follows the last byte.
 func (c *cursor) ends() error {
 	n, _ := io.ReadFull(c.z, make([]byte, 1))
 	switch {

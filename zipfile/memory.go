@@ -9,7 +9,7 @@ import (
 const (
 	// pieceLen is the unit in which entries are unpacked.
 	pieceLen = 128 << 10
-	// windowLen is how far back deflate refers, and so what a checkpoint takes.
+	// windowLen is how far back deflate refers, and so the size of a checkpoint.
 	windowLen = 32 << 10
 	// maxPieces, maxWindows and maxCursors bound what all readers keep together.
 	maxPieces  = 6 << 20 // bytes
@@ -17,16 +17,16 @@ const (
 	maxCursors = 32
 )
 
-// Memory is what readers keep so that going on and seeking is cheap: the pieces
-// unpacked last, checkpoints to start at, and streams that wait to be gone on
-// with. It is bounded for all readers together; what was used longest ago goes
-// first, at the price of unpacking again.
+// Memory holds what makes continuing and seeking cheap for readers: the pieces
+// unpacked last, checkpoints to start at, and parked streams. It is bounded for all
+// readers together. What was used longest ago goes first, and must be unpacked again
+// if it is needed.
 type Memory struct {
 	mu      sync.Mutex // guards all that follows
 	pieces  map[pieceKey]*list.Element
 	recent  list.List // of *piece, the latest in front
 	bytes   int
-	free    [][]byte  // whole pieces' buffers
+	free    [][]byte  // buffers for whole pieces
 	windows list.List // of *mark, the latest in front
 	cursors list.List // of *cursor, the latest in front
 
@@ -47,10 +47,10 @@ type pieceKey struct {
 type piece struct {
 	key  pieceKey
 	data []byte
-	refs int // who copies from it; and the memory itself, as long as it keeps it
+	refs int // callers that copy from it, and the memory itself while it keeps the piece
 }
 
-// piece returns a piece that is kept; the caller releases it.
+// piece returns a piece that is kept, or nil. The caller releases it.
 func (m *Memory) piece(k pieceKey) *piece {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -64,7 +64,7 @@ func (m *Memory) piece(k pieceKey) *piece {
 	return p
 }
 
-// buffer returns room for a piece of n bytes.
+// buffer returns a buffer for a piece of n bytes.
 func (m *Memory) buffer(n int) []byte {
 	if n < pieceLen {
 		return make([]byte, n)
@@ -79,14 +79,14 @@ func (m *Memory) buffer(n int) []byte {
 	return make([]byte, pieceLen)
 }
 
-// recycle takes back room that buffer gave.
+// recycle takes back a buffer that buffer gave.
 func (m *Memory) recycle(b []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.reuse(b)
 }
 
-// reuse keeps room for another piece; m.mu is held.
+// reuse keeps a buffer for another piece; m.mu is held.
 func (m *Memory) reuse(b []byte) {
 	const spare = 4
 	if cap(b) == pieceLen && len(m.free) < spare {
@@ -94,7 +94,7 @@ func (m *Memory) reuse(b []byte) {
 	}
 }
 
-// keep keeps a piece; the caller releases it.
+// keep keeps a piece. The caller releases it.
 func (m *Memory) keep(k pieceKey, data []byte) *piece {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -135,7 +135,7 @@ type mark struct {
 	r      *Reader
 	at     int64 // in the entry
 	packed int64 // in its data
-	bits   uint8 // of the byte there that are before it
+	bits   uint8 // bits of the byte there that precede at
 	window []byte
 	el     *list.Element
 }
@@ -153,8 +153,8 @@ func (m *Memory) mark(r *Reader, at int64) *mark {
 	return k
 }
 
-// wants reports whether a checkpoint at that place is of use: there is none within
-// a span of it.
+// wants reports whether a checkpoint at that place is useful: there is none less than
+// span before it or span/2 after it.
 func (m *Memory) wants(r *Reader, at, span int64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -184,8 +184,7 @@ func (m *Memory) dropMark(k *mark) {
 	k.r.marks = slices.Delete(k.r.marks, i-1, i)
 }
 
-// cursor takes out the stream of r that is the last one at or before at, if it is
-// behind after.
+// cursor takes out the last stream of r at or before at, if it is past after.
 func (m *Memory) cursor(r *Reader, after, at int64) *cursor {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -202,7 +201,7 @@ func (m *Memory) cursor(r *Reader, after, at int64) *cursor {
 	return m.cursors.Remove(best).(*cursor)
 }
 
-// park keeps a stream until it is gone on with.
+// park keeps a stream until it is continued.
 func (m *Memory) park(c *cursor) {
 	m.mu.Lock()
 	m.cursors.PushFront(c)
@@ -216,7 +215,8 @@ func (m *Memory) park(c *cursor) {
 	}
 }
 
-// forget drops what is kept for a reader; its checkpoints only with all.
+// forget drops what is kept for a reader. It drops its checkpoints only if all is
+// set.
 func (m *Memory) forget(r *Reader, all bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -11,17 +11,20 @@ import (
 // maxName is the longest name of a file, in bytes.
 const maxName = 255
 
-// The systems whose programs write names as the system has them, in UTF-8 nowadays,
-// and often forget the flag.
+// These are the systems whose programs write names as the system has them. That is
+// UTF-8 nowadays, and the programs often forget the flag.
 const (
 	madeOnUnix  = 3
 	madeOnMacOS = 19
 )
 
-// appendPath appends the path of a record, in UTF-8 but not made safe: the name
-// itself if it is flagged as UTF-8, else the Unicode path field if it was made
-// for just this name, else the name itself if it is UTF-8 and from a system that has
-// such names, else the name in code page 437.
+// appendPath appends the path of a record, in UTF-8 but not made safe. It takes the
+// first of these that applies:
+//
+//   - the name itself, if it is flagged as UTF-8;
+//   - the Unicode path field, if it was made for exactly this name;
+//   - the name itself, if it is UTF-8 and from a system that has such names;
+//   - the name in code page 437.
 func (rec *record) appendPath(dst []byte) []byte {
 	flagged := rec.flags&flagUTF8 != 0
 	if flagged && utf8.Valid(rec.name) {
@@ -33,7 +36,7 @@ func (rec *record) appendPath(dst []byte) []byte {
 	}
 	system := rec.madeBy >> 8
 	if flagged || (system == madeOnUnix || system == madeOnMacOS) && utf8.Valid(rec.name) {
-		return append(dst, rec.name...) // safe makes of it what it can
+		return append(dst, rec.name...) // safe handles what is not UTF-8
 	}
 	for _, c := range rec.name {
 		if c < utf8.RuneSelf {
@@ -45,8 +48,8 @@ func (rec *record) appendPath(dst []byte) []byte {
 	return dst
 }
 
-// relative takes off what would lead a path out of the tree: it starts with a
-// name after that.
+// relative removes what would lead a path out of the tree. The result starts with a
+// name.
 func relative(path []byte) []byte {
 	for {
 		rest := bytes.TrimPrefix(path, []byte("/"))
@@ -59,12 +62,12 @@ func relative(path []byte) []byte {
 	}
 }
 
-// nameless is what stands for a part of a path that is no name.
+// nameless stands for a part of a path that is not a name.
 const nameless = "?"
 
-// safe appends the name under which a part of a path is shown: control characters
-// as their pictures, what is no UTF-8 as the replacement character, and not
-// longer than a name can be.
+// safe appends the name under which a part of a path is shown. Control characters
+// become their pictures, and what is not UTF-8 becomes the replacement character. The
+// name is cut to the longest that is allowed.
 func safe(dst, part []byte) []byte {
 	if string(part) == ".." || string(part) == "." || len(part) == 0 {
 		return append(dst, nameless...)
@@ -91,7 +94,7 @@ func safe(dst, part []byte) []byte {
 	return dst
 }
 
-// plain reports whether a part of a path is a name that can be shown as it is.
+// plain reports whether a part of a path can be shown as it is.
 func plain(part []byte) bool {
 	if len(part) == 0 || len(part) > maxName || part[0] == '.' && (len(part) == 1 || string(part) == "..") {
 		return false
@@ -113,7 +116,7 @@ func splitExt(name []byte) (stem, ext []byte) {
 	return name, nil
 }
 
-// cut shortens b to n bytes at most, between characters.
+// cut shortens b to at most n bytes, between characters.
 func cut(b []byte, n int) []byte {
 	if len(b) <= n {
 		return b
@@ -124,10 +127,10 @@ func cut(b []byte, n int) []byte {
 	return b[:n]
 }
 
-// numbered is a name that is taken, apart from its number.
+// numbered is a name that is taken, split where its number goes.
 type numbered struct{ stem, ext []byte }
 
-// number splits a name such that any number can be put into it.
+// number splits a name so that any number can be inserted.
 func number(name []byte) numbered {
 	const longest = len(" (4294967295)")
 	stem, ext := splitExt(name)

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// findOverlaps marks the files that share bytes of the archive. No program makes
-// such a zip but to have a small one unpack to a huge one.
+// findOverlaps marks the files that share bytes of the archive. Programs make such
+// zips only to let a small one unpack to a huge one.
 func (b *builder) findOverlaps() {
 	if b.ordered {
 		return
@@ -21,14 +21,15 @@ func (b *builder) findOverlaps() {
 		return cmp.Or(cmp.Compare(b.nodes[m].header, b.nodes[n].header), cmp.Compare(m, n))
 	})
 	var end int64  // of the data of all files so far
-	var last *node // which goes that far
+	var last *node // the file that ends there
 	for _, n := range files {
 		e := &b.nodes[n]
 		if e.header < end {
 			e.flags |= isOverlapping
 			last.flags |= isOverlapping
 		}
-		// The local header's extra field is not known, so it may be a little more.
+		// The local header's extra field is not known, so the file may end a little
+		// later.
 		if after := e.header + localLen + int64(e.rawLen) + e.packed; after > end {
 			end, last = after, e
 		}

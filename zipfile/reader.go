@@ -10,16 +10,16 @@ import (
 	"sync/atomic"
 )
 
-// localLen is how long a local header is, without name and extra field.
+// localLen is how long a local header is, without its name and extra field.
 const localLen = 30
 
 // Reader reads one file of an archive. Its methods are safe for concurrent use.
 //
-// Whoever reads a file from its beginning to its end gets the right bytes or an
-// error: the last piece is held back until length and checksum are right. From a
-// file that is not right every read fails from then on. What is read here and
-// there of a packed file is checked in the same way, since all of it that comes
-// before has been unpacked; of a stored one it is not.
+// If you read a file from beginning to end, you get the right bytes or an error: the
+// last piece is held back until length and checksum are verified. If the file is
+// wrong, every read fails from then on. Reads at any offset of a packed file are
+// checked in the same way, because everything before it has been unpacked. Such reads
+// of a stored file are not checked.
 type Reader struct {
 	memory *Memory
 	name   string
@@ -32,10 +32,10 @@ type Reader struct {
 	stored bool
 	span   int64 // between checkpoints
 
-	data  atomic.Int64 // where the data begins; 0 until the local header was read
-	whole atomic.Bool  // length and checksum are right
+	data  atomic.Int64 // where the data begins; 0 until the local header is read
+	whole atomic.Bool  // length and checksum are verified
 	bad   atomic.Pointer[error]
-	turn  chan struct{} // held by who unpacks; guards what follows
+	turn  chan struct{} // held by the caller that unpacks; guards what follows
 	// The first summed bytes have the checksum sum.
 	summed int64
 	sum    uint32
@@ -43,8 +43,8 @@ type Reader struct {
 	marks []*mark // in order; guarded by memory.mu
 }
 
-// NewReader returns a reader of file n. It fails with ErrUnsupported or ErrDamaged
-// if the directory alone says that it cannot be read.
+// NewReader returns a reader of file n. It fails with ErrUnsupported or ErrDamaged if
+// the directory alone shows that the file cannot be read.
 func NewReader(x *Index, n Node, m *Memory) (*Reader, error) {
 	e := &x.nodes[n]
 	r := &Reader{
@@ -66,17 +66,17 @@ func NewReader(x *Index, n Node, m *Memory) (*Reader, error) {
 	return r, nil
 }
 
-// span returns the distance of checkpoints for a file of size bytes: such that a
-// seek is short, and the windows of a huge file are few.
+// span returns the distance of checkpoints for a file of size bytes. It keeps a seek
+// short and the windows of a huge file few.
 func span(size int64) int64 {
 	const least, most, windows = 1 << 20, 4 << 20, 192
 	return max(min(max(least, size/windows), most), size/(maxWindows*3/4))
 }
 
-// Size is how many bytes the file has.
+// Size returns how many bytes the file has.
 func (r *Reader) Size() int64 { return r.size }
 
-// Err returns why the file cannot be read any more, if reading has shown it.
+// Err returns why the file can no longer be read, if reading has shown that.
 func (r *Reader) Err() error {
 	if err := r.bad.Load(); err != nil {
 		return *err
@@ -84,21 +84,21 @@ func (r *Reader) Err() error {
 	return nil
 }
 
-// Plain returns where in the archive the bytes of a stored file are that has been
-// found to be right, so that they can be taken from there.
+// Plain returns where in the archive a stored file's bytes are, if they were
+// verified. You can then read them there.
 func (r *Reader) Plain() (off int64, ok bool) {
 	return r.data.Load(), r.stored && r.whole.Load()
 }
 
-// Idle drops what only matters while somebody reads.
+// Idle drops what matters only while a caller reads.
 func (r *Reader) Idle() { r.memory.forget(r, false) }
 
-// Forget drops all that is kept for the reader.
+// Forget drops everything that is kept for the reader.
 func (r *Reader) Forget() { r.memory.forget(r, true) }
 
-// ReadAt fills p from off, as io.ReaderAt does, with bytes from src, which must be
-// the archive that the index is of. Errors are ErrDamaged, which lasts; the
-// source's; or ctx's.
+// ReadAt fills p from off, as io.ReaderAt does. It reads from src, which must be the
+// archive that the index is of. Errors are ErrDamaged, which lasts, the source's, or
+// ctx's.
 func (r *Reader) ReadAt(ctx context.Context, src Source, p []byte, off int64) (int, error) {
 	if off >= r.size {
 		return 0, io.EOF
@@ -157,8 +157,8 @@ func (r *Reader) lock(ctx context.Context) error {
 
 func (r *Reader) unlock() { <-r.turn }
 
-// locate reads the local header, whose extra field is another one than the
-// directory's, and finds the data behind it. The caller has the turn.
+// locate reads the local header, whose extra field differs from the directory's, and
+// finds the data after it. The caller has the turn.
 func (r *Reader) locate(ctx context.Context, src Source) error {
 	if r.data.Load() != 0 {
 		return nil
@@ -202,7 +202,7 @@ func (r *Reader) finish() error {
 	return nil
 }
 
-// markAfter returns the index of the first checkpoint behind at; memory.mu is held.
+// markAfter returns the index of the first checkpoint after at; memory.mu is held.
 func (r *Reader) markAfter(at int64) int {
 	return sort.Search(len(r.marks), func(i int) bool { return r.marks[i].at > at })
 }

@@ -7,7 +7,7 @@ import (
 	"math"
 )
 
-// The general purpose flags that matter.
+// These are the general purpose flags that matter.
 const (
 	flagEncrypted       = 1 << 0
 	flagPatched         = 1 << 5
@@ -16,14 +16,14 @@ const (
 	flagMasked          = 1 << 13
 )
 
-// The ways of packing that can be undone.
+// These are the ways of packing that can be undone.
 const (
 	methodStored   = 0
 	methodDeflated = 8
 )
 
-// record is one entry of the central directory. The slices are valid until the
-// next one is read.
+// record is one entry of the central directory. Its slices are valid until the next
+// record is read.
 type record struct {
 	madeBy           uint16
 	flags, method    uint16
@@ -38,13 +38,13 @@ type record struct {
 type records struct {
 	ctx  context.Context
 	src  Source
-	off  int64 // of what comes after buf
+	off  int64 // of what follows buf
 	end  int64
 	room []byte
-	buf  []byte // what has been read and not been used
+	buf  []byte // read but not yet used
 }
 
-// recordsStep is how much of the directory is read at a time; no record is longer.
+// recordsStep is how much of the directory is read at a time. No record is longer.
 const recordsStep = 256 << 10
 
 func newRecords(ctx context.Context, src Source, e end) *records {
@@ -55,7 +55,7 @@ func newRecords(ctx context.Context, src Source, e end) *records {
 // left returns how much of the directory has not been used.
 func (r *records) left() int64 { return r.end - r.off + int64(len(r.buf)) }
 
-// peek returns the next n bytes, fewer at the end of the directory.
+// peek returns the next n bytes, or fewer at the end of the directory.
 func (r *records) peek(n int) ([]byte, error) {
 	if len(r.buf) < n && r.off < r.end {
 		kept := copy(r.room, r.buf)
@@ -69,7 +69,7 @@ func (r *records) peek(n int) ([]byte, error) {
 	return r.buf[:min(n, len(r.buf))], nil
 }
 
-// next reads one record; false when there are no more.
+// next reads one record. It returns false if there are no more.
 func (r *records) next(out *record) (bool, error) {
 	b, err := r.peek(minRecord)
 	switch {
@@ -100,8 +100,8 @@ func (r *records) next(out *record) (bool, error) {
 	return true, out.sizes(le.Uint32(b[20:]), le.Uint32(b[24:]), le.Uint32(b[42:]))
 }
 
-// sizes sets the numbers that are in the record's Zip64 field if they do not fit
-// into the record.
+// sizes sets both sizes and the header's offset. It takes the numbers that do not fit
+// into the record from its Zip64 field.
 func (rec *record) sizes(packed, size, header uint32) error {
 	rec.packed, rec.size, rec.header = int64(packed), int64(size), int64(header)
 	if packed != saturated32 && size != saturated32 && header != saturated32 {
@@ -114,7 +114,7 @@ func (rec *record) sizes(packed, size, header uint32) error {
 		}
 		if len(field) < 8 {
 			if into == &rec.size {
-				return nil // by chance just that size
+				return nil // the size happens to be just this number
 			}
 			return formatf("an entry lacks its Zip64 field")
 		}
@@ -135,13 +135,13 @@ func (rec *record) sizes(packed, size, header uint32) error {
 	return take(header, &rec.header)
 }
 
-// readable reports whether the entry's bytes can be made sense of.
+// readable reports whether this package can unpack the entry.
 func (rec *record) readable() bool {
 	const cannot = flagEncrypted | flagPatched | flagStrongEncrypted | flagMasked
 	return rec.flags&cannot == 0 && (rec.method == methodStored || rec.method == methodDeflated)
 }
 
-// maxRatio is how much deflate can make of a byte: 258 bytes of two bits.
+// maxRatio is the most that deflate can make of a byte: two bits can give 258 bytes.
 const maxRatio = 1032
 
 // consistent reports whether the entry's two sizes can both be right.

@@ -9,8 +9,8 @@ import (
 
 // Source is an archive's bytes. Its methods are safe for concurrent use.
 type Source interface {
-	// ReadAt fills p from off, as io.ReaderAt does. It may wait for the network;
-	// when ctx ends it returns ctx's error.
+	// ReadAt fills p from off, as io.ReaderAt does. It may wait for the network. When
+	// ctx ends, it returns ctx's error.
 	ReadAt(ctx context.Context, p []byte, off int64) (int, error)
 	// Local reports whether the n bytes from off can be read without waiting.
 	Local(off, n int64) bool

@@ -9,10 +9,11 @@ import (
 	"time"
 )
 
-// Piece is a run of entries of a [Stitched]: those of a zip, with Path in front of
-// their names, if Zip is set; else one file, stored, if File is set; else one folder.
+// Piece is a run of entries of a [Stitched]. If Zip is set, it is the zip's entries
+// with Path in front of their names. Otherwise, if File is set, it is one stored
+// file. Otherwise it is one folder.
 type Piece struct {
-	Path     string // of a zip: empty, or ends in a slash; of a folder: does not
+	Path     string // for a zip: empty, or ends in a slash; for a folder: does not
 	Zip      Source
 	File     Source
 	Size     int64     // of Zip or File
@@ -20,14 +21,14 @@ type Piece struct {
 	Modified time.Time // of a file or folder
 }
 
-// Stitched is one zip made of others: a view that keeps some 64 bytes an entry
-// besides its name, and copies nothing. The packed bytes are those of the zips; the
-// headers around them are made when they are read. What they are is decided by the
-// pieces alone, so that it is the same whenever they are stitched.
+// Stitched is one zip made of others. It is a view that keeps some 64 bytes an entry
+// besides its name, and copies nothing. The packed bytes come from the zips. The
+// headers around them are made when they are read. They depend on the pieces alone,
+// so the result is always the same.
 //
-// Each local header says sizes and checksum, so that who unpacks it from a pipe need
-// not trust a data descriptor. Folders have no bytes, though they had two in a zip
-// that was streamed.
+// Each local header has sizes and checksum, so a program that unpacks from a pipe
+// need not trust a data descriptor. Folders have no bytes, although they had two in a
+// streamed zip.
 //
 // Its methods are safe for concurrent use.
 type Stitched struct {
@@ -35,7 +36,7 @@ type Stitched struct {
 	first   []int // number of each piece's first entry
 	entries []stitched
 	names   [][]byte // slabs: see addName
-	marks   []mark64 // of every entry whose number is a multiple of markEvery
+	marks   []mark64 // one for every entry whose number is a multiple of markEvery
 	dataEnd int64    // where the directory begins
 	dirEnd  int64
 	tail    []byte // the end records
@@ -50,7 +51,7 @@ type Stitched struct {
 type stitched struct {
 	packed, size int64
 	header       int64 // of the local header in the piece's zip
-	ticks        int64 // when it was modified, as NTFS counts; 0 if only the DOS time is known
+	ticks        int64 // when it was modified, in NTFS units; 0 if only the DOS time is known
 	name         uint32
 	crc          uint32
 	dosTime      uint16
@@ -60,12 +61,12 @@ type stitched struct {
 	flags        uint16
 }
 
-// mark64 is where in the view an entry's header and its directory record are.
+// mark64 holds the places of an entry's header and directory record in the view.
 type mark64 struct{ at, record int64 }
 
 const markEvery = 64
 
-// located is where the data of the entry read last begins in its zip.
+// located holds where in its zip the data of the entry read last begins.
 type located struct {
 	entry int
 	data  int64
@@ -97,7 +98,8 @@ func Stitch(ctx context.Context, pieces []Piece) (*Stitched, error) {
 	return s, nil
 }
 
-// makeRoom makes room for all entries, which are too many to be moved again and again.
+// makeRoom makes room for all entries, because moving so many again and again is
+// slow.
 func (s *Stitched) makeRoom(ctx context.Context) error {
 	n := uint64(len(s.pieces))
 	for i := range s.pieces {
@@ -113,13 +115,13 @@ func (s *Stitched) makeRoom(ctx context.Context) error {
 	return nil
 }
 
-// nameSlab is how long the slabs of names are; no name is longer.
+// nameSlab is how long the slabs of names are. No name is longer.
 const (
 	nameSlabBits = 20
 	nameSlab     = 1 << nameSlabBits
 )
 
-// addName keeps a name and returns where.
+// addName stores a name and returns its place.
 func (s *Stitched) addName(name []byte) (uint32, error) {
 	last := len(s.names) - 1
 	if last < 0 || len(s.names[last])+len(name) > nameSlab {
@@ -176,7 +178,7 @@ func eachRecord(ctx context.Context, src Source, size int64, f func(rec *record,
 	return nil
 }
 
-// add adds an entry; its name is the piece's path and name.
+// add adds an entry. Its name is the piece's path followed by name.
 func (s *Stitched) add(p *Piece, e stitched, name []byte) error {
 	if len(p.Path)+len(name) > saturated16 {
 		return formatf("a path of %d bytes is too long", len(p.Path)+len(name))
@@ -194,7 +196,7 @@ func (s *Stitched) add(p *Piece, e stitched, name []byte) error {
 	return nil
 }
 
-// layOut finds out where everything is.
+// layOut computes where everything is.
 func (s *Stitched) layOut() {
 	var at, records int64
 	var m mark64
@@ -218,26 +220,25 @@ func (s *Stitched) layOut() {
 	s.tail = appendEnd(nil, int64(len(s.entries)), records, s.dataEnd)
 }
 
-// Size is how long the zip is.
+// Size returns how long the zip is.
 func (s *Stitched) Size() int64 { return s.dirEnd + int64(len(s.tail)) }
 
-// Entries is how many entries it has, Files how many of them are no folders, and
-// Bytes how long these are, unpacked.
+// Entries returns how many entries the zip has.
 func (s *Stitched) Entries() int { return len(s.entries) }
 
-// Files is described at [Stitched.Entries].
+// Files returns how many of the entries are not folders.
 func (s *Stitched) Files() int { return s.files }
 
-// Bytes is described at [Stitched.Entries].
+// Bytes returns the total size of the files, unpacked.
 func (s *Stitched) Bytes() int64 { return s.bytes }
 
-// pieceOf returns the number of the piece that an entry is of.
+// pieceOf returns the number of the piece that an entry belongs to.
 func (s *Stitched) pieceOf(entry int) int {
 	return sort.Search(len(s.first), func(i int) bool { return s.first[i] > entry }) - 1
 }
 
-// ReadAt fills p from off, as io.ReaderAt does. Errors are ctx's, those of the pieces'
-// sources, or ErrDamaged when a zip is not what its directory says.
+// ReadAt fills p from off, as io.ReaderAt does. Errors are ctx's, those of the
+// pieces' sources, or ErrDamaged if a zip is not what its directory says.
 func (s *Stitched) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	n := 0
 	for n < len(p) {
@@ -262,8 +263,8 @@ func (s *Stitched) ReadAt(ctx context.Context, p []byte, off int64) (int, error)
 	return n, nil
 }
 
-// walk calls f with the entries from the one numbered from on, and where in the view
-// each begins, until f says that it is enough.
+// walk calls f with each entry, beginning with the one numbered from, and its place
+// in the view. It stops when f returns false.
 func (s *Stitched) walk(from int, f func(i, piece int, e *stitched, at mark64) (more bool)) {
 	m := s.marks[from/markEvery]
 	piece := s.pieceOf(from)
@@ -280,7 +281,7 @@ func (s *Stitched) walk(from int, f func(i, piece int, e *stitched, at mark64) (
 	}
 }
 
-// readRecords copies from the directory.
+// readRecords copies bytes of the directory.
 func (s *Stitched) readRecords(p []byte, off int64) int {
 	n := 0
 	var b []byte
@@ -296,7 +297,7 @@ func (s *Stitched) readRecords(p []byte, off int64) int {
 	return n
 }
 
-// readEntries copies from headers and data.
+// readEntries copies bytes of headers and data.
 func (s *Stitched) readEntries(ctx context.Context, p []byte, off int64) (n int, err error) {
 	var b []byte
 	mark := sort.Search(len(s.marks), func(i int) bool { return s.marks[i].at > off }) - 1

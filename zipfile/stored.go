@@ -5,8 +5,8 @@ import (
 	"hash/crc32"
 )
 
-// maxGap is how much of a stored file is read besides what was asked for, so that
-// requests that come out of order, and the end of a short file, are checked.
+// maxGap is how many bytes of a stored file are read beyond the request. With them,
+// out-of-order requests and the end of a short file are checked too.
 const maxGap = 2 << 20
 
 // readStored fills p from off with the archive's own bytes.
@@ -36,8 +36,8 @@ func (r *Reader) readStored(ctx context.Context, src Source, p []byte, off int64
 	return len(p), nil
 }
 
-// check takes bytes that were read at off into the checksum, if those before them
-// are in it or are few.
+// check adds bytes that were read at off to the checksum, if those before them are
+// already in it or are few.
 func (r *Reader) check(ctx context.Context, src Source, p []byte, off int64) error {
 	if err := r.lock(ctx); err != nil {
 		return err

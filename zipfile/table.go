@@ -2,8 +2,9 @@ package zipfile
 
 import "hash/maphash"
 
-// table finds a node by its directory and its name: open addressing, four bytes a
-// place. Its seed is its own, so that nobody can choose names that collide.
+// table finds a node by its directory and name. It uses open addressing, at four
+// bytes a place. Each table has its own seed, so nobody can choose names that
+// collide.
 type table struct {
 	seed  maphash.Seed
 	slots []Node // 0 is free: the root is in no directory
@@ -18,7 +19,7 @@ func newTable(expected int) *table {
 	return &table{seed: maphash.MakeSeed(), slots: make([]Node, size)}
 }
 
-// slot returns where the node of that name is, or belongs.
+// slot returns where the node with that name is, or belongs.
 func (t *table) slot(x *Index, dir Node, name []byte) int {
 	h := maphash.Bytes(t.seed, name) ^ uint64(dir)*0x9e3779b97f4a7c15
 	mask := len(t.slots) - 1
@@ -30,7 +31,7 @@ func (t *table) slot(x *Index, dir Node, name []byte) int {
 	}
 }
 
-// put enters a node, in place of one of the same name.
+// put enters a node. It replaces a node with the same name.
 func (t *table) put(x *Index, n Node) {
 	if (t.used+1)*4 > len(t.slots)*3 {
 		old := t.slots

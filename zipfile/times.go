@@ -6,22 +6,22 @@ import (
 	"time"
 )
 
-// noTime marks a directory that the archive has no entry of its own for.
+// noTime marks a directory that has no entry of its own in the archive.
 const noTime = math.MinInt64
 
 // ntfsEpoch is 1601-01-01 in units of 100 ns before 1970.
 const ntfsEpoch = 116444736000000000
 
-// modified returns when an entry was modified, in nanoseconds since 1970: from
-// the NTFS field, which is exact and in UTC; else from the Unix times; else from
-// the record itself, whose time is the local one of whoever made the zip, taken
-// to be in zone.
+// modified returns when an entry was modified, in nanoseconds since 1970. It prefers
+// the NTFS field, which is exact and in UTC, then the Unix times, then the record
+// itself. The record's time is local to the zip's maker; modified takes it to be in
+// zone.
 func (rec *record) modified(zone *time.Location) int64 {
 	if ns, ok := ntfsTime(extraField(rec.extra, extraNTFS)); ok {
 		return ns
 	}
-	// The modification time comes first, if the flags say that there is one. How
-	// many follow is not to be believed: a central field has one at most.
+	// The modification time comes first, if the flags say that there is one. Do not
+	// believe how many times follow: a central field has at most one.
 	if b := extraField(rec.extra, extraTimes); len(b) >= 5 && b[0]&1 != 0 {
 		return int64(int32(binary.LittleEndian.Uint32(b[1:]))) * int64(time.Second)
 	}
@@ -43,7 +43,7 @@ func ntfsTime(b []byte) (int64, bool) {
 			if ticks == 0 || ticks > math.MaxInt64 {
 				return 0, false
 			}
-			// What nanoseconds cannot tell: before 1678 and after 2262.
+			// Nanoseconds cannot represent times before 1678 and after 2262.
 			const least, most = math.MinInt64/100 + 1, math.MaxInt64 / 100
 			return min(max(int64(ticks)-ntfsEpoch, least), most) * 100, true
 		}
@@ -52,7 +52,7 @@ func ntfsTime(b []byte) (int64, bool) {
 	return 0, false
 }
 
-// dosTime reads the record's own time, which may be no date at all.
+// dosTime reads the record's own time, which may not be a date at all.
 func dosTime(date, clock uint16, zone *time.Location) int64 {
 	month, day := max(int(date>>5&15), 1), max(int(date&31), 1)
 	return time.Date(1980+int(date>>9), time.Month(month), day,
