@@ -15,31 +15,31 @@ import (
 
 const (
 	maxLoginHold = 5 * time.Minute
-	// renewPause is how soon after a failed renewal of a token that still works it
-	// is tried again.
+	// renewPause is how long after a failed renewal of a token that still works the
+	// renewal is tried again.
 	renewPause = 10 * time.Second
 )
 
 // credential is what one request carries.
 type credential struct {
-	ready     bool      // there is one
+	ready     bool      // the credential is set
 	header    string    // the value of Authorization; empty: none is sent
 	renewable bool      // a new login can replace it
-	ticket    bool      // fresh from a login that the server took
-	instead   bool      // the password, where the server gave a ticket and then did not know it
-	fallback  string    // of a ticket: what to send instead
-	renewAt   time.Time // when to get another one, while this one still works; zero: never
+	ticket    bool      // a ticket from a login that the server has just accepted
+	instead   bool      // the password, because the server gave a ticket and then did not know it
+	fallback  string    // what to send instead of a ticket
+	renewAt   time.Time // when to get another one while this one still works; zero: never
 	expires   time.Time // when it ends; zero: the server will say
 }
 
-// session keeps the login of a Client: the ticket or token that all requests
-// share, one login at a time, and the pause after a refusal.
+// session keeps the login of a Client: the ticket or token that all requests share, one
+// login at a time, and the pause after a refusal.
 type session struct {
 	user     string
-	password func() string  // of a fixed one; a function cannot be printed by accident
+	password func() string  // the fixed password; a function cannot be printed by accident
 	source   PasswordSource // nil: the password is fixed
 	tokens   TokenSource    // nil: tickets
-	learn    func(Secret)   // tells what must not be shown
+	learn    func(Secret)   // is told what must not be shown
 	hold     time.Duration
 	request  func(ctx context.Context, password string) (ticket string, f *failure)
 
@@ -47,18 +47,18 @@ type session struct {
 	cancel context.CancelFunc
 	logins sync.WaitGroup
 
-	mu      sync.Mutex // guards what follows; not held while a login runs
-	cred    credential // what to send; no header: log in first
-	flight  *flight    // the login that is under way
-	denied  *failure   // the refusal that holds until
+	mu      sync.Mutex // guards all below; not held while a login runs
+	cred    credential // what to send; if not ready, log in first
+	flight  *flight    // the running login
+	denied  *failure   // the refusal that holds until the time until
 	until   time.Time
 	refuses int // refusals since the last success
 	closed  bool
-	again   bool // the latest token was refused before its time
-	fell    bool // cred is the password since there seemed to be no tickets API
+	again   bool // the latest token was refused before its expiry
+	fell    bool // cred is the password because there seemed to be no tickets API
 }
 
-// flight is one login, awaited by all who need it.
+// flight is one login. All who need it wait for it.
 type flight struct {
 	done chan struct{} // closed when cred or f is set
 	cred credential
@@ -77,7 +77,7 @@ func newSession(cfg Config) *session {
 	return s
 }
 
-// close ends a login that is under way and waits for it.
+// close ends a running login and waits for it.
 func (s *session) close() {
 	s.mu.Lock()
 	s.closed = true
@@ -86,7 +86,7 @@ func (s *session) close() {
 	s.logins.Wait()
 }
 
-// credential returns what to send, after logging in if need be.
+// credential returns what to send, after logging in if necessary.
 func (s *session) credential(ctx context.Context) (credential, *failure) {
 	s.mu.Lock()
 	if f := s.heldOff(); f != nil {
@@ -100,8 +100,8 @@ func (s *session) credential(ctx context.Context) (credential, *failure) {
 	return s.await(ctx)
 }
 
-// renew returns another credential than old, which the server did not accept.
-// Of many requests that meet a dead ticket, the first logs in and all profit.
+// renew returns a credential other than old, which the server did not accept. When many
+// requests meet a dead ticket, the first logs in and all profit.
 func (s *session) renew(ctx context.Context, old credential) (credential, *failure) {
 	s.mu.Lock()
 	if s.cred == old {
@@ -111,8 +111,8 @@ func (s *session) renew(ctx context.Context, old credential) (credential, *failu
 	return s.credential(ctx)
 }
 
-// await joins the login that is under way or starts one. It is called with mu
-// locked and unlocks it.
+// await joins the running login or starts one. It is called with mu locked and unlocks
+// it.
 func (s *session) await(ctx context.Context) (credential, *failure) {
 	if s.closed {
 		s.mu.Unlock()
@@ -122,8 +122,8 @@ func (s *session) await(ctx context.Context) (credential, *failure) {
 	if fl == nil {
 		fl = &flight{done: make(chan struct{})}
 		s.flight = fl
-		// The login belongs to the session, not to the caller who happened to need
-		// it first: that one may give up while others wait.
+		// The login belongs to the session, not to the caller who needed it first: that
+		// caller may give up while others wait.
 		s.logins.Go(func() { s.fly(fl) })
 	}
 	s.mu.Unlock()
@@ -135,7 +135,7 @@ func (s *session) await(ctx context.Context) (credential, *failure) {
 	}
 }
 
-// fly logs in once. A failure that may pass is tried again by those who wait.
+// fly logs in once. Those who wait retry a failure that may pass.
 func (s *session) fly(fl *flight) {
 	s.mu.Lock()
 	again := s.again
@@ -151,7 +151,7 @@ func (s *session) fly(fl *flight) {
 	case s.closed:
 		f = &failure{kind: download.ErrClosed, lasting: true}
 	case s.cred.ready && now.Before(s.cred.expires):
-		// What there is works for a while yet.
+		// The present credential works for a while yet.
 		s.cred.renewAt, f = now.Add(renewPause), nil
 	case errors.Is(f, download.ErrForbidden), errors.Is(f, download.ErrUnauthorized):
 		s.cred = credential{}
@@ -161,7 +161,7 @@ func (s *session) fly(fl *flight) {
 		s.cred = credential{}
 	}
 	if f != nil {
-		f.unsent = true // the request that needed the login, that is
+		f.unsent = true // this is about the request that needed the login
 		s.again = again
 	}
 	fl.cred, fl.f = s.cred, f
@@ -169,8 +169,8 @@ func (s *session) fly(fl *flight) {
 	close(fl.done)
 }
 
-// logIn gets another credential: a token, a ticket for the password, or, where
-// there are no tickets (fell), the password itself.
+// logIn gets another credential: a token, a ticket for the password, or, if there are
+// no tickets (fell), the password itself.
 func (s *session) logIn(ctx context.Context, again bool) (cred credential, fell bool, f *failure) {
 	if s.tokens != nil {
 		token, err := s.tokens(ctx, again)
@@ -202,9 +202,8 @@ func (s *session) logIn(ctx context.Context, again bool) (cred credential, fell 
 	return cred, false, f
 }
 
-// noTickets reports whether the tickets API is not there or closed off by
-// something in front of the server. A wrong password is a 403 too, but in
-// Alfresco's own words.
+// noTickets reports whether the tickets API does not exist or something in front of the
+// server blocks it. A wrong password is a 403 too, but in Alfresco's own words.
 func noTickets(f *failure) bool {
 	switch f.code {
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
@@ -215,8 +214,8 @@ func noTickets(f *failure) bool {
 	return false
 }
 
-// reconsider makes the next request ask for a ticket again, when that no API at
-// all was there shows that a missing tickets API meant nothing.
+// reconsider makes the next request ask for a ticket again. It is called when no API at
+// all was there, so a missing tickets API meant nothing.
 func (s *session) reconsider() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -225,13 +224,13 @@ func (s *session) reconsider() {
 	}
 }
 
-// byPassword returns what every node of a cluster knows, whichever gave the ticket.
-// It is kept when it is accepted.
+// byPassword returns the password as the credential: every node of a cluster knows it,
+// whichever gave the ticket. It is kept when the server accepts it.
 func (s *session) byPassword(ticket credential) credential {
 	return credential{ready: true, header: ticket.fallback, renewable: s.source != nil, instead: true}
 }
 
-// accepted notes that the server took cred.
+// accepted notes that the server accepted cred.
 func (s *session) accepted(cred credential) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -243,15 +242,16 @@ func (s *session) accepted(cred credential) {
 	}
 }
 
-// refused notes that the server did not take cred and that no login can mend it.
+// refused notes that the server did not accept cred and that no login can fix it.
 func (s *session) refused(cred credential, f *failure) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// A ticket fresh from a login that the server took is no wrong password.
+	// If the server has just accepted the login for a ticket, the password is not
+	// wrong.
 	if s.cred == cred && !cred.ticket {
 		s.deny(f)
 		if cred.renewable {
-			s.cred, s.again = credential{}, true // after the pause, another one
+			s.cred, s.again = credential{}, true // after the pause, get another one
 		}
 	}
 }

@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	// maxAnswer is how much of an answer is read; but for lists, the API's are below 4 KiB.
+	// maxAnswer is how much of an answer is read. Except for lists, the API's answers
+	// are below 4 KiB.
 	maxAnswer  = 1 << 20
 	maxRefusal = 64 << 10
 )
@@ -24,12 +25,12 @@ type request struct {
 	url    string
 	body   []byte
 	once   bool          // must not be sent again blindly
-	probe  bool          // asks whether the API is there at all
+	probe  bool          // asks whether the API exists at all
 	budget time.Duration // 0: the client's
 	limit  int64         // of the answer's size; 0: maxAnswer
 }
 
-// call makes a request, again where that is safe, and gives the body of a
+// call makes a request, and repeats it where that is safe. It passes the body of a
 // success to read, which may be nil when there is nothing to read.
 func (c *Client) call(ctx context.Context, r request, read func(body []byte) *failure) error {
 	budget := r.budget
@@ -49,8 +50,8 @@ func (c *Client) call(ctx context.Context, r request, read func(body []byte) *fa
 	})
 }
 
-// patience is how long an attempt may take: each waits twice as long as the one
-// before, so that what hangs is dropped soon and what is slow is waited for.
+// patience is how long an attempt may take. Each attempt waits twice as long as the one
+// before: a request that hangs is dropped soon, and a slow one gets its time.
 type patience time.Duration
 
 const maxPatience = patience(10 * time.Minute)
@@ -97,8 +98,8 @@ func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, erro
 	return req, nil
 }
 
-// send makes the request that build returns, with the login, once more with a new
-// login when the server does not accept the one it had, and then with the password
+// send makes the request that build returns, with the login. If the server does not
+// accept the login, it sends once more with a new login, and then with the password
 // itself. The caller closes the answer's body.
 func (c *Client) send(ctx context.Context, hc *http.Client, op operation, build func() (*http.Request, error)) (*http.Response, *failure) {
 	cred, f := c.auth.credential(ctx)
@@ -128,8 +129,8 @@ func (c *Client) send(ctx context.Context, hc *http.Client, op operation, build 
 			c.log.LogAttrs(ctx, slog.LevelDebug, "login no longer accepted", op.attrs()...)
 			cred, f = c.auth.renew(ctx, cred)
 		case tries == 2 && cred.ticket:
-			// The server has just taken the password and given this ticket: it is a
-			// node of a cluster that does not know the tickets of another.
+			// The server has just accepted the password and given this ticket. It is a
+			// node of a cluster that does not know the tickets of another node.
 			c.log.LogAttrs(ctx, slog.LevelDebug, "new login not accepted, sending the password", op.attrs()...)
 			cred = c.auth.byPassword(cred)
 		default:
@@ -179,8 +180,8 @@ func (c *Client) readAnswer(resp *http.Response, limit int64, read func(body []b
 		return c.webPage(resp, "an answer: is this the address of an Alfresco server?")
 	}
 	if read == nil {
-		// What follows a success without content cannot change it; reading a
-		// little lets the connection be kept.
+		// The content of such a success cannot change it. Reading a little lets the
+		// connection be kept.
 		_, _ = io.CopyN(io.Discard, resp.Body, maxRefusal)
 		return nil
 	}
@@ -199,7 +200,7 @@ func (c *Client) readAnswer(resp *http.Response, limit int64, read func(body []b
 	return read(body)
 }
 
-// refusal makes a failure of an answer that is not a success.
+// refusal returns the failure for an answer that is not a success.
 func (c *Client) refusal(resp *http.Response) *failure {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
 	return c.answerFailure(resp, body)

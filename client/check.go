@@ -15,18 +15,18 @@ import (
 const (
 	// checkBudget is how long Check keeps trying: a person is waiting.
 	checkBudget = 5 * time.Second
-	// nearbyTimeout is how long it then looks for a server at another path, of
-	// no more parts than maxNearby.
+	// nearbyTimeout is how long it then looks for a server at another path of at most
+	// maxNearby parts.
 	nearbyTimeout = 3 * time.Second
 	maxNearby     = 4
 
 	rootPath = "/nodes/-root-?fields=id"
 )
 
-// Check reports whether the server can be reached, is an Alfresco and accepts
-// the credentials: ErrUnavailable, ErrProtocol or ErrUnauthorized if not. What is
-// in front of a server that is starting, or out of reach, answers in its place:
-// ErrUnavailable too. It keeps trying for a few seconds only.
+// Check reports whether the server can be reached, is an Alfresco and accepts the
+// credentials. If not, it returns ErrUnavailable, ErrProtocol or ErrUnauthorized. When
+// a server is starting or out of reach, a proxy in front of it answers in its place:
+// that is ErrUnavailable too. Check keeps trying for a few seconds only.
 func (c *Client) Check(ctx context.Context) error {
 	op := operate("check", "check "+c.base.String())
 	err := c.call(ctx, request{
@@ -38,7 +38,7 @@ func (c *Client) Check(ctx context.Context) error {
 		return err
 	}
 	if f.own && errors.Is(f, download.ErrForbidden) {
-		return nil // the root is not for everybody to read: the login was accepted
+		return nil // not everybody may read the root: the login was accepted
 	}
 	if makesNoSense(f) {
 		f = &failure{kind: download.ErrProtocol, code: f.code, own: f.own, detail: f.Error()}
@@ -51,9 +51,8 @@ func (c *Client) Check(ctx context.Context) error {
 	return fmt.Errorf("%s: %w", op.text, f)
 }
 
-// nearby returns the address of an Alfresco server that is nearer to the root
-// of this host than the one that was given; nil if there is none. It is told no
-// login: it may be another server.
+// nearby returns the address of an Alfresco server nearer to the root of this host than
+// the given one; nil if there is none. It sends no login: it may be another server.
 func (c *Client) nearby(ctx context.Context) *url.URL {
 	ctx, cancel := context.WithTimeout(ctx, nearbyTimeout)
 	defer cancel()
@@ -82,7 +81,7 @@ func (c *Client) nearby(ctx context.Context) *url.URL {
 	return nil
 }
 
-// rootURL is what every Alfresco server has.
+// rootURL returns the URL of the root node, which every Alfresco server has.
 func (c *Client) rootURL() string { return c.core + rootPath }
 
 func isNode(body []byte) *failure {
@@ -96,10 +95,10 @@ func (f *failure) elsewhere() bool {
 }
 
 // believeRefusal judges a 403 or 404 that is not in Alfresco's own words. A reverse
-// proxy may have replaced Alfresco's page by its own; but some answer so to
-// everything while the server behind them restarts, Tomcat does until it has
-// deployed Alfresco, and a gateway does until the VPN is up. A download must not be
-// taken for deleted then. So it counts only if the API is there.
+// proxy may have replaced Alfresco's page by its own. But some answer like this to
+// everything while the server behind them restarts: Tomcat until it has deployed
+// Alfresco, a gateway until the VPN is up. A download must not count as deleted then,
+// so the answer counts only if the API is there.
 func (c *Client) believeRefusal(ctx context.Context, op operation, f *failure) *failure {
 	probe := c.attempt(ctx, request{op: op, method: http.MethodGet, url: c.rootURL()}, c.cfg.RequestTimeout, isNode)
 	if probe == nil || probe.own {
@@ -108,15 +107,15 @@ func (c *Client) believeRefusal(ctx context.Context, op operation, f *failure) *
 	return c.away(f)
 }
 
-// away is what a 403 or 404 means while no API is there.
+// away returns what a 403 or 404 means while no API is there.
 func (c *Client) away(f *failure) *failure {
 	c.auth.reconsider()
 	return &failure{kind: download.ErrUnavailable, code: f.code, unsent: true,
 		detail: "the server's API is not there at the moment: " + f.detail}
 }
 
-// makesNoSense reports whether no Alfresco server could give this answer to a
-// request for the root, which every one has.
+// makesNoSense reports whether no Alfresco server could give this answer to a request
+// for the root, which every server has.
 func makesNoSense(f *failure) bool {
 	for _, kind := range []error{download.ErrNotFound, download.ErrInvalid, download.ErrConflict, download.ErrArchived, download.ErrChanged} {
 		if errors.Is(f, kind) {

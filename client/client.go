@@ -24,12 +24,12 @@ type Client struct {
 	auth  *session
 	jar   *cookies
 
-	api     *http.Client // short answers
-	once    *http.Client // requests that must not be sent twice
-	content *http.Client // streams
+	api     *http.Client // for short answers
+	once    *http.Client // for requests that must not be sent twice
+	content *http.Client // for streams
 
-	warnRange sync.Once      // a server that ignores ranges is named once
-	warnRetry rate.Sometimes // an outage meets many calls at once
+	warnRange sync.Once      // a server that ignores ranges is reported once
+	warnRetry rate.Sometimes // an outage hits many calls at once
 }
 
 var (
@@ -37,7 +37,7 @@ var (
 	_ download.Source  = (*Client)(nil)
 )
 
-// New returns a client for cfg. It makes no request; errors wrap
+// New returns a client for cfg. It makes no request. Its errors wrap
 // download.ErrInvalid and name the setting.
 func New(cfg Config) (*Client, error) {
 	cfg, err := cfg.withDefaults()
@@ -54,7 +54,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	jar := newCookies(ends.base.Hostname())
 	session, scrub := newSession(cfg), newScrubber(cfg.Username, cfg.Password).also(jar.redact)
-	cfg.Password = "" // so that no print of a Client can show it
+	cfg.Password = "" // printing a Client cannot show it
 	c := &Client{
 		cfg:   cfg,
 		base:  ends.base,
@@ -74,7 +74,7 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// Format writes which server the client is for, whatever the verb: its fields
+// Format writes which server the client is for, whatever the verb, because the fields
 // hold the login.
 func (c *Client) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "client(%s)", c.base) }
 
@@ -82,8 +82,8 @@ func (c *Client) httpClient(t http.RoundTripper) *http.Client {
 	return &http.Client{Transport: t, CheckRedirect: c.checkRedirect, Jar: c.jar}
 }
 
-// Close ends a login that is under way and closes idle connections. Calls and
-// streams that are still running belong to their contexts.
+// Close ends a running login and closes idle connections. Calls and streams that are
+// still running end with their contexts.
 func (c *Client) Close() {
 	c.auth.close()
 	for _, hc := range []*http.Client{c.api, c.once, c.content} {

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// keyPair is a client certificate in files, read again when they have changed.
+// keyPair is a client certificate in files. It reads them again when they have changed.
 type keyPair struct {
 	cert, key string
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards all below
 	pair *tls.Certificate
 	seen [2]fileState
 }
@@ -22,8 +22,8 @@ type fileState struct {
 	size     int64
 }
 
-// newKeyPair reads a client certificate; key may be empty where the key is in the
-// file of the certificate.
+// newKeyPair reads a client certificate; key may be empty if the key is in the
+// certificate's file.
 func newKeyPair(cert, key string) (*keyPair, error) {
 	if key == "" {
 		key = cert
@@ -38,7 +38,7 @@ func newKeyPair(cert, key string) (*keyPair, error) {
 	return k, nil
 }
 
-// read reads the files if they have changed; mu is held, but for the first time.
+// read reads the files if they have changed. mu is held, except the first time.
 func (k *keyPair) read() error {
 	var seen [2]fileState
 	for i, name := range []string{k.cert, k.key} {
@@ -59,8 +59,8 @@ func (k *keyPair) read() error {
 	return nil
 }
 
-// get is for tls.Config. While the files cannot be used, such as when one of them
-// has been replaced and the other not yet, the certificate is the one before.
+// get is for tls.Config. While the files cannot be used, for example because only one
+// of them has been replaced yet, it returns the previous certificate.
 func (k *keyPair) get(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

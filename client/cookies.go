@@ -10,21 +10,21 @@ import (
 
 const (
 	// maxCookies and maxCookieBytes bound what is kept and sent back; most servers
-	// refuse a request whose headers have 8 KiB.
+	// refuse a request with more than 8 KiB of headers.
 	maxCookies     = 50
 	maxCookieBytes = 6 << 10
-	// leastSecret is the length from which on a cookie's value is kept from logs. A
-	// shorter one is a node's name.
+	// leastSecret is the shortest cookie value that is kept from logs. A shorter one is
+	// a node's name.
 	leastSecret = 8
 )
 
-// cookies sends back what the server, or a load balancer in front of it, wants to
-// see again, such as which node of a cluster knows this user's ticket. They are
-// for the server's host alone and are in memory only.
+// cookies sends back what the server, or a load balancer in front of it, wants to see
+// again, for example which node of a cluster knows this user's ticket. Cookies are for
+// the server's host only and stay in memory.
 type cookies struct {
 	host string
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards all below
 	jar   *cookiejar.Jar
 	size  int
 	known map[string]string // values, by the cookies' names and places
@@ -46,7 +46,8 @@ func (c *cookies) forget() {
 
 func (c *cookies) ours(u *url.URL) bool { return strings.EqualFold(u.Hostname(), c.host) }
 
-// SetCookies is http.CookieJar's. When there are too many, the old ones go.
+// SetCookies implements http.CookieJar. When there are too many cookies, it drops the
+// old ones.
 func (c *cookies) SetCookies(u *url.URL, set []*http.Cookie) {
 	if !c.ours(u) {
 		return
@@ -58,7 +59,7 @@ func (c *cookies) SetCookies(u *url.URL, set []*http.Cookie) {
 		size += len(k.Name) + len(k.Value)
 	}
 	if len(set) > maxCookies || size > maxCookieBytes {
-		return // no session of anybody's
+		return // a real session needs fewer
 	}
 	for _, k := range set {
 		place := k.Name + "\x00" + k.Domain + "\x00" + k.Path
@@ -75,7 +76,7 @@ func (c *cookies) SetCookies(u *url.URL, set []*http.Cookie) {
 	}
 }
 
-// Cookies is http.CookieJar's.
+// Cookies implements http.CookieJar.
 func (c *cookies) Cookies(u *url.URL) []*http.Cookie {
 	if !c.ours(u) {
 		return nil
@@ -85,7 +86,7 @@ func (c *cookies) Cookies(u *url.URL) []*http.Cookie {
 	return c.jar.Cookies(u)
 }
 
-// redact takes the cookies' values out of text.
+// redact removes the cookies' values from text.
 func (c *cookies) redact(text string) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -9,8 +9,8 @@ import (
 	"downloadfs/download"
 )
 
-// Create asks for a zip of nodes. A request of which it is not known whether
-// it was carried out is not sent again: ErrUncertain.
+// Create asks for a zip of nodes. If it is not known whether the server carried out the
+// request, it is not sent again and Create returns ErrUncertain.
 func (c *Client) Create(ctx context.Context, nodes []download.NodeID) (download.Progress, error) {
 	op := operate("create", "create download")
 	op.confirm = confirmList
@@ -45,17 +45,16 @@ func (c *Client) Get(ctx context.Context, id download.ID) (download.Progress, er
 	return p, err
 }
 
-// Cancel asks the server to stop zipping. ErrNotFound can also mean that an
-// earlier attempt whose answer was lost has had its effect.
+// Cancel asks the server to stop zipping. ErrNotFound can also mean that an earlier
+// attempt had its effect but its answer was lost.
 func (c *Client) Cancel(ctx context.Context, id download.ID) error {
 	return c.call(ctx, request{
 		op: on("cancel", "cancel download", id), method: http.MethodDelete, url: c.core + "/downloads/" + url.PathEscape(string(id)),
 	}, nil)
 }
 
-// Delete removes the download's node and zip for good, past the trashcan.
-// ErrNotFound can also mean that an earlier attempt whose answer was lost has
-// had its effect.
+// Delete removes the download's node and zip for good, past the trashcan. ErrNotFound
+// can also mean that an earlier attempt had its effect but its answer was lost.
 func (c *Client) Delete(ctx context.Context, id download.ID) error {
 	return c.call(ctx, request{
 		op: on("delete", "delete download", id), method: http.MethodDelete,

@@ -15,9 +15,9 @@ import (
 	"downloadfs/download"
 )
 
-// failure is one failed attempt: what it means, what a person reads, and what
-// retry.go needs for its decision. It unwraps to its sentinel alone: what the
-// transport said may quote URLs and is kept as cleaned text only.
+// failure is one failed attempt: what it means, what a person reads, and what retry.go
+// needs to decide. It unwraps to its sentinel alone: the transport's words may quote
+// URLs and are kept as cleaned text only.
 type failure struct {
 	kind   error  // a sentinel of package download
 	detail string // may be empty; repeat cleans it before anybody sees it
@@ -28,7 +28,7 @@ type failure struct {
 	lasting    bool          // another attempt would meet the same
 	retryAfter time.Duration // how long the server asks to be left alone
 	asked      bool          // retryAfter was given
-	empty      emptiness     // of an answer with content that had none
+	empty      emptiness     // what is known of content that had no bytes
 }
 
 func (f *failure) Error() string {
@@ -40,11 +40,11 @@ func (f *failure) Error() string {
 
 func (f *failure) Unwrap() error { return f.kind }
 
-// Reason is download.Service's.
+// Reason implements the method that download.Service describes.
 func (f *failure) Reason() string { return f.detail }
 
-// ended is the failure of a call whose context ended. It is the context's error,
-// and its text tells what was tried again until the time was up.
+// ended is the failure of a call whose context ended. It is the context's error, and
+// its text tells what was tried again until the time was up.
 type ended struct {
 	cause error    // of the context
 	f     *failure // of the latest attempt that the context did not end
@@ -60,19 +60,19 @@ func (e *ended) Error() string {
 func (e *ended) Unwrap() error  { return e.cause }
 func (e *ended) Reason() string { return e.f.detail }
 
-// doubtful reports whether a node of a cluster that is behind the others could say
-// the same.
+// doubtful reports whether a node of a cluster that is behind the others could say the
+// same.
 func (f *failure) doubtful() bool {
 	return !f.unsent && (f.kind == download.ErrNotFound || f.kind == download.ErrForbidden)
 }
 
-// protocolFailure is an answer that no Alfresco server gives.
+// protocolFailure returns the failure for an answer that no Alfresco server gives.
 func protocolFailure(format string, args ...any) *failure {
 	return &failure{kind: download.ErrProtocol, detail: fmt.Sprintf(format, args...), lasting: true}
 }
 
-// kindOf is the meaning of an HTTP status that is not the one hoped for. It is
-// the only place where a status becomes a sentinel.
+// kindOf returns the meaning of an HTTP status that is not the expected one. It is the
+// only place where a status becomes a sentinel.
 func kindOf(code int) error {
 	switch code {
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong,
@@ -103,9 +103,9 @@ func kindOf(code int) error {
 	return download.ErrProtocol
 }
 
-// onceFailure is what f means for a request that is not sent again, of size bytes.
-// A server that says 500 in its own words is there, and a person decides; a proxy
-// that takes no request so long takes a shorter one.
+// onceFailure returns what f means for a request of size bytes that is not sent again.
+// A server that says 500 in its own words is there, so a person decides. A proxy that
+// does not accept a request of this length may accept a shorter one.
 func onceFailure(f *failure, size int) *failure {
 	switch {
 	case f.code == http.StatusInternalServerError && f.own:
@@ -118,7 +118,7 @@ func onceFailure(f *failure, size int) *failure {
 	return f
 }
 
-// answerFailure makes a failure of an answer and the beginning of its body.
+// answerFailure returns the failure for an answer and the beginning of its body.
 func (c *Client) answerFailure(resp *http.Response, body []byte) *failure {
 	f := &failure{kind: kindOf(resp.StatusCode), code: resp.StatusCode}
 	f.retryAfter, f.asked = retryAfter(resp.Header)
@@ -142,12 +142,12 @@ func (c *Client) answerFailure(resp *http.Response, body []byte) *failure {
 	return f
 }
 
-// logNumber is what Alfresco puts in front of a message so that it can be found
-// in the server's log: month, day and a counter.
+// logNumber matches what Alfresco puts in front of a message so that it can be found in
+// the server's log: month, day and a counter.
 var logNumber = regexp.MustCompile(`^\s*\d{8}\s+`)
 
-// summary returns the sentence for people in an Alfresco error body, and whether
-// the body is one. Anything else, such as a proxy's page, gives "".
+// summary returns the sentence for people in an Alfresco error body, and whether the
+// body is one. For anything else, such as a proxy's page, it returns "".
 func summary(body []byte) (text string, own bool) {
 	var wire struct {
 		Error *struct {
@@ -172,7 +172,7 @@ func summary(body []byte) (text string, own bool) {
 	return text, true
 }
 
-// place is the host and path of a URL, without what can hold a secret.
+// place returns the host and path of a URL, without the parts that can hold a secret.
 func (c *Client) place(location string) string {
 	u, err := url.Parse(location)
 	if err != nil || location == "" {
@@ -181,9 +181,9 @@ func (c *Client) place(location string) string {
 	return c.scrub.clean((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String())
 }
 
-// transportFailure makes a failure of an error of the HTTP transport. sent says
-// whether a connection was had on which the request may have gone out, reused
-// whether it had carried other requests before.
+// transportFailure returns the failure for an error of the HTTP transport. sent says
+// whether there was a connection on which the request may have gone out, and reused
+// whether the connection had carried other requests before.
 func (c *Client) transportFailure(err error, sent, reused bool) *failure {
 	var own *failure
 	if errors.As(err, &own) { // from the redirect policy or the proxy setting
@@ -198,7 +198,7 @@ func (c *Client) transportFailure(err error, sent, reused bool) *failure {
 	text := err.Error()
 	switch {
 	case errors.Is(err, http.ErrSchemeMismatch), (strings.Contains(text, "malformed ") || strings.Contains(text, "response headers exceeded")) && !reused:
-		// On a reused connection it may be what was too much of the answer before.
+		// On a reused connection the data may be left over from the answer before.
 		f.kind, f.lasting = download.ErrProtocol, true
 		f.detail = fmt.Sprintf("%s does not answer in %s: are scheme and port of the server URL right?",
 			c.base.Host, strings.ToUpper(c.base.Scheme))
@@ -225,8 +225,8 @@ func isTimeout(err error) bool {
 	return errors.As(err, &t) && t.Timeout()
 }
 
-// isHTML reports whether a header announces a page for people: what a proxy, a
-// single sign-on or another kind of server puts in place of an answer.
+// isHTML reports whether a header announces a page for people: a proxy, a single
+// sign-on or another kind of server puts one in place of an answer.
 func isHTML(contentType string) bool {
 	mt, _, err := mime.ParseMediaType(contentType)
 	if err != nil {

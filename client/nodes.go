@@ -9,7 +9,8 @@ import (
 	"downloadfs/download"
 )
 
-// Archive describes the zip of a DONE download; ErrNotReady while it has none.
+// Archive describes the zip of a DONE download. It returns ErrNotReady while there is
+// no zip.
 func (c *Client) Archive(ctx context.Context, id download.ID) (download.ArchiveInfo, error) {
 	var a download.ArchiveInfo
 	err := c.call(ctx, request{
@@ -22,9 +23,9 @@ func (c *Client) Archive(ctx context.Context, id download.ID) (download.ArchiveI
 	return a, err
 }
 
-// Resolve returns the node at a path. A path that starts with / is relative to
-// the repository's root (Company Home, which is not part of the path); one that
-// starts with -root-, -my- or -shared- is relative to that folder.
+// Resolve returns the node at a path. A path that starts with / is relative to the
+// repository's root (Company Home, which is not part of the path). A path that starts
+// with -root-, -my- or -shared- is relative to that folder.
 func (c *Client) Resolve(ctx context.Context, path string) (download.NodeID, error) {
 	root, rest, ok := splitPath(path)
 	if !ok {

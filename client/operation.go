@@ -8,27 +8,28 @@ import (
 	"downloadfs/download"
 )
 
-// operation is what a request is for: in words for errors, and as the keys of
-// log lines.
+// operation is the purpose of a request: in words for errors, and as the keys of log
+// lines.
 type operation struct {
 	name string      // the log's op
-	text string      // verb and subject, the beginning of an error
+	text string      // verb and subject, which begin an error
 	id   download.ID // may be empty
 	off  int64       // of a read; -1: none
 
-	// request is sent as X-Request-ID with each attempt and is in each log line, so
-	// that the server's log and this one can be laid side by side.
+	// request is sent as X-Request-ID with each attempt and is in each log line: you
+	// can compare the server's log with this one.
 	request string
 
-	// confirm is how long to wait before each further request when the answer is
-	// that there is no such thing, or that it is not for this user: behind a load
-	// balancer it may be that of a node which is behind the others. None: the caller
-	// asks again by itself.
+	// confirm is how long to wait before each further request when the answer is that
+	// there is no such thing, or that this user may not see it. Behind a load balancer
+	// that may be the answer of a node that is behind the others. If confirm is empty,
+	// the caller asks again by itself.
 	confirm []time.Duration
 }
 
 var (
-	// confirmList is for what a person waits for who may have mistyped something.
+	// confirmList is for requests that a person waits for who may have mistyped
+	// something.
 	confirmList = []time.Duration{200 * time.Millisecond, 500 * time.Millisecond}
 	// confirmContent is for the archive of a download that is known to be done.
 	confirmContent = []time.Duration{time.Second, 2 * time.Second, 2 * time.Second}

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// checkRedirect lets a GET follow a redirect to the same server, credentials
-// included. Anything else is not part of the API, but a login page, another
-// host or a wrong URL: it ends the request with a sentence. A redirected POST or
-// DELETE is not followed, since a client would have to guess what to send.
+// checkRedirect lets a GET follow a redirect to the same server, with the credentials.
+// Anything else is not part of the API but a login page, another host or a wrong URL:
+// it ends the request with a sentence. A redirected POST or DELETE is not followed,
+// since a client would have to guess what to send.
 func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
 	from := via[0]
 	switch {

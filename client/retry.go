@@ -16,14 +16,14 @@ import (
 const (
 	firstWait = 200 * time.Millisecond
 	longWait  = 10 * time.Second
-	// fewTries is how often a failure that is likely to stay is tried again: a
-	// 500 is as often a defect met by this request as a passing one, such as a
-	// database deadlock, and content that breaks off before its first byte may
-	// be damaged in the server's store.
+	// fewTries is how often a failure that is likely to stay is tried again. A 500 may
+	// be a passing one, such as a database deadlock, but is as often a defect that this
+	// request meets. Content that breaks off before its first byte may be damaged in
+	// the server's store.
 	fewTries = 3
 )
 
-// verdict is what may be done after a failed attempt.
+// verdict says what may be done after a failed attempt.
 type verdict int
 
 const (
@@ -34,9 +34,8 @@ const (
 	unconfirmed                // see operation.confirm; repeat decides
 )
 
-// judge decides whether a request may be sent again; nothing else does. once
-// marks a request whose repetition would do more than one sending, that is
-// POST /downloads.
+// judge decides whether a request may be sent again; nothing else does. once marks a
+// request that must not have its effect twice: POST /downloads.
 //
 //	no connection was had        again, also once
 //	connection broke, no answer  again; once: uncertain
@@ -56,7 +55,7 @@ const (
 //	certificate, redirect, no    final
 //	HTTP, any other status
 func judge(once bool, f *failure) verdict {
-	// What failed before the request left, such as the login, is judged by itself.
+	// If it failed before the request left, as a login can, once does not matter.
 	once = once && !f.unsent
 	switch {
 	case f.lasting:
@@ -77,9 +76,9 @@ func judge(once bool, f *failure) verdict {
 	return again
 }
 
-// repeat runs attempt until it succeeds, must not be run again, the budget is
-// used up or ctx ends, which also ends the wait between two attempts. The last
-// attempt is made when the budget ends.
+// repeat runs attempt until it succeeds, must not be run again, the budget is used up
+// or ctx ends. The end of ctx also ends the wait between two attempts. The last attempt
+// is made when the budget ends.
 func (c *Client) repeat(ctx context.Context, op operation, once bool, budget time.Duration, attempt func() *failure) error {
 	pace, confirm := newPace(budget), op.confirm
 	var last *failure
@@ -88,7 +87,7 @@ func (c *Client) repeat(ctx context.Context, op operation, once bool, budget tim
 		if f == nil {
 			return nil
 		}
-		mine := *f // a refused login is shared by all that needed it
+		mine := *f // all that needed a login share its refusal
 		f = &mine
 		f.detail = c.scrub.cleanTo(maxDetailLen, f.detail)
 		v := judge(once, f)
@@ -116,14 +115,14 @@ func (c *Client) repeat(ctx context.Context, op operation, once bool, budget tim
 		}
 		wait := pace.next(f.retryAfter)
 		if v == unconfirmed {
-			// However little time is left, it is asked for so often.
+			// It is asked for this often, however little time is left.
 			wait, confirm = min(confirm[0], max(pace.left()/2, firstWait)), confirm[1:]
 		}
 		if wait == backoff.Stop {
 			return fmt.Errorf("%s: %w", op.text, f)
 		}
 		level := slog.LevelDebug
-		if v != unconfirmed { // which is no trouble of the server's
+		if v != unconfirmed { // the server is not in trouble then
 			c.warnRetry.Do(func() { level = slog.LevelWarn })
 		}
 		c.log.LogAttrs(ctx, level, "trying again", op.attrs(slog.Duration("wait", wait), slog.Any("err", f))...)
@@ -138,8 +137,8 @@ func (c *Client) repeat(ctx context.Context, op operation, once bool, budget tim
 	}
 }
 
-// pace is how long to wait before the next attempt: growing times with jitter,
-// not less than the server asked for, and never past the budget's end.
+// pace is how long to wait before the next attempt: growing times with jitter, not less
+// than the server asked for, and never past the budget's end.
 type pace struct {
 	grow   *backoff.ExponentialBackOff
 	start  time.Time

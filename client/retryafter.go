@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// retryAfter reads an answer's Retry-After header, and reports whether there was
-// one. A date in it is a moment of the clock that the answer's own Date shows,
-// which need not be this machine's.
+// retryAfter reads an answer's Retry-After header and reports whether there was one. A
+// date in it refers to the clock of the answer's own Date header, which need not agree
+// with this machine's.
 func retryAfter(header http.Header) (time.Duration, bool) {
 	now, err := http.ParseTime(header.Get("Date"))
 	if err != nil {
@@ -19,9 +19,9 @@ func retryAfter(header http.Header) (time.Duration, bool) {
 	return parseRetryAfter(header.Get("Retry-After"), now)
 }
 
-// parseRetryAfter reads a Retry-After header, seconds or a date, and reports
-// whether there was one. A moment that has passed is 0, one out of all reason a
-// year.
+// parseRetryAfter reads a Retry-After header, seconds or a date, and reports whether
+// there was one. It returns 0 for a moment that has passed, and a year for one beyond
+// all reason.
 func parseRetryAfter(value string, now time.Time) (time.Duration, bool) {
 	const most = 365 * 24 * time.Hour
 	value = strings.TrimSpace(value)

@@ -12,14 +12,14 @@ import (
 	"unicode/utf8"
 )
 
-// maxTextLen is how many bytes of a server's or the transport's words are shown,
-// maxDetailLen of these and ours together.
+// maxTextLen is how many bytes of a server's or the transport's words are shown, and
+// maxDetailLen how many of those and ours together.
 const (
 	maxTextLen   = 300
 	maxDetailLen = 600
 )
 
-// secretShapes match credentials in text that came from elsewhere: a server that
+// secretShapes matches credentials in text that came from elsewhere: from a server that
 // quotes the request, a proxy's URL, a redirect with a ticket in it.
 var secretShapes = regexp.MustCompile(`(?i)TICKET_[A-Za-z0-9._~+/=-]+` +
 	`|VElDS0VU[A-Za-z0-9+/=]+` + // base64 of TICKET
@@ -31,18 +31,18 @@ var secretShapes = regexp.MustCompile(`(?i)TICKET_[A-Za-z0-9._~+/=-]+` +
 	`|\bJSESSIONID=[^\s;"'<>]+` +
 	`|//[^/@\s"'<>]+@`)
 
-// scrubber takes the credentials out of text and makes it fit to be shown.
+// scrubber removes the credentials from text and makes it fit to be shown.
 type scrubber struct {
 	replace func(string) string // a function cannot be printed by accident
 	learn   func(Secret)        // adds a secret of the account; safe for concurrent use
 }
 
-// maxLearned is how many secrets a scrubber knows; those that are forgotten have
+// maxLearned is how many secrets a scrubber knows. It forgets older ones, which have
 // long been replaced.
 const maxLearned = 16
 
-// newScrubber returns a scrubber that knows this account's password, as it is
-// and in the forms in which it travels.
+// newScrubber returns a scrubber that knows this account's password, as it is and in
+// the forms in which it is sent.
 func newScrubber(username string, password Secret) scrubber {
 	var (
 		mu       sync.Mutex
@@ -74,7 +74,7 @@ func secretReplacer(username string, secrets []Secret) *strings.Replacer {
 			base64.StdEncoding.EncodeToString([]byte(secret)),
 			url.QueryEscape(secret), url.PathEscape(secret), secret,
 		} {
-			// A shorter one would blank parts of ordinary words and hide nothing.
+			// A shorter one would blank out parts of ordinary words and hide nothing.
 			if len(form) >= 4 {
 				forms = append(forms, form)
 			}
@@ -88,20 +88,20 @@ func secretReplacer(username string, secrets []Secret) *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// also returns a scrubber that takes out what replace does as well.
+// also returns a scrubber that in addition removes what replace removes.
 func (s scrubber) also(replace func(string) string) scrubber {
 	first := s.replace
 	return scrubber{replace: func(text string) string { return replace(first(text)) }, learn: s.learn}
 }
 
-// clean returns text on one line, without control characters and secrets, cut
-// to maxTextLen.
+// clean returns text on one line, without control characters and secrets, cut to
+// maxTextLen.
 func (s scrubber) clean(text string) string { return s.cleanTo(maxTextLen, text) }
 
-// cleanTo is clean for another length. Text is never cut before it is cleaned,
-// or a secret could survive as a piece that nothing recognises.
+// cleanTo is clean for another length. It cleans text before it cuts it: otherwise a
+// piece of a secret could survive that nothing recognises.
 func (s scrubber) cleanTo(limit int, text string) string {
-	const rough = 8 << 10 // only so that a huge text costs little
+	const rough = 8 << 10 // only to keep a huge text cheap
 	if len(text) > rough {
 		text = text[:rough]
 	}

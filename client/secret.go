@@ -5,13 +5,13 @@ import (
 	"log/slog"
 )
 
-// Secret is a password or a ticket. Every way of printing, logging or encoding
-// it gives a placeholder; only Reveal gives the text.
+// Secret is a password or a ticket. Every way of printing, logging or encoding it gives
+// a placeholder. Only Reveal gives the text.
 type Secret string
 
 const redacted = "[redacted]"
 
-// Reveal returns the text, for sending it to the server and nothing else.
+// Reveal returns the text. Use it for sending to the server and for nothing else.
 func (s Secret) Reveal() string { return string(s) }
 
 // String returns a placeholder.

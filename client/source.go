@@ -8,29 +8,28 @@ import (
 	"downloadfs/download"
 )
 
-// PasswordSource gives the account's password, or a ticket. It is asked before
-// each login, and once again when what it gave is not accepted; by one goroutine
-// at a time, and for as long as the Client lives. Its error wraps
-// download.ErrUnauthorized, after which it is left alone for a while, or
-// download.ErrUnavailable, which is tried again.
+// PasswordSource gives the account's password, or a ticket. It is asked before each
+// login, and once more when its password is not accepted. One goroutine at a time calls
+// it, for as long as the Client lives. Its error wraps download.ErrUnauthorized, after
+// which it is left alone for a while, or download.ErrUnavailable, which is tried again.
 type PasswordSource func(ctx context.Context) (Secret, error)
 
-// TokenSource gives the token that requests carry. It is asked when there is none,
-// when the latest is about to end, and, with again, once after the server has
-// refused the latest. As for the rest it is like PasswordSource.
+// TokenSource gives the token that requests carry. It is asked when there is none, when
+// the latest is about to end, and, with again, once after the server has refused the
+// latest. Otherwise it is like PasswordSource.
 type TokenSource func(ctx context.Context, again bool) (Token, error)
 
 // Token is what requests carry in their Authorization header.
 type Token struct {
-	Value  Secret    // empty: the server knows the account otherwise, such as by its certificate
+	Value  Secret    // empty: the server knows the account in another way, for example by its certificate
 	Expiry time.Time // zero: unknown
 }
 
-// renewAhead is how long before its end a token is replaced, if it lasts for more
-// than ten times as long.
+// renewAhead is how long before its end a token is replaced, if it lasts more than ten
+// times as long.
 const renewAhead = 30 * time.Second
 
-// credential is what requests carry from now on.
+// credential returns what requests carry from now on.
 func (t Token) credential(now time.Time) credential {
 	c := credential{ready: true, renewable: true, expires: t.Expiry}
 	if t.Value != "" {
@@ -42,7 +41,7 @@ func (t Token) credential(now time.Time) credential {
 	return c
 }
 
-// sourceFailure makes a failure of a source's error.
+// sourceFailure returns the failure for a source's error.
 func sourceFailure(err error) *failure {
 	f := &failure{kind: download.ErrUnavailable, detail: download.Reason(err)}
 	if f.detail == "" {

@@ -16,11 +16,11 @@ import (
 	"downloadfs/download"
 )
 
-// firstRead is how much of a stream is read before Stream returns: what is at
-// hand, to know that the server really sends.
+// firstRead is how much of a stream is read before Stream returns, to know that the
+// server really sends. Less is enough if no more is at hand.
 const firstRead = 32 << 10
 
-// skipRead is the size of the reads that skip what was not asked for.
+// skipRead is the size of the reads that skip unwanted bytes.
 const skipRead = 256 << 10
 
 // errIdle ends an attempt on whose connection nothing moves.
@@ -28,12 +28,12 @@ var errIdle = errors.New("no byte came for the idle timeout")
 
 // Stream opens bytes [off, end) of the archive. See download.Source.
 //
-// A range is asked for by absolute, clamped positions. Believed is a 206 that
-// says it starts at off and is of a whole of a.Size bytes, and a 200 of a.Size
-// bytes, of which the first off are skipped. One that does not say its length is
-// read to its end before the last byte is passed on. Where the server answers a range
-// with nothing, as it does over some content stores, the content is read from
-// its beginning instead.
+// A range is requested by absolute, clamped positions. Two answers are believed: a 206
+// that says that it starts at off and belongs to a whole of a.Size bytes, and a 200 of
+// a.Size bytes, of which the first off are skipped. If an answer does not say its
+// length, it is read to its end before the last byte is passed on. If the server
+// answers a range with nothing, as it does over some content stores, the content is
+// read from its beginning instead.
 func (c *Client) Stream(ctx context.Context, a download.ArchiveInfo, off, end int64) (io.ReadCloser, error) {
 	op := operation{name: "read", text: fmt.Sprintf("read archive of %s at %d", a.ID, off), id: a.ID, off: off, confirm: confirmContent, request: requestID()}
 	if off < 0 || off >= end || end > a.Size {
@@ -41,7 +41,7 @@ func (c *Client) Stream(ctx context.Context, a download.ArchiveInfo, off, end in
 	}
 	var (
 		s     *stream
-		empty int // attempts on end at which the server gave no byte of the range
+		empty int // attempts in a row at which the server gave no byte of the range
 		limit = patience(c.cfg.IdleTimeout)
 	)
 	err := c.repeat(ctx, op, false, c.cfg.MaxElapsed, func() (f *failure) {
@@ -75,18 +75,18 @@ func (c *Client) Stream(ctx context.Context, a download.ArchiveInfo, off, end in
 type emptiness int
 
 const (
-	// maybeEmpty: more was promised. Alfresco does so when the content's store
+	// maybeEmpty: the answer promised more. Alfresco does so when the content's store
 	// cannot skip to the range, but a broken connection looks the same.
 	maybeEmpty emptiness = iota + 1
-	// surelyEmpty: the answer was complete, and of nothing.
+	// surelyEmpty: the answer was complete and had no bytes.
 	surelyEmpty
 )
 
-// triesOfEmpty is how often a range must be maybeEmpty on end before the content
-// is read from its beginning, which can cost much.
+// triesOfEmpty is how often in a row a range must be maybeEmpty before the content is
+// read from its beginning, which can cost much.
 const triesOfEmpty = 2
 
-// open makes one attempt at a stream and has its first byte at hand.
+// open makes one attempt at a stream and waits for its first byte.
 func (c *Client) open(ctx context.Context, op operation, a download.ArchiveInfo, off, end int64, limit time.Duration, plain bool) (*stream, *failure) {
 	own, cancel := context.WithCancelCause(ctx)
 	watchdog := time.AfterFunc(limit, func() { cancel(errIdle) })
@@ -143,7 +143,7 @@ func (c *Client) believe(resp *http.Response, a download.ArchiveInfo, off, end i
 			return 0, protocolFailure("the server sends bytes %d to %d, asked for were %d to %d", r.first, r.last, off, end-1)
 		}
 		if r.len() < end-off {
-			// Less than asked for is allowed; more than announced is not passed on.
+			// Less than requested is allowed; more than announced is not passed on.
 			resp.Body = struct {
 				io.Reader
 				io.Closer
@@ -178,18 +178,18 @@ func (c *Client) believe(resp *http.Response, a download.ArchiveInfo, off, end i
 	if resp.StatusCode >= 200 && resp.StatusCode <= 299 {
 		return 0, protocolFailure("status %d in place of content", resp.StatusCode)
 	}
-	// The watchdog still runs, so that a refusal that dribbles in is not waited for.
+	// The watchdog still runs, so a refusal that dribbles in is not waited for.
 	return 0, c.refusal(resp)
 }
 
-// sizeUntold reports whether an answer is a whole archive that does not say how long
-// it is, but shows its end.
+// sizeUntold reports whether an answer is a whole archive that does not say its length
+// but shows its end.
 func sizeUntold(resp *http.Response) bool {
 	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
 	switch strings.ToLower(strings.TrimSpace(kind)) {
 	case "application/octet-stream", "application/zip", "application/x-zip-compressed":
 	default:
-		return false // nothing but its name would tell it from something else
+		return false // only its name would tell it from something else
 	}
 	return resp.StatusCode == http.StatusOK && resp.ContentLength < 0 && resp.Header.Get("Content-Range") == "" &&
 		slices.Contains(resp.TransferEncoding, "chunked")
@@ -199,8 +199,8 @@ func changed(got, known int64) *failure {
 	return &failure{kind: download.ErrChanged, detail: fmt.Sprintf("it has %d bytes now, not %d", got, known), lasting: true}
 }
 
-// stream is the reader that Stream returns. Read is for one goroutine; Close may
-// come from another and ends a Read.
+// stream is the reader that Stream returns. One goroutine at a time may call Read.
+// Another may call Close, which ends a Read.
 type stream struct {
 	c        *Client
 	ctx      context.Context // the caller's; Stream's contract ties the reader to it
@@ -210,8 +210,8 @@ type stream struct {
 	idle     time.Duration
 	body     io.ReadCloser
 	op       operation
-	head     []byte // read ahead by begin
-	left     int64  // bytes still to be passed on, head's included
+	head     []byte // what begin has read ahead
+	left     int64  // bytes still to be passed on, including head's
 	size     int64  // of the archive
 	after    int64  // how many bytes must follow these; -1: their number is known to be right
 	err      error  // sticky
@@ -247,7 +247,7 @@ func (s *stream) begin(skip int64) *failure {
 	return nil
 }
 
-// early is the failure of a body that ended before its first wanted byte.
+// early returns the failure for a body that ended before its first wanted byte.
 func (s *stream) early(err error) *failure {
 	if err == io.EOF {
 		return &failure{kind: download.ErrUnavailable, detail: "the server gave no byte of the range",
@@ -271,7 +271,7 @@ func (s *stream) Read(p []byte) (int, error) {
 		n := copy(p, s.head)
 		s.head = s.head[n:]
 		if s.left -= int64(n); len(s.head) == 0 {
-			s.head = nil // let go of the buffer
+			s.head = nil // release the buffer
 		}
 		return n, nil
 	case s.left == 0:
@@ -292,9 +292,9 @@ func (s *stream) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// atEnd sees to it that the last n bytes that are wanted are only passed on when
-// the answer turns out to have the right length. err is what the read of these
-// bytes gave.
+// atEnd makes sure that the last n wanted bytes are passed on only when the answer
+// turns out to have the right length. err is the error of the read that gave these
+// bytes.
 func (s *stream) atEnd(n int, err *error) *failure {
 	if s.after < 0 || int64(n) < s.left {
 		return nil
@@ -322,7 +322,7 @@ func (s *stream) fill(p []byte) (int, error) {
 	return n, err
 }
 
-// broken is what a reader gets when the bytes end early.
+// broken returns the error that a reader gets when the bytes end early.
 func (s *stream) broken(err error) error {
 	if s.ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", s.op.text, s.ctx.Err())

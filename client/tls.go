@@ -31,7 +31,7 @@ func tlsConfig(c Config) (*tls.Config, error) {
 	}
 	roots, err := x509.SystemCertPool()
 	if err != nil {
-		// A system without roots is no reason to refuse the one that was given.
+		// A system without roots is no reason to refuse the given CA file.
 		roots = x509.NewCertPool()
 	}
 	if !roots.AppendCertsFromPEM(pem) {
@@ -41,9 +41,9 @@ func tlsConfig(c Config) (*tls.Config, error) {
 	return cfg, nil
 }
 
-// TLSSentence says in a sentence why the server's certificate or TLS was
-// refused and what to do about it; false when err is of another kind. None of
-// these mends itself within a retry budget.
+// TLSSentence says in a sentence why the server's certificate or TLS was refused and
+// what to do about it. It returns false when err is of another kind. None of these
+// errors passes within a retry budget.
 func TLSSentence(host string, err error) (string, bool) {
 	var (
 		unknown  x509.UnknownAuthorityError

@@ -14,8 +14,8 @@ var _ download.Nodes = (*Client)(nil)
 const (
 	// pageSize is the largest page that servers give.
 	pageSize = 1000
-	// maxPage is how much of a page is read; a child's four fields are well below
-	// 4 KiB, however long its name.
+	// maxPage is how much of a page is read. A child's four fields are well below 4
+	// KiB, however long its name.
 	maxPage = pageSize * 4 << 10
 
 	nodeFields = "fields=id,name,isFolder,content,modifiedAt"
@@ -40,8 +40,8 @@ func (c *Client) Node(ctx context.Context, id download.NodeID) (download.Node, e
 	return n, err
 }
 
-// Children returns a page of a folder's children, in the order in which they came
-// to be: the one in which the server zips them.
+// Children returns a page of a folder's children, in the order in which they were
+// created. The server zips them in the same order.
 func (c *Client) Children(ctx context.Context, folder download.NodeID, skip int) (page []download.Node, more bool, err error) {
 	err = c.call(ctx, request{
 		op: operate("children", "list folder "+c.scrub.clean(string(folder))), method: http.MethodGet,

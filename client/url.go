@@ -8,16 +8,15 @@ import (
 	"strings"
 )
 
-// contentServer is the path at which Alfresco serves its repository unless it was
-// installed elsewhere.
+// contentServer is the path at which Alfresco serves its repository by default.
 const contentServer = "alfresco"
 
-// webApps are the paths, beside the repository's, of what people see of an
-// Alfresco server in a browser.
+// webApps are the paths, besides the repository's, of the parts of an Alfresco server
+// that people see in a browser.
 var webApps = []string{"share", "workspace", "digital-workspace", "content-app", "aca", "adw", "control-center", "api-explorer"}
 
-// apiRoot matches the path of an API root, what it may be cut short to, and what
-// may follow it; the groups are what is in front of it and the tenant.
+// apiRoot matches the path of an API root, with what may follow it, or cut short. The
+// groups are what is in front of it, and the tenant.
 var apiRoot = regexp.MustCompile(`^(.*)/api(?:/([^/]+)(?:/public(?:/.*)?)?)?$`)
 
 // endpoints are the two API roots in use, without a slash at the end.
@@ -27,11 +26,10 @@ type endpoints struct {
 	auth string
 }
 
-// ServerURL finds the server of which a person has an address: the server's own,
-// that of its API, or one that a browser shows, such as
-// https://HOST/share/page/site/x/dashboard. It returns the shortest address that
-// means the same server. Its errors never hold the address as it was given, which
-// may have a secret in it.
+// ServerURL finds the server from an address that a person has: the server's own, its
+// API's, or one that a browser shows, such as https://HOST/share/page/site/x/dashboard.
+// It returns the shortest address that means the same server. Its errors never hold the
+// address as it was given, which may contain a secret.
 func ServerURL(address string) (*url.URL, error) {
 	address = strings.TrimSpace(address)
 	u, err := url.Parse(address)
@@ -55,9 +53,9 @@ func ServerURL(address string) (*url.URL, error) {
 	return &url.URL{Scheme: u.Scheme, Host: strings.ToLower(u.Host), Path: path}, nil
 }
 
-// serverPath cuts the path of an address down to what is in front of the
-// repository's, which is empty for most servers. Of a repository that is elsewhere
-// than usual, or of a tenant's, the API root is left.
+// serverPath cuts the path of an address down to the part in front of the repository's
+// path, which is empty for most servers. If the repository has an unusual path, or
+// belongs to a tenant, it keeps the API root.
 func serverPath(path string) string {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
 	for i, part := range parts {
@@ -84,8 +82,8 @@ func serverPath(path string) string {
 	return slashed(parts)
 }
 
-// before returns what is in front of the repository's path, which is parts[at]. It
-// is left where the rest would be taken for something else.
+// before returns the part in front of the repository's path, which is parts[at]. It
+// keeps the repository's path if the rest would be taken for something else.
 func before(parts []string, at int) string {
 	if at > 0 && slices.Contains(webApps, parts[at-1]) {
 		at++
@@ -93,7 +91,7 @@ func before(parts []string, at int) string {
 	return slashed(parts[:at])
 }
 
-// slashed joins the parts of a path; none is "".
+// slashed joins the parts of a path. No parts give "".
 func slashed(parts []string) string {
 	if path := strings.Join(parts, "/"); path != "" {
 		return "/" + path
@@ -135,7 +133,7 @@ func isLoopback(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// scrubURL cuts off what of a URL can hold a secret.
+// scrubURL cuts off the parts of a URL that can hold a secret.
 func scrubURL(s string) string {
 	s, _, _ = strings.Cut(s, "?")
 	s, _, _ = strings.Cut(s, "#")

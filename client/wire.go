@@ -8,8 +8,7 @@ import (
 	"downloadfs/download"
 )
 
-// The wire types of the calls in use. Pointers tell what is missing from what
-// is zero.
+// The wire types of the calls in use. Pointers distinguish missing from zero.
 type (
 	createRequest struct {
 		NodeIDs []download.NodeID `json:"nodeIds"`
@@ -55,14 +54,14 @@ type (
 	}
 )
 
-// statusWord is the form of the server's states. What is no such word is not
-// repeated to anybody; which of them there are is package download's to know.
+// statusWord is the form of the server's states. Other text is never repeated to
+// anybody. Package download knows which states there are.
 var statusWord = regexp.MustCompile(`^[A-Z_]{1,40}$`)
 
-// ticketForm is what of a ticket is ever sent back.
+// ticketForm matches the only tickets that are ever sent back.
 var ticketForm = regexp.MustCompile(`^TICKET_[!-~]{1,256}$`)
 
-// decodeEntry reads {"entry": …}, which every single answer is.
+// decodeEntry reads {"entry": …}, the form of every answer about one thing.
 func decodeEntry[T any](body []byte) (*T, *failure) {
 	var wire struct {
 		Entry *T `json:"entry"`
@@ -106,7 +105,7 @@ func decodeNode(body []byte) (download.NodeID, *failure) {
 	return download.NodeID(id), nil
 }
 
-// node is what the entry tells of a file or folder. A file may be without content.
+// node returns the file or folder that the entry describes. A file may have no content.
 func (e *nodeEntry) node() (download.Node, *failure) {
 	id, err := download.ParseID(e.ID)
 	if err != nil {
@@ -175,7 +174,8 @@ func decodeTicket(body []byte) (string, *failure) {
 	return e.ID, nil
 }
 
-// parseTime reads Alfresco's times, whose zone has no colon; zero if it cannot.
+// parseTime reads Alfresco's times, whose zone has no colon. It returns zero if it
+// cannot.
 func parseTime(s string) time.Time {
 	for _, layout := range []string{"2006-01-02T15:04:05.999999999Z0700", time.RFC3339Nano} {
 		if t, err := time.Parse(layout, s); err == nil {

@@ -1,6 +1,6 @@
-// Package config reads configuration files: default values and named profiles,
-// in YAML. It knows neither flags nor the environment; package main lays what it
-// returns below those.
+// Package config reads configuration files: default values and named profiles, in YAML.
+// It knows neither flags nor the environment: package main gives those precedence over
+// what config returns.
 //
 //	defaults:                       # for every mount
 //	  cache-size: 20G

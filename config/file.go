@@ -15,23 +15,23 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxFile bounds what is read of a file.
+// maxFile bounds how much is read of a file.
 const maxFile = 1 << 20
 
-// ErrExposed marks a file that others can read or change and must not.
+// ErrExposed marks a file that others can read or change but must not.
 var ErrExposed = errors.New("others can get at the configuration")
 
 // Key is a key that a section may have.
 type Key struct {
 	Name   string
-	Path   bool // a file name: absolute, or below ~/
+	Path   bool // a file name, absolute or below ~/
 	Secret bool // its file must be private
-	List   bool // a command: a list of words, or one text that has them
+	List   bool // a command: a list of words, or one text that holds them
 }
 
-// Setting is a value of a file and where it is from.
+// Setting is a value from a file, and its origin.
 type Setting struct {
-	Words  []string // one, unless it is a list
+	Words  []string // one word, unless it is a list
 	List   bool     // it was given as a list
 	Origin string   // file:line
 }
@@ -46,7 +46,7 @@ type File struct {
 	Profiles map[string]Section
 }
 
-// Problem is something wrong with a file, at a line of it.
+// Problem is something wrong with a file, at one of its lines.
 type Problem struct {
 	Path string
 	Line int // 0: the file as a whole
@@ -70,16 +70,16 @@ func (p *Problem) Error() string {
 	return fmt.Sprintf("%s:%d: %s", p.Path, p.Line, p.Text)
 }
 
-// Read reads a configuration file. home is what ~ stands for, uid who reads.
+// Read reads a configuration file. home replaces ~, and uid is the user who reads.
 //
-// A missing file is empty, and so is one that cannot be looked for. The error joins one *Problem for each thing that is
-// wrong; none holds a value. A file is refused with ErrExposed as well when
-// somebody else could have written it, since it can name commands to run, or when
-// it has a secret that others can read.
+// A missing file counts as empty, and so does a file in a directory that may not be
+// searched. The error joins one *Problem for each mistake; none holds a value. Read
+// also refuses a file with ErrExposed when somebody else could have written it, since
+// it can name commands to run, or when it has a secret that others can read.
 func Read(path, home string, uid int, keys []Key) (*File, error) {
 	f := &File{Path: path, Defaults: Section{}, Profiles: map[string]Section{}}
-	// In a directory that may not be searched there is no file for this user: a
-	// changed user often keeps the home of the one before.
+	// In a directory that may not be searched there is no file for this user: a process
+	// that changes its user often keeps the home of the user before.
 	if _, err := os.Stat(path); errors.Is(err, iofs.ErrNotExist) || errors.Is(err, iofs.ErrPermission) {
 		return f, nil
 	}
@@ -122,7 +122,7 @@ func readFile(path string) ([]byte, iofs.FileInfo, error) {
 	return text, info, err
 }
 
-// cause is an error without the path that it repeats.
+// cause returns the reason of an error without the path that it repeats.
 func cause(err error) string {
 	if e, ok := errors.AsType[*iofs.PathError](err); ok {
 		return e.Err.Error()
@@ -130,11 +130,11 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// yamlLine is where the parser says what is wrong.
+// yamlLine matches the line number and the reason in a parser's error.
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
 
-// yamlProblem is a parser's error, without what the parser quotes: a secret that
-// is not in quotes can look like anything.
+// yamlProblem returns a parser's error without the text that it quotes: an unquoted
+// secret can look like anything.
 func yamlProblem(path string, err error) error {
 	p := &Problem{Path: path, Text: "this is not YAML"}
 	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
@@ -158,7 +158,7 @@ func (r *reader) problem(line int, format string, args ...any) {
 	r.problems = append(r.problems, &Problem{Path: r.file.Path, Line: line, Text: fmt.Sprintf(format, args...)})
 }
 
-// checkWriters refuses a file that somebody else than uid and root can write.
+// checkWriters refuses a file that somebody other than uid and root can write.
 func (r *reader) checkWriters(info iofs.FileInfo, uid int) error {
 	if !info.Mode().IsRegular() { // a pipe, or /dev/null
 		return nil
@@ -198,8 +198,7 @@ func (r *reader) top(n *yaml.Node) {
 	})
 }
 
-// mapping calls visit with each key and value of a node that must be a mapping,
-// or nothing.
+// mapping calls visit with each key and value of n, which must be a mapping or empty.
 func (r *reader) mapping(n *yaml.Node, what string, visit func(key, value *yaml.Node)) {
 	n = target(n)
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
@@ -225,7 +224,7 @@ func (r *reader) mapping(n *yaml.Node, what string, visit func(key, value *yaml.
 	}
 }
 
-// target is what an alias stands for.
+// target returns the node that an alias stands for.
 func target(n *yaml.Node) *yaml.Node {
 	for n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -286,7 +285,7 @@ func (r *reader) value(key Key, n *yaml.Node) (Setting, bool) {
 	return Setting{}, false
 }
 
-// path returns a file name without ~ and with no need of a working directory.
+// path returns a file name without ~ that does not depend on the working directory.
 func (r *reader) path(text string) (string, bool) {
 	if rest, ok := strings.CutPrefix(text, "~/"); ok && r.home != "" {
 		return filepath.Join(r.home, rest), true
@@ -296,6 +295,6 @@ func (r *reader) path(text string) (string, bool) {
 
 var nameShape = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
 
-// validName reports whether s can be a profile's name. It never looks like a
+// validName reports whether s can be a profile's name. Such a name never looks like a
 // URL, a path or a flag.
 func validName(s string) bool { return len(s) <= 64 && nameShape.MatchString(s) }

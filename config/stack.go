@@ -4,13 +4,13 @@ import (
 	"slices"
 )
 
-// Stack is one or more files, the one that goes before the others first.
+// Stack is one or more files, in order of precedence.
 type Stack []*File
 
-// Profile returns the settings for a profile: those of the profile in the files'
-// order, then the defaults in the files' order. With name "", only defaults. Of
-// the keys in either, the first section that has one hides those of later ones. It
-// reports whether some file has the profile.
+// Profile returns the settings for a profile: the profile in the files' order, then the
+// defaults in the files' order. With name "", it returns only defaults. Of the keys in
+// either, the first section that has one hides those in later sections. It also reports
+// whether some file has the profile.
 func (s Stack) Profile(name string, either ...string) (Section, bool) {
 	merged, known := Section{}, name == ""
 	add := func(section Section) {
@@ -33,7 +33,7 @@ func (s Stack) Profile(name string, either ...string) (Section, bool) {
 	return merged, known
 }
 
-// Names returns the profiles of all files, in order of their names.
+// Names returns the profiles of all files, sorted.
 func (s Stack) Names() []string {
 	var names []string
 	for _, f := range s {

@@ -10,8 +10,8 @@ func suggestion(word string, names []string) string {
 	return ""
 }
 
-// Closest returns the one of names that word is most likely a misspelling of, or
-// "" if none is close.
+// Closest returns the name in names that word most likely misspells, or "" if none is
+// close.
 func Closest(word string, names []string) string {
 	best, found := min(3, (len(word)+1)/2)+1, ""
 	for _, name := range names {
@@ -22,8 +22,8 @@ func Closest(word string, names []string) string {
 	return found
 }
 
-// distance is how many letters must be put in, taken away, changed or swapped
-// with the next to make b of a.
+// distance returns how many letters you must insert, delete, change or swap with the
+// next to turn a into b.
 func distance(a, b string) int {
 	before, last := make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {

@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// Adopt takes over a download that was made elsewhere. ErrNotFound when the
-// server does not know it, ErrInvalid when it is another kind of node,
-// ErrExists when it is here already. When ctx ends first the work goes on.
+// Adopt takes over a download that was made elsewhere. It returns ErrNotFound when the
+// server does not know the download, ErrInvalid when the id belongs to another kind of
+// node, and ErrExists when the download is here already. If ctx ends first, the work
+// goes on.
 func (m *Manager) Adopt(ctx context.Context, id ID) (*Download, error) {
 	if _, err := ParseID(string(id)); err != nil {
 		return nil, fmt.Errorf("adopt: %w", err)
@@ -42,12 +43,12 @@ func (m *Manager) adopt(id ID) (d *Download, err error) {
 	return d, nil
 }
 
-// adoptPauses are those before each further request for a download that the server
-// does not know: it may have been made a moment ago, through another node of a
-// cluster. They are short, since whoever lists the directory waits for mkdir.
+// adoptPauses are the pauses before each further request for a download that the server
+// does not know: it may have been made a moment ago, through another node of a cluster.
+// They are short, since a user who lists the directory waits for mkdir.
 var adoptPauses = []time.Duration{300 * time.Millisecond, 700 * time.Millisecond}
 
-// find asks the server for a download that is to be adopted.
+// find asks the server for a download to adopt.
 func (m *Manager) find(id ID) (p Progress, err error) {
 	for tries := 0; ; tries++ {
 		began := time.Now()

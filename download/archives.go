@@ -5,8 +5,8 @@ import (
 	"os"
 )
 
-// Archives keeps finished archives, wholly or in part, on local disk and reads
-// what is missing from a [Source]. Methods are safe for concurrent use.
+// Archives keeps finished archives on local disk, whole or in part, and reads what is
+// missing from a [Source]. Methods are safe for concurrent use.
 type Archives interface {
 	// Open returns a handle on the archive; it does not wait for the network.
 	// The archive's bytes stay on disk at least until the handle is closed.
@@ -18,8 +18,9 @@ type Archives interface {
 	Cached(id ID) int64
 	// Complete reports whether the whole archive is on disk, without I/O.
 	Complete(id ID) bool
-	// Sync makes what is on disk of the archive survive a crash. It blocks until that
-	// is so; what the disk has failed to keep is not Complete any more afterwards.
+	// Sync makes the bytes that are on disk survive a crash. It blocks until that is
+	// done. If the disk failed to keep some of them, the archive is no longer Complete
+	// afterwards.
 	Sync(ctx context.Context, id ID) error
 	// Drop forgets the archive's bytes and ends its background fetch. Open
 	// handles keep working.
@@ -28,9 +29,9 @@ type Archives interface {
 	Usage() Usage
 }
 
-// Usage is the size and the use of a cache, in bytes.
+// Usage is the size and use of a cache, in bytes.
 type Usage struct {
-	Limit int64 // what the cache may hold at most
+	Limit int64 // the most that the cache may hold
 	Used  int64
 	Free  int64 // what can still be added: min(Limit-Used, room on the disk)
 }

@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// errPanic is a panic in a Service or Archives, contained: one download is in
+// errPanic marks a contained panic in a Service or Archives: one download is in
 // trouble, the mount is not.
 var errPanic = errors.New("internal error")
 
-// call makes a request that belongs to the manager. A panic becomes an error,
-// and a request that its own time limit ended has found the server unavailable.
+// call makes a request that belongs to the manager. A panic becomes an error. If the
+// request's own time limit ended it, the error is ErrUnavailable.
 func (m *Manager) call(op string, id ID, request func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -25,7 +25,7 @@ func (m *Manager) call(op string, id ID, request func() error) (err error) {
 	err = request()
 	if isAny(err, context.DeadlineExceeded, context.Canceled) && m.ctx.Err() == nil &&
 		!isAny(err, ErrUnavailable, ErrUncertain, ErrUnauthorized, ErrProtocol) {
-		// Not the caller's context, which never gets here.
+		// This is not the caller's context, which never gets here.
 		err = &condition{plain(err.Error()), ErrUnavailable, Reason(err)}
 	}
 	return err

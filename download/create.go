@@ -9,10 +9,9 @@ import (
 	"downloadfs/download/schedule"
 )
 
-// Create resolves the list's paths, asks the server for the download and
-// journals it before it returns. When ctx ends first, Create returns ctx.Err()
-// and the work goes on; its outcome is then found by LastOutcome. An empty list
-// is ErrInvalid.
+// Create resolves the list's paths, asks the server for the download and journals it
+// before it returns. If ctx ends first, Create returns ctx.Err() and the work goes on;
+// LastOutcome then tells its outcome. An empty list is ErrInvalid.
 func (m *Manager) Create(ctx context.Context, l List) (*Download, error) {
 	return m.own(ctx, func() (*Download, error) {
 		d, err := m.create(l)
@@ -26,16 +25,16 @@ func (m *Manager) Create(ctx context.Context, l List) (*Download, error) {
 	})
 }
 
-// LastOutcome returns the outcome of the latest Create that finished: the
-// download's id, or the error; both zero before the first.
+// LastOutcome returns the outcome of the latest Create that finished: the download's
+// id, or the error. Both are zero before the first.
 func (m *Manager) LastOutcome() (ID, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.outcome.id, m.outcome.err
 }
 
-// own does work in a goroutine of the manager, while the caller waits for it no
-// longer than ctx.
+// own does work in a goroutine of the manager. The caller waits for it no longer than
+// ctx.
 func (m *Manager) own(ctx context.Context, work func() (*Download, error)) (*Download, error) {
 	type result struct {
 		d   *Download
@@ -54,7 +53,7 @@ func (m *Manager) own(ctx context.Context, work func() (*Download, error)) (*Dow
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-m.posting.Done():
-		r = <-done // at once: the manager is closed, and all that work waits for ends with it
+		r = <-done // at once: the manager is closed, which ends all that work waits for
 	}
 	if m.ctx.Err() != nil && errors.Is(r.err, context.Canceled) {
 		return nil, Because(ErrClosed, "the file system is being unmounted")
@@ -96,9 +95,9 @@ func (m *Manager) create(l List) (*Download, error) {
 		return nil, err // the service's errors begin with verb and subject
 	}
 
-	// From here to the journal's commit a crash leaves a download on the server
-	// that is not listed here. Nobody has been told of it, and the server's
-	// cleaner deletes it within two hours.
+	// From here to the journal's commit, a crash leaves a download on the server that
+	// is not listed here. Nobody has been told of it, and the server's cleaner deletes
+	// it within two hours.
 	id := p.ID
 	if err := checkAnswer(p, id); err != nil {
 		return nil, fmt.Errorf("create download: %w", err)
@@ -118,8 +117,8 @@ func (m *Manager) create(l List) (*Download, error) {
 	return d, nil
 }
 
-// beforeDone hides that a download is DONE: only a poll, which also learns the
-// archive's size, announces that.
+// beforeDone hides that a download is DONE. Only a poll announces that, since it also
+// learns the archive's size.
 func beforeDone(p Progress) Progress {
 	if p.Status == StatusDone {
 		p.Status = StatusInProgress
@@ -138,8 +137,8 @@ func (m *Manager) takeBack(id ID) {
 	m.work.Set(&r.task, time.Now(), schedule.Chore)
 }
 
-// note tells the server's state of a request that is not a poll. Only answers
-// count: a failure has been told to the caller.
+// note tells the server's state the outcome of a request that is not a poll. Only
+// answers count: the caller has been told of a failure.
 func (m *Manager) note(err error, began time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -153,8 +152,8 @@ func (m *Manager) note(err error, began time.Time) {
 	m.work.SetHold(time.Time{})
 }
 
-// refuseDownloads fails when an entry is the id of a download that is listed here,
-// where that of a node is meant.
+// refuseDownloads fails when an entry is the id of a download listed here instead of
+// the id of a node.
 func (m *Manager) refuseDownloads(l List) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -8,13 +8,13 @@ import (
 	"downloadfs/download/schedule"
 )
 
-// Discard is what unlinking archive.zip does. A running download is cancelled:
-// it is CANCELLED at once, its waiters get ErrCancelled, and the server is told
-// in the background, after a restart too. It stays CANCELLED even if the server
-// was faster and ends DONE; the counters that the server reaches are taken over.
-// Of an ended one the local copy is dropped and not fetched again in the
-// background. What was got in parts is nowhere else: it is EXPIRED then. An error
-// means that nothing has changed.
+// Discard implements unlinking archive.zip. It cancels a running download: the download
+// is CANCELLED at once, its waiters get ErrCancelled, and the server is told in the
+// background, after a restart too. The download stays CANCELLED even if the server was
+// faster and ends DONE, but takes over the counters that the server reaches. If the
+// download has ended, Discard drops the local copy, which is not fetched again in the
+// background. An archive that was got in parts is nowhere else, so it becomes EXPIRED.
+// An error means that nothing has changed.
 func (m *Manager) Discard(d *Download) error {
 	m.mu.Lock()
 	if d.removed {

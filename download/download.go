@@ -17,18 +17,18 @@ type Download struct {
 
 	// Manager.mu guards all below.
 
-	alias     string // "" while the directory is called by the id
+	alias     string // "" while the directory's name is the id
 	progress  Progress
 	archive   *ArchiveInfo // set once, when DONE
 	changedAt time.Time
 	cancelled bool // by us: the server's status no longer counts
-	settled   bool // the server's answer will not change any more
+	settled   bool // the server will say nothing new about it
 	dropped   bool // the local copy is not wanted
 	removed   bool // no longer listed
 
-	parts *assembly // if it is got in parts; stays when it has ended
+	parts *assembly // set if it is got in parts; stays after it has ended
 
-	changed chan struct{} // closed and forgotten at each change; nil while nobody watches
+	changed chan struct{} // closed and set to nil at each change; nil while nobody watches
 	waiters int
 	handles int // open archives
 
@@ -42,7 +42,8 @@ func (d *Download) ID() ID { return d.id }
 // given to another download of the same journal, the same after a restart.
 func (d *Download) Serial() uint64 { return d.serial }
 
-// NodeIDs returns the nodes asked for, in order; empty for an adopted download.
+// NodeIDs returns the nodes that were asked for, in order; empty for an adopted
+// download.
 func (d *Download) NodeIDs() []NodeID { return slices.Clone(d.nodes) }
 
 // Snapshot is a download's state at one moment.
@@ -50,20 +51,20 @@ type Snapshot struct {
 	Progress
 	// Name is the name of the download's directory: the ID, or the user's alias.
 	Name string
-	// Err is why a waiter would not get the archive, wrapping a sentinel; nil
-	// while all is well. Its text is one plain sentence for people.
+	// Err says why a waiter would not get the archive, wrapping a sentinel; nil while
+	// all is well. Its text is one plain sentence for people.
 	Err error
-	// Archive is known (Size > 0 or DONE) once the server said DONE.
+	// Archive is known (Size > 0 or DONE) once the server has said DONE.
 	Archive ArchiveInfo
 	// Ready says that the archive can be opened: DONE, or EXPIRED and complete
 	// in the cache.
 	Ready bool
-	// Parts tells how far the parts are, if the archive is got in parts.
+	// Parts tells how far the parts are if the archive is got in parts.
 	Parts PartsProgress
 	// CachedBytes is how much of the archive is on local disk.
 	CachedBytes int64
 	CreatedAt   time.Time
-	// ChangedAt is when the state or a counter changed last.
+	// ChangedAt is when the state or a counter last changed.
 	ChangedAt time.Time
 }
 
@@ -100,13 +101,13 @@ func (d *Download) Snapshot() Snapshot {
 	return s
 }
 
-// rescued reports whether err is no obstacle since the whole archive is on disk.
-// Called without Manager.mu, for it asks the cache.
+// rescued reports whether err does not matter because the whole archive is on disk. Do
+// not hold Manager.mu: it asks the cache.
 func (d *Download) rescued(err error) bool {
 	return errors.Is(err, ErrExpired) && d.m.archives.Complete(d.id)
 }
 
-// name returns what the directory is called. Manager.mu is held.
+// name returns the name of the directory. Manager.mu is held.
 func (d *Download) name() string {
 	if d.alias != "" {
 		return d.alias
@@ -114,7 +115,7 @@ func (d *Download) name() string {
 	return string(d.id)
 }
 
-// record returns what the journal keeps. Manager.mu is held.
+// record returns the journal's record of d. Manager.mu is held.
 func (d *Download) record() downloadRecord {
 	r := downloadRecord{
 		V: recordVersion, ID: d.id, Name: d.alias, Status: d.progress.Status,
@@ -132,7 +133,7 @@ func (d *Download) record() downloadRecord {
 	return r
 }
 
-// remembered returns the download that the journal keeps as s.
+// remembered returns the download that s, from the journal, describes.
 func (m *Manager) remembered(s storedDownload) *Download {
 	r := s.record
 	d := m.newDownload(r.ID, s.nodes)

@@ -6,17 +6,17 @@ import (
 	"downloadfs/download/journal"
 )
 
-// The sentinel errors of the domain. Errors are wrapped with verb and subject;
-// test for them with errors.Is. HTTP becomes one of these only in
-// client/errors.go, and one of these becomes an errno only in fs/errno.go.
+// The sentinel errors of the domain. Errors are wrapped with verb and subject; test for
+// them with errors.Is. HTTP becomes a sentinel only in client/errors.go, and a sentinel
+// becomes an errno only in fs/errno.go.
 var (
 	// ErrInvalid: the request is malformed; the server would answer 400.
 	ErrInvalid = errors.New("invalid request")
-	// ErrName: a download's directory cannot be called so.
+	// ErrName: a download's directory cannot have this name.
 	ErrName = errors.New("not a name for a download")
-	// ErrNameText: it cannot, since that is no UTF-8 text.
+	// ErrNameText: the name is not UTF-8 text.
 	ErrNameText = errors.New("not a text")
-	// ErrNotFound: a node, path or download that the server does not know (404).
+	// ErrNotFound: the server does not know the node, path or download (404).
 	ErrNotFound = errors.New("not found")
 	// ErrUnauthorized: the server does not accept the credentials (401).
 	ErrUnauthorized = errors.New("login refused")
@@ -29,13 +29,13 @@ var (
 	// ErrUnavailable: the server could not be reached, or said 5xx or 429, until
 	// the retry budget was used up.
 	ErrUnavailable = errors.New("server unavailable")
-	// ErrServerFailed: the server was reached, failed (500), and has undone what it
-	// had begun; the request is not of those that are sent again.
+	// ErrServerFailed: the server was reached, failed (500), and has undone what it had
+	// begun. The request must not be sent again automatically.
 	ErrServerFailed = errors.New("the server failed")
-	// ErrUncertain: a request that must not be repeated blindly was sent but its
-	// answer was lost, so it may or may not have had its effect.
+	// ErrUncertain: a request that must not be repeated blindly was sent but its answer
+	// was lost. It may or may not have had its effect.
 	ErrUncertain = errors.New("answer lost")
-	// ErrProtocol: the answer is not one that an Alfresco server gives.
+	// ErrProtocol: no Alfresco server gives this answer.
 	ErrProtocol = errors.New("unexpected answer")
 
 	// ErrCancelled: the download was cancelled or removed.
@@ -47,13 +47,13 @@ var (
 	ErrExpired = errors.New("download expired")
 	// ErrStalled: the download has made no progress for the stall timeout.
 	ErrStalled = errors.New("no progress")
-	// ErrChanged: the archive is not the one seen before (its total changed).
+	// ErrChanged: the archive is not the one seen before (its total size changed).
 	ErrChanged = errors.New("archive changed on the server")
 
 	// ErrNotReady: the archive cannot be opened yet; the download is not DONE.
 	ErrNotReady = errors.New("not ready yet")
-	// ErrListTooLong: the list of node ids is over [MaxListBytes], or longer than
-	// the server or a proxy in front of it takes.
+	// ErrListTooLong: the request list is over [MaxListBytes], or longer than the
+	// server or a proxy in front of it accepts.
 	ErrListTooLong = errors.New("list too long")
 	// ErrExists: the name is taken.
 	ErrExists = errors.New("name exists")

@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// OpenArchive returns a handle on a DONE download's archive, or on a complete
-// cached one. It does not wait: ErrNotReady while the download is running (see
-// [Download.Wait]), else the error that Wait would give. Of one that is in trouble
-// from which it may recover the error is both: Wait asks once more.
+// OpenArchive returns a handle on the archive of a DONE download, or on a complete
+// cached one. It does not wait: it returns ErrNotReady while the download is running
+// (see [Download.Wait]), and otherwise the error that Wait would return. If the
+// download is in trouble but may recover, the error wraps both: Wait asks once more.
 func (m *Manager) OpenArchive(d *Download) (Archive, error) {
 	m.mu.Lock()
 	ready, err := d.verdict(time.Now())
 	if err != nil && d.mayRecover() {
 		err = fmt.Errorf("%w: %w", ErrNotReady, err)
 	}
-	d.handles++ // so that a Remove from now on leaves the server's copy alone
+	d.handles++ // a Remove from now on leaves the server's copy alone
 	info, inParts := d.archive, d.parts != nil
 	m.mu.Unlock()
 	a, err := m.openArchive(d, info, inParts, ready, err)
@@ -49,14 +49,14 @@ func (m *Manager) release(d *Download) {
 	m.letGo(d)
 }
 
-// handle is an open archive. It notices when the server no longer has it, and
+// handle is an open archive. It notices when the server no longer has the archive, and
 // keeps the server from being told to delete it while somebody reads.
 type handle struct {
 	m       *Manager
 	d       *Download
 	archive Archive
 	closing sync.Once
-	err     error // of closing
+	err     error // of Close
 }
 
 var (
@@ -64,19 +64,20 @@ var (
 	_ Lender  = (*handle)(nil)
 )
 
-// ReadAt is Archive's. What the server does not have any more is ErrExpired.
+// ReadAt implements Archive. It returns ErrExpired when the server no longer has the
+// archive.
 func (h *handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	n, err := h.archive.ReadAt(ctx, p, off)
 	return n, h.noticed(err)
 }
 
-// Lend is Lender's, as ReadAt is Archive's.
+// Lend implements Lender. Its errors are those of ReadAt.
 func (h *handle) Lend(ctx context.Context, p []byte, off int64) (Loan, error) {
 	loan, err := Lend(ctx, h.archive, p, off)
 	return loan, h.noticed(err)
 }
 
-// noticed is what a reader is told of err.
+// noticed returns what a reader is told of err.
 func (h *handle) noticed(err error) error {
 	if isAny(err, ErrNotFound, ErrExpired) {
 		h.m.suspect(h.d)
@@ -85,10 +86,10 @@ func (h *handle) noticed(err error) error {
 	return err
 }
 
-// File is Archive's.
+// File implements Archive.
 func (h *handle) File(off, n int64) (*os.File, bool) { return h.archive.File(off, n) }
 
-// Close is Archive's. The second and later calls return what the first did.
+// Close implements Archive. The second and later calls return what the first did.
 func (h *handle) Close() error {
 	h.closing.Do(func() {
 		h.err = h.archive.Close()
@@ -97,7 +98,7 @@ func (h *handle) Close() error {
 	return h.err
 }
 
-// suspect has d polled now, since a read said that the server no longer has it.
+// suspect has d polled now, because a read said that the server no longer has it.
 func (m *Manager) suspect(d *Download) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -106,7 +107,7 @@ func (m *Manager) suspect(d *Download) {
 	}
 }
 
-// wantsFetch returns the archive to be fetched in the background, if d's is.
+// wantsFetch returns d's archive if it is to be fetched in the background, else nil.
 // m.mu is held.
 func (m *Manager) wantsFetch(d *Download) *ArchiveInfo {
 	if !m.wantsPrefetch || d.dropped || d.removed || m.closing || d.parts != nil || d.progress.Status != StatusDone {
@@ -115,9 +116,9 @@ func (m *Manager) wantsFetch(d *Download) *ArchiveInfo {
 	return d.archive
 }
 
-// prefetch starts fetching an archive whole. It is called after each poll that
-// found the download DONE: at the transition, some time after Open, and slowly
-// from then on, so that what did not fit gets another chance.
+// prefetch starts fetching a whole archive. It is called after each poll that finds the
+// download DONE: at the transition, some time after Open, and slowly from then on. An
+// archive that did not fit gets another chance that way.
 func (m *Manager) prefetch(d *Download, a ArchiveInfo) {
 	_ = m.call("prefetch", a.ID, func() error {
 		if m.archives.Complete(a.ID) {

@@ -5,13 +5,13 @@ import (
 	"regexp"
 )
 
-// ID is the id of a download node, as the server gave it. It is also the name
-// of the download's directory until the user renames it, so only ids that
-// [ParseID] accepts are ever taken from a server.
+// ID is the id of a download node, as the server gave it. It is also the name of the
+// download's directory until the user renames it. Only ids that [ParseID] accepts are
+// ever taken from a server.
 type ID string
 
-// idPattern admits UUIDs and the other node ids an Alfresco database can hold,
-// and nothing that could be a path, an option or a control character.
+// idPattern matches UUIDs and the other node ids an Alfresco database can hold, and
+// nothing that could be a path, an option or a control character.
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
 // ParseID returns s as an ID, or an error wrapping [ErrInvalid] when s could

@@ -5,20 +5,20 @@ import (
 	"log/slog"
 )
 
-// logRecord is a record that is written when Manager.mu is free again: a log
-// that blocks must not stop everything.
+// logRecord is a record that is written once Manager.mu is free again: a log that
+// blocks must not stop everything.
 type logRecord struct {
 	level slog.Level
 	msg   string
 	args  []any
 }
 
-// logLater has a record written by the next unlock. m.mu is held.
+// logLater has the next unlock write a record. m.mu is held.
 func (m *Manager) logLater(level slog.Level, msg string, args ...any) {
 	m.unlogged = append(m.unlogged, logRecord{level, msg, args})
 }
 
-// unlock unlocks m.mu and writes the log records that came up under it.
+// unlock unlocks m.mu and writes the log records that were collected while it was held.
 func (m *Manager) unlock() {
 	records := m.unlogged
 	m.unlogged = nil

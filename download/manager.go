@@ -15,14 +15,13 @@ import (
 // Config is what a Manager needs.
 type Config struct {
 	Service Service
-	// Nodes tells how large what is asked for is; nil if that cannot be known.
+	// Nodes tells how large the requested nodes are; nil if that cannot be known.
 	Nodes Nodes
-	// PartSize is how much content the server is asked to zip at once: what is larger
-	// is got in parts. 0 leaves it to the server's own limit, negative means that
-	// nothing is got in parts.
+	// PartSize is how much content the server is asked to zip at once. A larger
+	// download is got in parts. 0 leaves the size to the server's own limit; negative
+	// means that nothing is got in parts.
 	PartSize int64
-	// MaxFile is how large a file may be that the server is asked to zip; 0 means
-	// MaxZipEntry.
+	// MaxFile is the largest file that the server is asked to zip; 0 means MaxZipEntry.
 	MaxFile  int64
 	Archives Archives
 	// JournalPath is the file that remembers downloads across mounts. It is
@@ -42,11 +41,11 @@ type Config struct {
 // Manager creates, watches, cancels and removes downloads and remembers them in
 // a journal. Its methods are safe for concurrent use.
 //
-// There is one lock for all that is in memory, mu. It is held for moments only:
-// never while the journal, the Service or Archives is called or a log record is
-// written, see unlock. The journal's
-// writer and the scheduler's loop run below it: a change to the journal may take
-// mu, and mu's holder may take the scheduler's lock, never the other way round.
+// One lock, mu, guards everything in memory. It is held for moments only: never while
+// the journal, the Service or Archives is called or a log record is written (see
+// unlock). The locks of the journal's writer and the scheduler's loop are below it: a
+// change to the journal may take mu, and the holder of mu may take the scheduler's
+// lock, never the other way round.
 type Manager struct {
 	service            Service
 	nodes              Nodes // may be nil
@@ -67,7 +66,7 @@ type Manager struct {
 	closed  chan struct{} // closed when Close begins
 	running sync.WaitGroup
 	posts   chan struct{}   // a slot for each Create that asks the server
-	posting context.Context // of those requests; ends after ctx, see finishPosts
+	posting context.Context // of those requests; ends after ctx (see finishPosts)
 	abandon context.CancelFunc
 	unsaved chan struct{} // capacity 1: dirty is not empty
 
@@ -76,9 +75,9 @@ type Manager struct {
 	list     []*Download // by serial
 	byID     map[ID]*Download
 	byAlias  map[string]*Download
-	reserved map[ID]bool            // on their way into the list
+	reserved map[ID]bool            // about to be listed
 	removals map[ID]*removal        // still to be done on the server
-	waited   map[*Download]struct{} // somebody waits for them
+	waited   map[*Download]struct{} // have waiters
 	dirty    map[*Download]struct{} // changed since they were journaled
 	server   serverState
 	outcome  outcome
@@ -92,13 +91,13 @@ type outcome struct {
 
 const (
 	maxPosts = 8 // Create requests at once
-	// postGrace is how long Close waits for the answers to them.
+	// postGrace is how long Close waits for their answers.
 	postGrace = 3 * time.Second
 )
 
-// Open reads the journal and starts watching what is not finished, without
-// waiting for the server. ErrLocked when another process has the journal,
-// ErrDamaged when it cannot be read.
+// Open reads the journal and starts watching what is not finished, without waiting for
+// the server. It returns ErrLocked when another process has the journal, and ErrDamaged
+// when the journal cannot be read.
 func Open(cfg Config) (*Manager, error) {
 	m := &Manager{
 		service:            cfg.Service,
@@ -149,7 +148,7 @@ func Open(cfg Config) (*Manager, error) {
 	return m, nil
 }
 
-// enlistRestored lists what the journal remembers. Nothing runs yet.
+// enlistRestored lists what the journal remembers. No goroutine runs yet.
 func (m *Manager) enlistRestored(content restored) {
 	now := time.Now()
 	for _, s := range content.downloads {
@@ -181,11 +180,10 @@ func (m *Manager) enlistRestored(content restored) {
 	}
 }
 
-// Close releases every waiter with ErrClosed, ends all work and closes the
-// journal. What is unfinished goes on after the next Open. A download that the
-// server was asked for already gets some seconds to be answered and journaled.
-// Handles that are open keep working. Later calls wait for the first and return
-// nil.
+// Close releases every waiter with ErrClosed, ends all work and closes the journal.
+// Unfinished work goes on after the next Open. If the server has been asked for a
+// download, Close gives it some seconds to answer, and journals the answer. Open
+// handles keep working. Later calls wait for the first and return nil.
 func (m *Manager) Close() (err error) {
 	m.close.Do(func() {
 		m.mu.Lock()
@@ -201,9 +199,9 @@ func (m *Manager) Close() (err error) {
 	return err
 }
 
-// finishPosts waits until nobody holds a slot any more, though not for long, and
-// then ends the requests that are left: of a download whose answer is not awaited
-// nobody would ever know.
+// finishPosts waits until nobody holds a slot any more, though not for long, and then
+// ends the requests that are left. If the answer is not awaited, nobody would ever know
+// of the download.
 func (m *Manager) finishPosts() {
 	defer m.abandon()
 	late := time.NewTimer(postGrace)
@@ -261,7 +259,7 @@ func (m *Manager) newDownload(id ID, nodes []NodeID) *Download {
 	return d
 }
 
-// insert lists d. m.mu is held, or nothing runs yet.
+// insert lists d. m.mu is held, or no goroutine runs yet.
 func (m *Manager) insert(d *Download) {
 	at, _ := slices.BinarySearchFunc(m.list, d.serial, bySerial)
 	m.list = slices.Insert(m.list, at, d)
@@ -281,7 +279,7 @@ func bySerial(d *Download, serial uint64) int {
 	return 0
 }
 
-// reserve keeps id for a download that is on its way into the list.
+// reserve keeps id for a download that is about to be listed.
 func (m *Manager) reserve(id ID) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

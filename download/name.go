@@ -11,10 +11,10 @@ const maxNameBytes = 255 // NAME_MAX
 
 var uuidPattern = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
 
-// checkName reports why name cannot be what the directory of download id is
-// called, wrapping ErrName or ErrNameText. An id other than its own is refused even where no
-// such download is listed, so that a new download's directory is always free.
-// Hidden names and the names desktops probe for would be found in every mount.
+// checkName reports why the directory of download id cannot be called name, wrapping
+// ErrName or ErrNameText. Another id is refused even if no such download is listed: a
+// new download's directory is always free. Hidden names and the names that desktops
+// probe for are refused because they would be found in every mount.
 func checkName(name string, id ID) error {
 	reason, sentinel := "", ErrName
 	switch {
@@ -40,15 +40,15 @@ func checkName(name string, id ID) error {
 	return Because(sentinel, "name %s: %s", Quote(name), reason)
 }
 
-// reorders reports whether r makes what follows be shown in another order than it
-// is read. The marks and letters of scripts that run from right to left do not.
+// reorders reports whether r makes the text after it be shown in another order than it
+// is read. The marks and letters of right-to-left scripts do not.
 func reorders(r rune) bool { return r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' }
 
-// defaultArchiveName is how the server calls a zip of several nodes.
+// defaultArchiveName is the server's name for a zip of several nodes.
 const defaultArchiveName = "archive.zip"
 
-// safeFileName returns name, or the default when a server sent something that is
-// no file name or would be shown as another one.
+// safeFileName returns name, or the default when the server sent something that is no
+// file name or would be shown as another one.
 func safeFileName(name string) string {
 	if name == "" || name == "." || name == ".." || len(name) > maxNameBytes ||
 		!utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) || strings.ContainsAny(name, `/\`) ||

@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// Nodes tells of the files and folders of a repository. Its methods block, fail and
-// are safe for concurrent use as those of a [Service] are.
+// Nodes tells of the files and folders of a repository. Its methods block and fail as
+// those of a [Service] do, and are safe for concurrent use.
 type Nodes interface {
 	// Node returns the node with the id.
 	Node(ctx context.Context, id NodeID) (Node, error)
-	// Children returns those of a folder's children that the user may read, in the
-	// order in which they were added: a page of at most 1,000 after the first skip,
+	// Children returns the children of a folder that the user may read, in the order in
+	// which they were added. It returns a page of at most 1,000 after the first skip,
 	// and whether there are more.
 	Children(ctx context.Context, folder NodeID, skip int) (page []Node, more bool, err error)
 }
@@ -21,26 +21,27 @@ type Node struct {
 	ID     NodeID
 	Name   string
 	Folder bool
-	// Size is that of a file's content, in bytes.
+	// Size is the size of a file's content in bytes.
 	Size int64
 	// ModifiedAt is zero if the server did not say.
 	ModifiedAt time.Time
 }
 
-// MaxZipEntry is the size of the largest file that a server can zip. One that is
-// larger ends the zip without a word: the download stays as it is for ever.
+// MaxZipEntry is the size of the largest file that a server can zip. A larger file ends
+// the zip without a word: the download stays as it is for ever.
 const MaxZipEntry = 1<<32 - 2
 
 const (
-	// maxMeasured nodes of a list are looked up before the server is asked for it:
-	// few, since each is a request, and people ask for large files one by one.
+	// maxMeasured is how many nodes a list may have to be looked up before the server
+	// is asked for it: few, since each is a request, and people ask for large files one
+	// by one.
 	maxMeasured = 8
-	// measureTimeout bounds how much later a list is sent for that.
+	// measureTimeout bounds how long the lookup delays the request.
 	measureTimeout = 2 * time.Second
 )
 
-// checkSizes reports ErrTooLarge for a node that the server would fail on. What
-// it cannot find out in a moment it lets pass: the server judges.
+// checkSizes reports ErrTooLarge for a node that the server would fail on. It lets pass
+// what it cannot find out in a moment: the server judges.
 func (m *Manager) checkSizes(nodes []NodeID) error {
 	if m.nodes == nil || m.partSize >= 0 || len(nodes) > maxMeasured {
 		return nil

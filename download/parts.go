@@ -12,70 +12,72 @@ import (
 	"downloadfs/zipfile"
 )
 
-// What a server refuses as too large is got in parts: downloads of their own, that
-// nobody sees, whose zips are shown as one. See [split.Plan] for what the parts are,
-// and [zipfile.Stitched] for the one zip.
+// A download that the server refuses as too large is got in parts. Each part is a
+// download of its own that nobody sees, and the zips are shown as one. See [split.Plan]
+// for what the parts are, and [zipfile.Stitched] for the one zip.
 //
-// A download that is got in parts keeps its id, which is that of the download that
-// the server refused. It is not polled any more; a goroutine of its own walks, asks
-// for the parts, fetches them whole into the cache and has them deleted on the
-// server. It is DONE when all of them are in the cache, which is their only place
-// from then on. What has been reached is in the journal.
+// A download that is got in parts keeps its id, the id of the download that the server
+// refused. It is not polled any more. A goroutine of its own walks the nodes, asks for
+// the parts, fetches them whole into the cache and has them deleted on the server. The
+// download is DONE when all parts are in the cache, which is their only place from then
+// on. The journal keeps how far it got.
 
-// assembly is a download that is got in parts. Manager.mu guards it.
+// assembly is the state of a download that is got in parts. Manager.mu guards it.
 type assembly struct {
 	limit  int64  // of the content of a part
-	idle   bool   // the server has refused the whole, so that it zips nothing of it
+	idle   bool   // the server has refused the whole, so it zips nothing of it
 	name   string // of the one zip
 	pieces []*piece
-	keys   uint32 // given out to pieces
+	keys   uint32 // the last key given to a piece
 
-	// err is why it does not go on for now, or, when the download has ended, why.
+	// err is why it does not go on for now or, once the download has ended, why it
+	// ended.
 	err          error
-	failingSince time.Time // without an answer; zero when there was one
-	refused      doubt     // that what the server refuses is refused for good
+	failingSince time.Time // since when there was no answer; zero when there was one
+	refused      doubt     // that a refusal is for good
 
 	stop    context.CancelFunc // of its goroutine
 	nudge   chan struct{}      // capacity 1: try again now
-	ended   bool               // its pins are to be given back
-	pins    map[uint32]Archive // by piece, so that the cache keeps what is nowhere else
+	ended   bool               // give its pins back
+	pins    map[uint32]Archive // by piece key; a pin makes the cache keep what is nowhere else
 	view    *zipfile.Stitched
-	viewing chan struct{} // capacity 1: held by who makes the view
+	viewing chan struct{} // capacity 1: held while the view is made
 }
 
 // piece is a run of entries of the one zip, and how far it has been got.
 type piece struct {
 	split.Piece
 	key      uint32
-	serial   uint64      // of its record in the journal; 0: none
-	id       ID          // of its zip on the server, or what a file is called in the cache
-	fetched  bool        // into the cache, whole
+	serial   uint64      // of its journal record; 0: none
+	id       ID          // of its zip on the server, or the name of the file in the cache
+	fetched  bool        // it is in the cache, whole
 	archive  ArchiveInfo // what is in the cache
 	crc      uint32      // of a file
 	progress Progress
-	asked    time.Time // for the zip, in this mount
-	reached  int64     // of its bytes, on the way into the cache
+	asked    time.Time // when the zip was asked for in this mount
+	reached  int64     // how many of its bytes have come on the way into the cache
 	tries    int
-	lost     error // why the latest of them failed
+	lost     error // why the latest try failed
 }
 
-// DefaultPartSize is an Alfresco server's limit of content, if nobody has set another.
+// DefaultPartSize is an Alfresco server's default limit of content.
 const DefaultPartSize = 2_152_852_358
 
 const (
-	maxPartTries = 4 // of which each may meet a dead zip, a cleaner or another's cancelling
-	// partsOnServer may be there at once: one is zipped while another is fetched.
+	maxPartTries = 4 // each may meet a dead zip, a cleaner or somebody else's cancelling
+	// partsOnServer is how many parts the server may hold at once: one is zipped while
+	// another is fetched.
 	partsOnServer   = 2
 	assemblySlowest = 5 * time.Minute // between two tries
-	assemblyRest    = time.Hour       // after the last of maxPartTries, if nobody comes who waits
+	assemblyRest    = time.Hour       // after the last of maxPartTries, if no waiter comes
 )
 
-// errReplanned says that the plan is another one.
+// errReplanned means that the plan has changed.
 var errReplanned = errors.New("the plan has changed")
 
 // PartsProgress tells how far a download is that is got in parts.
 type PartsProgress struct {
-	Total, Done int // zips and files; both 0 for a download that is not got in parts
+	Total, Done int // zips and files; both 0 if it is not got in parts
 	Running     int // the number of the part that the server works on; 0 if none
 }
 
@@ -88,7 +90,7 @@ func (m *Manager) canAssemble(d *Download) bool {
 	return m.nodes != nil && m.partSize >= 0 && len(d.nodes) > 0 && d.parts == nil && !d.cancelled && !d.removed
 }
 
-// tooMuch reports whether the server's answer about d says that it is to be got in
+// tooMuch reports whether p, the server's answer about d, means that d is to be got in
 // parts. m.mu is held.
 func (m *Manager) tooMuch(d *Download, p Progress) bool {
 	if !m.canAssemble(d) {
@@ -103,7 +105,7 @@ func (m *Manager) tooMuch(d *Download, p Progress) bool {
 	return false
 }
 
-// assemble has d got in parts. m.mu is held.
+// assemble starts getting d in parts. m.mu is held.
 func (m *Manager) assemble(d *Download, p Progress) {
 	limit := int64(DefaultPartSize)
 	if p.Status == StatusTooLarge && p.BytesAdded > 0 {
@@ -123,7 +125,7 @@ func (m *Manager) assemble(d *Download, p Progress) {
 	m.startAssembly(d)
 }
 
-// startAssembly starts d's goroutine. m.mu is held, or nothing runs yet.
+// startAssembly starts d's goroutine. m.mu is held, or no goroutine runs yet.
 func (m *Manager) startAssembly(d *Download) {
 	if m.closing {
 		return
@@ -136,8 +138,8 @@ func (m *Manager) startAssembly(d *Download) {
 	})
 }
 
-// measure looks, while the server zips something huge, for a file in it on which that
-// would end without a word.
+// measure looks, while the server zips something huge, for a file that would end the
+// zip without a word.
 func (m *Manager) measure(d *Download) {
 	limits := split.Limits{Part: 1 << 62, File: m.maxFile}
 	trees, err := split.Walk(m.ctx, walked{m}, d.bareNodes(), limits)
@@ -165,7 +167,7 @@ func (d *Download) bareNodes() []string {
 	return ids
 }
 
-// walked is what split walks.
+// walked is the repository that split walks.
 type walked struct{ m *Manager }
 
 func (w walked) Node(ctx context.Context, id string) (n split.Node, err error) {
@@ -196,7 +198,7 @@ func gone(err error) error {
 	return err
 }
 
-// request makes a request for an assembly; the server's state learns of its outcome.
+// request makes a request for an assembly. The server's state learns its outcome.
 func (m *Manager) request(ctx context.Context, op string, id ID, do func(context.Context) error) error {
 	began := time.Now()
 	limited, cancel := context.WithTimeout(ctx, m.requestTimeout())
@@ -234,7 +236,7 @@ func (m *Manager) getParts(ctx context.Context, d *Download) {
 			wait = time.Second
 		}
 		if errors.Is(err, errPartLost) {
-			wait = assemblyRest // asking on and on would make the server zip on and on
+			wait = assemblyRest // otherwise the server would zip on and on
 		}
 		select {
 		case <-ctx.Done():
@@ -257,7 +259,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// assemblyFailed takes in that a try has failed and reports whether that is for good.
+// assemblyFailed takes in a failed try and reports whether the failure is for good.
 func (m *Manager) assemblyFailed(d *Download, err error) bool {
 	m.mu.Lock()
 	defer m.unlock()
@@ -287,7 +289,7 @@ func (m *Manager) assemblyFailed(d *Download, err error) bool {
 	return false
 }
 
-// onward takes in that d's assembly goes on. m.mu is held.
+// onward takes in that d's assembly makes progress. m.mu is held.
 func (d *Download) onward() {
 	a := d.parts
 	a.failingSince = time.Time{}
@@ -340,7 +342,7 @@ func (d *Download) sumParts() {
 	}
 }
 
-// tryParts gets what is missing, and at the end makes d DONE.
+// tryParts gets what is missing and then makes d DONE.
 func (m *Manager) tryParts(ctx context.Context, d *Download) error {
 	if err := m.planParts(ctx, d); err != nil {
 		return err
@@ -374,8 +376,8 @@ func (m *Manager) removePart(id ID, serial uint64, cancel bool) *removal {
 	return r
 }
 
-// awaitRemoval waits until the server has no zip of that id any more; not for long,
-// since a deletion that is refused must not stop the rest.
+// awaitRemoval waits until the server no longer has the zip with that id. It does not
+// wait long, since a refused deletion must not stop the rest.
 func (m *Manager) awaitRemoval(ctx context.Context, id ID) {
 	m.mu.Lock()
 	r := m.removals[id]

@@ -11,10 +11,10 @@ import (
 	"downloadfs/zipfile"
 )
 
-// keepView is how many entries a view has at most that is kept while nobody reads.
+// keepView is the largest number of entries of a view that is kept while nobody reads.
 const keepView = 50_000
 
-// viewParts returns the one zip of d's pieces, which are all in the cache.
+// viewParts returns the one zip made of d's pieces, which are all in the cache.
 func (m *Manager) viewParts(ctx context.Context, d *Download) (*zipfile.Stitched, error) {
 	a := d.parts
 	select {
@@ -69,20 +69,20 @@ type stitchedArchive struct{ view *zipfile.Stitched }
 
 var _ Archive = stitchedArchive{}
 
-// ReadAt is Archive's.
+// ReadAt implements Archive.
 func (s stitchedArchive) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	return s.view.ReadAt(ctx, p, off)
 }
 
-// File is Archive's: the zip is in no file.
+// File implements Archive: the zip is in no file.
 func (stitchedArchive) File(int64, int64) (*os.File, bool) { return nil, false }
 
-// Close is Archive's.
+// Close implements Archive.
 func (stitchedArchive) Close() error { return nil }
 
-// pinParts has the cache keep what was fetched before this mount. What it does not
-// have any more is asked for again, unless all was there already: then the archive
-// that was seen is gone. Nothing runs yet.
+// pinParts makes the cache keep what was fetched before this mount. A piece that is not
+// there any more is asked for again, unless the download was DONE: then the archive
+// that was seen is gone. No goroutine runs yet.
 func (m *Manager) pinParts(d *Download) {
 	a := d.parts
 	lost := len(a.pieces) == 0 && d.progress.Status == StatusDone
@@ -101,7 +101,8 @@ func (m *Manager) pinParts(d *Download) {
 		}
 		m.log.Warn("a part is not in the cache any more", "op", "parts", "download", d.id, "err", err)
 		p.fetched, p.id, p.archive, p.progress, lost = false, "", ArchiveInfo{}, Progress{}, true
-		// Its record, which says otherwise, is written anew when it has been fetched.
+		// Its record says otherwise; it is written anew when the piece has been
+		// fetched.
 	}
 	if lost && d.progress.Status == StatusDone {
 		d.progress.Status = StatusExpired
@@ -110,8 +111,8 @@ func (m *Manager) pinParts(d *Download) {
 	}
 }
 
-// forgetParts takes d's parts out of the journal, and has those deleted that are on
-// the server. m.mu is not held.
+// forgetParts takes d's parts out of the journal and has the server delete those that
+// it still has. m.mu is not held.
 func (m *Manager) forgetParts(tx journal.Tx, d *Download) error {
 	m.mu.Lock()
 	var pieces []piece
@@ -142,8 +143,8 @@ func (m *Manager) forgetParts(tx journal.Tx, d *Download) error {
 	return nil
 }
 
-// endParts ends d's assembly after forgetParts is on disk. m.mu is held; letGo must
-// follow without it.
+// endParts ends d's assembly once forgetParts is on disk. m.mu is held; call letGo
+// afterwards without it.
 func (m *Manager) endParts(d *Download) {
 	a := d.parts
 	if a == nil || a.ended {
@@ -196,7 +197,7 @@ func (m *Manager) letGo(d *Download) {
 	}
 }
 
-// cachedParts is how much of d's parts is in the cache.
+// cachedParts returns how many bytes of d's parts are in the cache.
 func (m *Manager) cachedParts(d *Download) (n int64) {
 	m.mu.Lock()
 	var ids []ID
@@ -212,7 +213,7 @@ func (m *Manager) cachedParts(d *Download) (n int64) {
 	return n
 }
 
-// discardParts drops the copy of what was got in parts: the only one there is.
+// discardParts drops the only copy of an archive that was got in parts.
 func (m *Manager) discardParts(d *Download) error {
 	m.mu.Lock()
 	old := d.progress.Status
@@ -244,7 +245,7 @@ func (m *Manager) discardParts(d *Download) error {
 	return nil
 }
 
-// closePins gives back what the cache keeps. Nothing runs any more.
+// closePins closes all pins. No goroutine runs any more.
 func (m *Manager) closePins() {
 	for _, d := range m.list {
 		if d.parts == nil {

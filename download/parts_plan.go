@@ -10,10 +10,11 @@ import (
 	"downloadfs/download/split"
 )
 
-// errNoRoom is that the cache cannot hold what is to be got in parts.
+// errNoRoom means that the cache cannot hold all parts.
 var errNoRoom = fmt.Errorf("no room for the parts: %w", ErrTooLarge)
 
-// planParts walks what is asked for, if that was not done yet, and journals the plan.
+// planParts walks the nodes that were asked for, if that was not done yet, and journals
+// the plan.
 func (m *Manager) planParts(ctx context.Context, d *Download) error {
 	a := d.parts
 	m.mu.Lock()
@@ -79,7 +80,7 @@ func (a *assembly) keyed(pieces []split.Piece) []*piece {
 	return all
 }
 
-// cancelWhole has the server stop zipping the whole, if it does.
+// cancelWhole makes the server stop zipping the whole.
 func (m *Manager) cancelWhole(d *Download) error {
 	err := m.journal.Update(func(tx journal.Tx) error {
 		m.mu.Lock()
@@ -107,8 +108,8 @@ func (m *Manager) cancelWhole(d *Download) error {
 	return nil
 }
 
-// roomForParts reports what is the matter if the cache cannot hold all parts, of
-// which the server has told how large they are unpacked.
+// roomForParts returns an error if the cache cannot hold all parts. The server has told
+// how large they are unpacked.
 func (m *Manager) roomForParts(d *Download) error {
 	m.mu.Lock()
 	content, limit, need := int64(0), d.parts.limit, int64(1<<20)
@@ -132,7 +133,7 @@ func (m *Manager) roomForParts(d *Download) error {
 		content, limit, sizeFor(need))
 }
 
-// sizeFor is a size for a command line of at least so many bytes.
+// sizeFor returns a size of at least n bytes for a command line.
 func sizeFor(n int64) string {
 	if n > 8<<30 {
 		return fmt.Sprintf("%dG", n>>30+1)
@@ -140,8 +141,9 @@ func sizeFor(n int64) string {
 	return fmt.Sprintf("%dM", n>>20+1)
 }
 
-// replan cuts a part that the server did not take, with limits that it may take, or
-// without what is gone. It returns errReplanned, or why it has not.
+// replan cuts up a part that the server did not accept: with limits that it may accept,
+// or without the nodes that are gone. It returns errReplanned, or why it has not
+// replanned.
 func (m *Manager) replan(ctx context.Context, d *Download, p *piece, limit int64, refused error) error {
 	a := d.parts
 	limits := split.Limits{Part: limit, File: m.maxFile}
@@ -153,7 +155,7 @@ func (m *Manager) replan(ctx context.Context, d *Download, p *piece, limit int64
 		pieces := split.Plan(trees, limits)
 		if len(pieces) == 1 && pieces[0].Kind == split.Part && slices.Equal(pieces[0].Nodes, p.Nodes) {
 			if !errors.Is(refused, ErrTooLarge) || limits.Part == 0 {
-				return refused // nothing is gone: it may be otherwise in a while
+				return refused // nothing is gone, so a later try may succeed
 			}
 			limits.Part /= 2 // the server counts more than we do
 			continue

@@ -10,7 +10,7 @@ import (
 	"downloadfs/download/split"
 )
 
-// planRecord is how a download is got in parts.
+// planRecord is the journal's record of how a download is got in parts.
 type planRecord struct {
 	V      int           `json:"v"`
 	Limit  int64         `json:"limit"`
@@ -28,14 +28,14 @@ type pieceRecord struct {
 	Modified time.Time  `json:"modifiedAt,omitzero"`
 }
 
-// partRecord is how far a piece has been got.
+// partRecord is the journal's record of how far a piece has been got.
 type partRecord struct {
 	V   int    `json:"v"`
 	Of  uint64 `json:"of"` // serial of the download
 	Key uint32 `json:"key"`
-	// ID is that of a zip on the server, or what a file is called in the cache.
+	// ID is the id of a zip on the server, or the name of a file in the cache.
 	ID ID `json:"id"`
-	// Fetched: it is in the cache, and only there.
+	// Fetched: the piece is in the cache, and only there.
 	Fetched bool           `json:"fetched,omitempty"`
 	Archive *archiveRecord `json:"archive,omitempty"`
 	Bytes   int64          `json:"bytes,omitempty"`
@@ -72,7 +72,7 @@ func (m *Manager) journalPlan(d *Download) error {
 	return nil
 }
 
-// record returns what the journal keeps of p, a piece of the download with that serial.
+// record returns the journal's record of p, a piece of the download whose serial is of.
 func (p *piece) record(of uint64) partRecord {
 	r := partRecord{V: recordVersion, Of: of, Key: p.key, ID: p.id, Fetched: p.fetched}
 	if p.fetched {
@@ -142,8 +142,8 @@ func decodePart(b []byte) (partRecord, error) {
 	return r, nil
 }
 
-// restorePart takes over what the journal knows of a piece, and reports whether the
-// plan has it.
+// restorePart takes over what the journal knows of a piece and reports whether the plan
+// has that piece.
 func (a *assembly) restorePart(serial uint64, r partRecord) bool {
 	for _, p := range a.pieces {
 		if p.key != r.Key || p.Kind == split.Folder || p.serial != 0 {

@@ -14,8 +14,8 @@ import (
 	"downloadfs/zipfile"
 )
 
-// runParts has the pieces zipped, fetched and deleted on the server, in order: one is
-// fetched while the next is zipped.
+// runParts has the server zip the pieces, fetches them and has them deleted on the
+// server, in order. It fetches one while the next is zipped.
 func (m *Manager) runParts(ctx context.Context, d *Download) error {
 	m.mu.Lock()
 	var todo []*piece
@@ -83,10 +83,10 @@ func (m *Manager) runParts(ctx context.Context, d *Download) error {
 	return ctx.Err()
 }
 
-// errPartLost is that the server's zip of a part will not come.
+// errPartLost means that the server's zip of a part will not come.
 var errPartLost = errors.New("part lost")
 
-// zipPart has the server zip a part, again if a zip is lost on the way.
+// zipPart has the server zip a part, and tries again if a zip is lost on the way.
 func (m *Manager) zipPart(ctx context.Context, d *Download, p *piece) error {
 	for {
 		if p.id == "" {
@@ -96,7 +96,8 @@ func (m *Manager) zipPart(ctx context.Context, d *Download, p *piece) error {
 			}
 			if err := m.askForPart(ctx, d, p); err != nil {
 				if errors.Is(err, ErrUncertain) {
-					// The server may have a zip now that nobody knows of: not too many.
+					// The server may now have a zip that nobody knows of. Do not make
+					// too many.
 					p.tries, p.lost = p.tries+1, err
 					if err := sleep(ctx, jitter(time.Second<<p.tries)); err != nil {
 						return err
@@ -131,7 +132,7 @@ func (m *Manager) zipPart(ctx context.Context, d *Download, p *piece) error {
 	}
 }
 
-// askForPart asks the server for a part and journals what it is called there.
+// askForPart asks the server for a part and journals the id that the server gave it.
 func (m *Manager) askForPart(ctx context.Context, d *Download, p *piece) error {
 	select {
 	case m.posts <- struct{}{}:
@@ -162,8 +163,8 @@ func (m *Manager) askForPart(ctx context.Context, d *Download, p *piece) error {
 	if taken {
 		return Because(ErrProtocol, "create part: the server gave it an id that is taken here")
 	}
-	// From here to the journal's commit a crash leaves a zip on the server, as it does
-	// when a download is created.
+	// From here to the journal's commit a crash leaves a zip on the server, as in
+	// create.
 	var serial uint64
 	over := false
 	err = m.journal.Update(func(tx journal.Tx) (err error) {
@@ -211,7 +212,7 @@ func (m *Manager) askForPart(ctx context.Context, d *Download, p *piece) error {
 	return nil
 }
 
-// awaitPart waits until a part is DONE and learns what its zip is like.
+// awaitPart waits until a part is DONE and records what its zip is.
 func (m *Manager) awaitPart(ctx context.Context, d *Download, p *piece) error {
 	var absent doubt
 	m.mu.Lock()
@@ -236,7 +237,7 @@ func (m *Manager) awaitPart(ctx context.Context, d *Download, p *piece) error {
 		m.mu.Unlock()
 		switch {
 		case errors.Is(err, ErrNotFound):
-			var until time.Time // when the server must know it
+			var until time.Time // until when the server need not know it
 			if p.progress.Status == "" && !p.asked.IsZero() {
 				until = p.asked.Add(unseenTime)
 			}
@@ -244,7 +245,7 @@ func (m *Manager) awaitPart(ctx context.Context, d *Download, p *piece) error {
 				return lostPart(ErrExpired, "the server has deleted a part before it was fetched")
 			}
 			wait = max(wait, schedule.Idle)
-		case errors.Is(err, ErrNotReady): // DONE, and without an archive for the moment
+		case errors.Is(err, ErrNotReady): // DONE, but without an archive for the moment
 		case err != nil:
 			return err
 		case got.progress.Status == StatusDone:
@@ -271,22 +272,22 @@ func (m *Manager) awaitPart(ctx context.Context, d *Download, p *piece) error {
 	}
 }
 
-// lostPart is errPartLost, with what waiters are told if it cannot be helped.
+// lostPart returns errPartLost together with what waiters are told if all tries fail.
 func lostPart(sentinel error, sentence string) error {
 	if errors.Is(sentinel, ErrCancelled) {
-		sentinel = ErrServerFailed // by somebody else: the user has cancelled nothing
+		sentinel = ErrServerFailed // somebody else did it: the user has cancelled nothing
 	}
 	return fmt.Errorf("%w%w", quiet{errPartLost}, Because(sentinel, "%s", sentence))
 }
 
-// quiet is an error that is known by what it is and not seen.
+// quiet is an error that errors.Is finds but that has no text.
 type quiet struct{ error }
 
 func (quiet) Error() string   { return "" }
 func (q quiet) Unwrap() error { return q.error }
 
-// giveUpPart has a part's zip cancelled and deleted on the server, so that it can be
-// asked for again.
+// giveUpPart has a part's zip cancelled and deleted on the server. The part can be
+// asked for again afterwards.
 func (m *Manager) giveUpPart(ctx context.Context, d *Download, p *piece) error {
 	m.mu.Lock()
 	id, serial := p.id, p.serial
@@ -311,7 +312,7 @@ func (m *Manager) giveUpPart(ctx context.Context, d *Download, p *piece) error {
 	return m.unpin(d, p, id)
 }
 
-// unpin lets the cache drop what it has of a piece.
+// unpin lets the cache drop its copy of a piece.
 func (m *Manager) unpin(d *Download, p *piece, id ID) error {
 	m.mu.Lock()
 	h := d.parts.pins[p.key]
@@ -323,8 +324,8 @@ func (m *Manager) unpin(d *Download, p *piece, id ID) error {
 	return errors.Join(m.archives.Drop(id), h.Close())
 }
 
-// fetchPart fetches a part's zip whole, checks it, and has it deleted on the server;
-// release is called when it is gone from there.
+// fetchPart fetches a part's whole zip, checks it, and has it deleted on the server. It
+// calls release once the server no longer has it.
 func (m *Manager) fetchPart(ctx context.Context, d *Download, p *piece, release func()) error {
 	src, err := m.fetchPiece(ctx, d, p, nil)
 	if err != nil {
@@ -348,8 +349,8 @@ func (m *Manager) fetchPart(ctx context.Context, d *Download, p *piece, release 
 	return m.journalFetched(d, p, release)
 }
 
-// journalFetched makes it durable that a piece is in the cache, and has a part deleted
-// on the server.
+// journalFetched makes it durable that a piece is in the cache, and has the server
+// delete the zip of a part.
 func (m *Manager) journalFetched(d *Download, p *piece, release func()) error {
 	serial, over := p.serial, false
 	err := m.journal.Update(func(tx journal.Tx) (err error) {
@@ -403,7 +404,7 @@ func (m *Manager) journalFetched(d *Download, p *piece, release func()) error {
 	return nil
 }
 
-// fetchFile fetches a file that no zip of the server can hold.
+// fetchFile fetches a file that is too large for any zip of the server.
 func (m *Manager) fetchFile(ctx context.Context, d *Download, p *piece) error {
 	for {
 		before, err := m.fileNow(ctx, p)
@@ -449,11 +450,12 @@ func (m *Manager) fileNow(ctx context.Context, p *piece) (n Node, err error) {
 	return n, err
 }
 
-// writtenWithin bounds how long the cache may take to write what was read last.
+// writtenWithin bounds how long the cache may take to write the bytes that were read
+// last.
 const writtenWithin = 4 * time.Second
 
-// fetchPiece has the cache fetch a piece whole and keeps it there. What is read goes
-// to sum, if that is not nil.
+// fetchPiece has the cache fetch and keep a whole piece. The bytes also go to sum, if
+// that is not nil.
 func (m *Manager) fetchPiece(ctx context.Context, d *Download, p *piece, sum io.Writer) (zipfile.Source, error) {
 	a := d.parts
 	m.mu.Lock()
@@ -472,7 +474,7 @@ func (m *Manager) fetchPiece(ctx context.Context, d *Download, p *piece, sum io.
 	for off := int64(0); off < p.archive.Size; {
 		n, err := h.ReadAt(ctx, buf[:min(int64(len(buf)), p.archive.Size-off)], off)
 		if sum != nil {
-			_, _ = sum.Write(buf[:n]) // a hash's does not fail
+			_, _ = sum.Write(buf[:n]) // a hash does not fail
 		}
 		off += int64(n)
 		if p.Kind == split.File {
@@ -495,14 +497,14 @@ func (m *Manager) fetchPiece(ctx context.Context, d *Download, p *piece, sum io.
 		if n == 0 && off < p.archive.Size {
 			return nil, fmt.Errorf("fetch part: %w", io.ErrUnexpectedEOF)
 		}
-		if off > p.reached { // and not only what the cache has already
+		if off > p.reached { // new bytes, not only those that the cache already had
 			p.reached = off
 			m.mu.Lock()
 			d.onward()
 			m.mu.Unlock()
 		}
 	}
-	// What a reader has got is written to disk a little later.
+	// The cache writes to disk a little after a reader has got the bytes.
 	for wait := time.Millisecond; p.archive.Size > 0 && !m.archives.Complete(p.archive.ID); wait *= 2 {
 		if wait < writtenWithin {
 			if err := sleep(ctx, wait); err != nil {
@@ -516,7 +518,7 @@ func (m *Manager) fetchPiece(ctx context.Context, d *Download, p *piece, sum io.
 	if p.archive.Size == 0 {
 		return pinned{h}, nil
 	}
-	// From the journal's record on it is the only copy.
+	// Once the journal records it, this is the only copy.
 	if err := m.archives.Sync(ctx, p.archive.ID); err != nil {
 		return nil, fmt.Errorf("keep part: %w", err)
 	}
@@ -526,10 +528,10 @@ func (m *Manager) fetchPiece(ctx context.Context, d *Download, p *piece, sum io.
 	return pinned{h}, nil
 }
 
-// pinned is an archive as a zip's source.
+// pinned is an archive that serves as a zip's source.
 type pinned struct{ Archive }
 
-// Local is zipfile.Source's.
+// Local implements zipfile.Source.
 func (p pinned) Local(off, n int64) bool {
 	_, ok := p.File(off, n)
 	return ok

@@ -10,11 +10,11 @@ import (
 	"downloadfs/download/schedule"
 )
 
-// One poller serves every waiter of every download: each download that is not
-// settled is a task of the manager's scheduler.
+// One poller serves all waiters of all downloads: each download that is not settled is
+// a task of the manager's scheduler.
 
 const (
-	recheckEvery = 10 * time.Minute       // a DONE download, for its expiry
+	recheckEvery = 10 * time.Minute       // for a DONE download, which may expire
 	freshSpacing = 250 * time.Millisecond // between polls for waiters who come during trouble
 	lookedFor    = 5 * time.Second        // after a Look
 	maxRequest   = time.Minute
@@ -26,33 +26,33 @@ type watch struct {
 	forecast schedule.Forecast
 	begun    uint64 // polls
 	ended    uint64
-	wanted   uint64 // the poll that the latest waiter wants to see
+	wanted   uint64 // the poll that the latest waiter waits for
 
 	seen    bool  // the server has told of the download
 	absent  doubt // that there is no such download
-	refused doubt // that this user may not see it, or that it is none
-	earlier doubt // a state or counters that were passed already
+	refused doubt // that this user may not see it, or that it is no download
+	earlier doubt // a state or counters that it had already passed
 
 	fails        int // in a row
 	failingSince time.Time
 	lastErr      error
-	fault        error // why polling is no use for now; asked again slowly
+	fault        error // why polling is useless for now; polled again slowly
 
-	quietSince time.Duration // on the server's clock of answers
-	failedAt   time.Duration // the first of fails, on that clock
+	quietSince time.Duration // on the clock serverState.alive
+	failedAt   time.Duration // of the first of fails, on that clock
 	stalled    bool
 
 	asked  time.Time // the end of the latest poll
 	looked time.Time // the latest Look
 
-	measured bool // it was looked for a file that no zip can hold
+	measured bool // whether it was searched for a file that no zip can hold
 }
 
 func (w *watch) failing(now time.Time, timeout time.Duration) bool {
 	return w.fails > 0 && now.Sub(w.failingSince) >= timeout
 }
 
-// failure is what waiters get after failing for too long.
+// failure returns what waiters get after polls have failed for too long.
 func (w *watch) failure() error {
 	sentinel := ErrUnavailable
 	switch {
@@ -68,7 +68,7 @@ func (w *watch) failure() error {
 // troubled reports whether the download is polled slowly.
 func (w *watch) troubled() bool { return w.fault != nil || w.stalled || w.fails > 0 }
 
-// poll is a download's task.
+// poll is the task of a download.
 func (m *Manager) poll(d *Download) {
 	m.mu.Lock()
 	if d.removed || m.closing || d.parts != nil {
@@ -102,15 +102,15 @@ func (m *Manager) requestTimeout() time.Duration {
 	return min(maxRequest, max(m.unreachableTimeout/2, time.Second))
 }
 
-// answer is what one poll learnt.
+// answer is what one poll learned.
 type answer struct {
 	progress Progress
 	archive  *ArchiveInfo
 }
 
-// ask makes one poll's requests. A DONE download is described as well, since it
-// is only announced with the size of its archive. No zip is empty, and the node that
-// the server has just told of is there: who says otherwise is behind.
+// ask makes one poll's requests. It also asks for the archive of a DONE download, since
+// DONE is only announced with the size of the archive. No zip is empty, and the server
+// has just told of this node: a node of a cluster that says otherwise is behind.
 func (m *Manager) ask(ctx context.Context, id ID, describe bool) (answer, error) {
 	var a answer
 	err := m.call("poll", id, func() (err error) {
@@ -137,8 +137,8 @@ func (m *Manager) ask(ctx context.Context, id ID, describe bool) (answer, error)
 	return a, err
 }
 
-// checkAnswer is checkProgress for what comes from the server, which does not
-// know EXPIRED.
+// checkAnswer is checkProgress for an answer from the server, which does not know
+// EXPIRED.
 func checkAnswer(p Progress, id ID) error {
 	if p.Status == StatusExpired {
 		return impossible("status %s", p.Status)
@@ -156,7 +156,7 @@ func (m *Manager) learn(d *Download, a answer, err error, began time.Time) {
 	m.work.SetHold(m.server.holdUntil(now, len(m.waited) > 0))
 	if err == nil {
 		if w.troubled() {
-			d.announce() // some wait for a fresh answer
+			d.announce() // some waiters wait for a fresh answer
 		}
 		if w.fails > 0 {
 			w.quietSince += m.server.alive - w.failedAt // no answer is no stall
@@ -218,7 +218,7 @@ func (m *Manager) takeOver(d *Download, a answer, now time.Time) {
 		m.assemble(d, p)
 		return
 	case p.Status == StatusDone && a.archive == nil:
-		return // asked while a Discard was under way that failed: the next poll describes it
+		return // asked during a Discard that failed: the next poll asks for the archive
 	case p.behind(old) && !w.stalled && !w.earlier.confirmed(now, time.Time{}):
 		p = old
 	default:
@@ -248,7 +248,7 @@ func (m *Manager) takeOver(d *Download, a answer, now time.Time) {
 		d.archive = a.archive
 	}
 	if p.Status.Ended() {
-		w.forecast.Forget() // ten thousand of them would be a waste
+		w.forecast.Forget() // ten thousand of them would waste memory
 	}
 	if p.Status != old.Status {
 		d.settled = d.settled || p.Status.Ended() && !d.cancelled && p.Status != StatusDone
@@ -282,7 +282,7 @@ func (m *Manager) announceAll() {
 	}
 }
 
-// schedule sets when d is polled next. Manager.mu is held.
+// schedule sets the time of d's next poll. Manager.mu is held.
 func (m *Manager) schedule(d *Download) {
 	w := &d.watch
 	if d.removed || m.closing || d.settled {
@@ -336,8 +336,8 @@ func (m *Manager) schedule(d *Download) {
 	m.work.Set(&w.task, time.Now().Add(wait), u)
 }
 
-// bringForward sees to it that a new waiter of d gets an answer soon. Manager.mu
-// is held.
+// bringForward makes sure that a new waiter of d gets an answer soon. Manager.mu is
+// held.
 func (m *Manager) bringForward(d *Download) {
 	w := &d.watch
 	if d.parts != nil {
@@ -353,7 +353,7 @@ func (m *Manager) bringForward(d *Download) {
 		w.wanted = w.begun + 1
 		m.work.Advance(&w.task, w.asked.Add(freshSpacing))
 		m.work.RelaxHold(m.server.soonestProbe())
-	} else if d.waiters == 1 { // else it is scheduled for the others already
+	} else if d.waiters == 1 { // otherwise the other waiters have scheduled it already
 		m.work.Advance(&w.task, w.forecast.NextAt(true))
 	}
 }
@@ -363,9 +363,9 @@ func jitter(d time.Duration) time.Duration {
 	return d - d/10 + rand.N(d/5+1)
 }
 
-// Look says that a person looks at the download's progress now. For some seconds
-// it is polled as often as if somebody waited, though after those for which
-// somebody does.
+// Look says that a person is looking at the download's progress now. For some seconds
+// it is polled as often as if it had a waiter, though after the downloads that have
+// one.
 func (d *Download) Look() {
 	m := d.m
 	m.mu.Lock()

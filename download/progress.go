@@ -2,8 +2,8 @@ package download
 
 import "fmt"
 
-// checkProgress reports what is impossible in a server's answer about id,
-// wrapping ErrProtocol.
+// checkProgress reports an impossible answer of the server about id, wrapping
+// ErrProtocol.
 func checkProgress(p Progress, id ID) error {
 	switch p.Status {
 	case StatusPending, StatusInProgress, StatusDone, StatusCancelled, StatusTooLarge, StatusExpired:
@@ -22,7 +22,7 @@ func checkProgress(p Progress, id ID) error {
 	return nil
 }
 
-// impossible is what no Alfresco server answers.
+// impossible returns the error for an answer that no Alfresco server gives.
 func impossible(format string, args ...any) error {
 	what := plain(fmt.Sprintf(format, args...))
 	return &condition{what + ": " + ErrProtocol.Error(), ErrProtocol, what}

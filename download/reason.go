@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// Reason returns why a request failed, in words for people: without the
-// sentinel, which the sentence around it tells, and without verb and subject, for
-// it may be told of another download than the request was about. It is empty when
-// err says no more than that.
+// Reason returns why a request failed, in words for people. It leaves out the sentinel,
+// which the sentence around it tells. It leaves out verb and subject too, since the
+// request may have been about another download. It is empty when err says no more than
+// that.
 func Reason(err error) string {
 	var r interface{ Reason() string }
 	switch {
@@ -21,7 +21,7 @@ func Reason(err error) string {
 	return ""
 }
 
-// withReason adds why to a sentence.
+// withReason adds the reason of err to a sentence.
 func withReason(sentence string, err error) string {
 	if reason := Reason(err); reason != "" {
 		return sentence + ": " + reason
@@ -29,5 +29,5 @@ func withReason(sentence string, err error) string {
 	return sentence
 }
 
-// stamp is a time in a sentence, as those in status are.
+// stamp formats a time for a sentence, as status does.
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -19,7 +19,8 @@ const (
 	maxNodesBytes = 128 << 20
 )
 
-// downloadRecord is what the journal keeps of a download and may change.
+// downloadRecord is what the journal keeps of a download and may change. The nodes have
+// a record of their own.
 type downloadRecord struct {
 	V          int            `json:"v"`
 	ID         ID             `json:"id"`
@@ -34,11 +35,11 @@ type downloadRecord struct {
 	ChangedAt  time.Time      `json:"changedAt"`
 	// Cancelled: by us, so the server's status no longer counts.
 	Cancelled bool `json:"cancelled,omitempty"`
-	// Settled: the server's counters will not change any more.
+	// Settled: the server will say nothing new about it.
 	Settled bool `json:"settled,omitempty"`
 	// Dropped: the user threw the local copy away; do not fetch it unasked.
 	Dropped bool `json:"dropped,omitempty"`
-	// PartLimit is how much content a part has at most, if it is got in parts.
+	// PartLimit is the most content that a part has, if the download is got in parts.
 	PartLimit int64 `json:"partLimit,omitempty"`
 }
 
@@ -48,17 +49,18 @@ type archiveRecord struct {
 	ModifiedAt time.Time `json:"modifiedAt,omitzero"`
 }
 
-// nodesRecord is kept apart from the download's: it can be large and never changes.
+// nodesRecord is separate from the download's record: it can be large and never
+// changes.
 type nodesRecord struct {
 	V     int      `json:"v"`
 	Nodes []NodeID `json:"nodeIds"`
 }
 
-// removalRecord is what is still to be done on the server for one download.
+// removalRecord is what the server still has to do for one download.
 type removalRecord struct {
 	V  int `json:"v"`
 	ID ID  `json:"id"`
-	// Cancel: it may be running still.
+	// Cancel: it may still be running.
 	Cancel bool `json:"cancel,omitempty"`
 	// Delete: the entry is gone, so the node goes too.
 	Delete bool `json:"delete,omitempty"`
@@ -76,7 +78,7 @@ func decodeDownload(b []byte) (downloadRecord, error) {
 		return downloadRecord{}, err
 	}
 	if r.Name != "" && checkName(r.Name, r.ID) != nil {
-		r.Name = "" // another version allowed it, or it is damaged; the download is there all the same
+		r.Name = "" // another version allowed it, or it is damaged; the download exists all the same
 	}
 	if r.Archive != nil && (r.Archive.Size < 0 || r.Archive.Name != safeFileName(r.Archive.Name)) {
 		return downloadRecord{}, errors.New("archive is impossible")

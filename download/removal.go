@@ -10,11 +10,10 @@ import (
 	"downloadfs/download/schedule"
 )
 
-// removal is what is still to be done on the server for one download that was
-// cancelled or removed here: a task that goes one step further each time it runs,
-// until the server has done it or does not know the download any more. It is in
-// the journal until then, unless it takes back a Create that could not be
-// journaled.
+// removal is what the server still has to do for a download that was cancelled or
+// removed here. It is a task that goes one step further each time it runs, until the
+// server has done everything or no longer knows the download. The journal keeps it
+// until then, unless it takes back a Create that could not be journaled.
 type removal struct {
 	id     ID
 	serial uint64 // 0: not in the journal
@@ -22,15 +21,15 @@ type removal struct {
 
 	// Manager.mu guards all below.
 
-	cancel   bool      // may be running
+	cancel   bool      // it may be running
 	del      bool      // delete the node; set when the entry goes
-	of       *Download // whose open handles the deletion waits for; may be nil
-	parked   bool      // until those are closed
+	of       *Download // the deletion waits for its open handles; may be nil
+	parked   bool      // waiting for those handles
 	cancelAt time.Time // when the server accepted the cancelling; zero once it ended
 	fails    int       // in a row
-	refused  time.Time // the first 403 of those that came on end
+	refused  time.Time // the first of the latest 403s in a row
 	absent   doubt     // that there is no such download
-	until    time.Time // when that may be believed; zero: whenever it is confirmed
+	until    time.Time // when to believe it; zero: as soon as it is confirmed
 
 	done chan struct{} // closed when nothing is left to do; may be nil
 }
@@ -39,10 +38,10 @@ const (
 	// cancelGrace is how long a cancelled zip may take to stop before its node is
 	// deleted all the same.
 	cancelGrace    = 30 * time.Second
-	cancelSoonest  = time.Second     // after the cancelling it is asked whether the zip has ended
-	cancelSlowest  = 5 * time.Second // and again
+	cancelSoonest  = time.Second     // before the first question whether the zip has ended
+	cancelSlowest  = 5 * time.Second // between the later ones, at most
 	removalSlowest = 5 * time.Minute
-	// A 403 may be a proxy's that has a bad minute, or for good.
+	// A 403 may come from a proxy that has a bad minute, or it may be for good.
 	refusedSlowest = time.Hour
 	refusedLongest = 24 * time.Hour
 )
@@ -111,8 +110,8 @@ func (m *Manager) advance(r *removal) {
 	}
 }
 
-// refusedFor returns for how long the server has said 403 and nothing else; it
-// counts from this mount on. m.mu is held.
+// refusedFor returns for how long the server has said 403 and nothing else, counted
+// from this mount on. m.mu is held.
 func (r *removal) refusedFor(now time.Time) time.Duration {
 	if r.refused.IsZero() {
 		r.refused = now
@@ -120,8 +119,8 @@ func (r *removal) refusedFor(now time.Time) time.Duration {
 	return now.Sub(r.refused)
 }
 
-// step returns the next request of r, or nil when it is to wait. The request
-// says whether the download has ended on the server. m.mu is held.
+// step returns the next request of r, or nil when r has to wait. The request reports
+// whether the download has ended on the server. m.mu is held.
 func (m *Manager) step(r *removal) func(context.Context) (ended bool, err error) {
 	if time.Since(r.cancelAt) >= cancelGrace {
 		r.cancelAt = time.Time{}
@@ -173,8 +172,8 @@ func (m *Manager) stepped(r *removal, ended bool, now time.Time) bool {
 	return false
 }
 
-// finish forgets r, which was done as far as del says, unless the entry was
-// removed in the meantime: then there is more to do.
+// finish forgets r, whose last step was done with this del. If the entry was removed in
+// the meantime, there is more to do.
 func (m *Manager) finish(r *removal, del bool) {
 	more := func() bool { // m.mu is held
 		return r.del != del || r.of != nil && r.of.removed && !del
@@ -189,7 +188,7 @@ func (m *Manager) finish(r *removal, del bool) {
 			return tx.Delete(journal.Removals, r.serial)
 		})
 		if err != nil {
-			// It is done once more after the next Open, which does no harm.
+			// It runs once more after the next Open, which does no harm.
 			m.log.Warn("removal stays in the journal", "op", "remove", "download", r.id, "err", err)
 		}
 	}
@@ -205,8 +204,7 @@ func (m *Manager) finish(r *removal, del bool) {
 	} // else Remove is about to go on with it
 }
 
-// unpark lets the deletion of d go on when its last handle was closed. m.mu is
-// held.
+// unpark lets the deletion of d go on after its last handle was closed. m.mu is held.
 func (m *Manager) unpark(d *Download) {
 	if r := m.removals[d.id]; r != nil && r.of == d && r.parked && d.handles == 0 {
 		r.parked = false

@@ -9,20 +9,19 @@ import (
 	"downloadfs/download/schedule"
 )
 
-// Remove is what removing the directory does: the download is gone from the
-// list and the journal when Remove returns, its waiters get ErrCancelled, and
-// cancelling and deleting it on the server is retried in the background, after
-// a restart too. Handles that are open keep working; the server's copy is
-// deleted after the last of them is closed. An error means that nothing has
-// changed.
+// Remove implements removing the directory. When it returns, the download is gone from
+// the list and the journal, and its waiters get ErrCancelled. Cancelling and deleting
+// it on the server is retried in the background, after a restart too. Open handles keep
+// working; the server's copy is deleted after the last of them is closed. An error
+// means that nothing has changed.
 func (m *Manager) Remove(d *Download) error {
 	m.mu.Lock()
 	if d.removed {
 		m.mu.Unlock()
 		return fmt.Errorf("remove %s: %w", d.id, ErrNotFound)
 	}
-	d.removed = true // nothing journals it any more
-	// One that seems to be EXPIRED may be there all the same.
+	d.removed = true // from now on nothing journals it
+	// A download that seems to be EXPIRED may still be there.
 	zipping := !d.progress.Status.Ended() || d.progress.Status == StatusExpired && d.archive == nil
 	cancel := zipping || d.cancelled && !d.settled
 	m.mu.Unlock()
@@ -61,7 +60,7 @@ func (m *Manager) Remove(d *Download) error {
 		m.removals[d.id] = r
 	}
 	if cancel && !r.cancel {
-		r.cancelAt = time.Now() // the cancelling was accepted already
+		r.cancelAt = time.Now() // the server has already accepted the cancelling
 	}
 	r.del, r.of, r.until = true, d, d.unseenUntil()
 	m.work.Set(&r.task, time.Now(), schedule.Chore)

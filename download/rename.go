@@ -6,9 +6,9 @@ import (
 	"downloadfs/download/journal"
 )
 
-// Rename gives the download's directory another name. ErrExists when it is
-// taken, ErrName or ErrNameText when it cannot be a name. An error means that nothing has
-// changed.
+// Rename gives the download's directory another name. It returns ErrExists when the
+// name is taken, and ErrName or ErrNameText when no directory can have it. An error
+// means that nothing has changed.
 func (m *Manager) Rename(d *Download, name string) error {
 	if err := checkName(name, d.id); err != nil {
 		return fmt.Errorf("rename %s: %w", d.id, err)
@@ -46,7 +46,7 @@ func (m *Manager) Rename(d *Download, name string) error {
 	return fmt.Errorf("rename %s: %w", d.id, err)
 }
 
-// take gives d a name that is free. m.mu is held.
+// take gives d the name, if it is free. m.mu is held.
 func (m *Manager) take(d *Download, name string) error {
 	other := m.byAlias[name]
 	if other == nil {

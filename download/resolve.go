@@ -10,8 +10,8 @@ import (
 
 const maxResolves = 8 // paths of one list resolved at once
 
-// resolve returns the list's nodes: paths resolved, a bounded number at once,
-// and what then turns out to be the same node dropped.
+// resolve returns the list's nodes. It resolves the paths, a bounded number at once,
+// and drops nodes that turn out to be in the list already.
 func (m *Manager) resolve(l List) ([]NodeID, error) {
 	nodes := make([]NodeID, len(l.Entries))
 	var paths []int

@@ -26,7 +26,7 @@ type storedRemoval struct {
 	record removalRecord
 }
 
-// restore reads the journal. What is damaged is missing from what it returns.
+// restore reads the journal. It leaves damaged records out.
 func restore(j *journal.Journal, log *slog.Logger) (restored, error) {
 	r := restorer{log: log, nodes: make(map[uint64][]NodeID), plans: make(map[uint64]*assembly), ids: make(map[ID]bool), names: make(map[string]bool)}
 	err := j.Load(r.take)
@@ -87,7 +87,7 @@ func (r *restorer) part(serial uint64, record []byte) error {
 		return err
 	}
 	if plan := r.plans[rec.Of]; plan == nil || !plan.restorePart(serial, rec) {
-		if !rec.Fetched { // at least the server shall not keep it
+		if !rec.Fetched { // at least the server does not keep it
 			r.removals = append(r.removals, storedRemoval{0, removalRecord{V: recordVersion, ID: rec.ID, Cancel: true, Delete: true}})
 		}
 		return errors.New("it is of no plan")

@@ -8,8 +8,8 @@ import (
 	"downloadfs/download/journal"
 )
 
-// save has d's state journaled soon. What must be durable before a caller goes
-// on is journaled by that caller instead. m.mu is held.
+// save has d's state journaled soon. If it must be durable before a caller goes on,
+// that caller journals it instead. m.mu is held.
 func (m *Manager) save(d *Download) {
 	m.dirty[d] = struct{}{}
 	select {
@@ -18,10 +18,10 @@ func (m *Manager) save(d *Download) {
 	}
 }
 
-// saver journals the downloads that changed, many in one transaction, until
-// Close, and what is left then. A journal that cannot be written, for the disk
-// may be full, is tried again: nothing but the memory of a transition would be
-// lost, and the next poll brings that back.
+// saver journals the downloads that changed, many in one transaction, until Close, and
+// then those that are left. It retries when the journal cannot be written, for example
+// because the disk is full. Only the memory of a transition would be lost, and the next
+// poll brings that back.
 func (m *Manager) saver() {
 	const slowest = time.Minute
 	for wait := time.Second; ; {
@@ -45,7 +45,7 @@ func (m *Manager) saver() {
 	}
 }
 
-// flush journals all that changed. On an error it stays marked.
+// flush journals all downloads that changed. After an error they stay marked.
 func (m *Manager) flush() error {
 	m.mu.Lock()
 	changed := slices.Collect(maps.Keys(m.dirty))

@@ -6,8 +6,8 @@ import (
 	"unicode"
 )
 
-// condition is why an archive cannot be had: one plain sentence, and the
-// sentinel that it wraps.
+// condition says why an archive cannot be had: one plain sentence, and the sentinel
+// that it wraps.
 type condition struct {
 	sentence string
 	sentinel error
@@ -18,13 +18,13 @@ func (c *condition) Error() string  { return c.sentence }
 func (c *condition) Unwrap() error  { return c.sentinel }
 func (c *condition) Reason() string { return c.reason }
 
-// Because returns an error that wraps sentinel and whose text is one plain
-// sentence for people: what happened, to what, and what to do.
+// Because returns an error that wraps sentinel. Its text is one plain sentence for
+// people: what happened, to what, and what to do.
 func Because(sentinel error, format string, args ...any) error {
 	return &condition{sentence: plain(fmt.Sprintf(format, args...)), sentinel: sentinel}
 }
 
-// plain makes one short line of a text in which a server's words may stand.
+// plain makes one short line of a text that may contain a server's words.
 func plain(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) {
@@ -42,8 +42,8 @@ func plain(s string) string {
 	return strings.TrimSpace(s)
 }
 
-// Quote makes a user's text fit for an error: short, on one line, and without the
-// part of a URL in which a ticket or password may stand.
+// Quote makes a user's text fit for an error: short, on one line, and without the parts
+// of a URL that may hold a ticket or password.
 func Quote(s string) string {
 	if i := strings.Index(s, "://"); i >= 0 {
 		rest := s[i+3:]

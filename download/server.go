@@ -7,33 +7,32 @@ import (
 	"downloadfs/download/schedule"
 )
 
-// serverState is what the polls of all downloads say about the server itself.
+// serverState is what requests for all downloads say about the server itself.
 // Manager.mu guards it.
 type serverState struct {
 	answered time.Time // the latest answer
-	// alive is a clock that only runs while the server answers. A stall is
-	// measured on it, so that neither a server's outage nor a suspended laptop
-	// counts as one.
+	// alive is a clock that runs only while the server answers. A stall is measured on
+	// it: neither a server's outage nor a suspended laptop counts as one.
 	alive time.Duration
 
 	fails        int // in a row, of all downloads
 	failingSince time.Time
 	failedAt     time.Time // the latest failure
 	lastErr      error
-	slowness     float64   // nanoseconds a byte took in the latest download
-	refused      error     // the login, until an answer comes
-	refusedAt    time.Time // when the latest request that was refused began
+	slowness     float64   // nanoseconds per byte in the latest download
+	refused      error     // why the login was refused; nil again after an answer
+	refusedAt    time.Time // when the latest refused request began
 }
 
 const (
-	// maxSilence is how much of the time between two answers alive counts.
+	// maxSilence is the most that alive counts of the time between two answers.
 	maxSilence = 30 * time.Second
-	// failsToHold in a row stop all polls but one probe.
+	// failsToHold is how many failures in a row stop all polls but one probe.
 	failsToHold = 3
 )
 
-// heard takes in the outcome of a request that began at began. It reports
-// whether waiters of other downloads have to look again.
+// heard takes in the outcome of a request that began at began. It reports whether
+// waiters of other downloads have to look again.
 func (s *serverState) heard(err error, began, now time.Time) (announce bool) {
 	switch {
 	case errors.Is(err, ErrUnauthorized):
@@ -49,7 +48,7 @@ func (s *serverState) heard(err error, began, now time.Time) (announce bool) {
 		s.fails, s.lastErr, s.refused = 0, nil, nil
 		return announce
 	case isAny(err, ErrProtocol, errPanic):
-		return false // says nothing about the server being there
+		return false // it does not say whether the server is there
 	}
 	if s.fails == 0 {
 		s.failingSince = began
@@ -70,7 +69,7 @@ func (s *serverState) refusedSince(since time.Time) bool {
 	return s.refused != nil && !s.refusedAt.Before(since)
 }
 
-// soonestProbe returns when the server may be asked for a waiter who comes while
+// soonestProbe returns the earliest time to ask the server for a waiter who comes while
 // it is in trouble.
 func (s *serverState) soonestProbe() time.Time {
 	if s.refused != nil {
@@ -83,8 +82,8 @@ func (s *serverState) soonestProbe() time.Time {
 func (s *serverState) holdUntil(now time.Time, waited bool) time.Time {
 	switch {
 	case s.refused != nil:
-		// That the account is not locked is the Service's business, which alone
-		// knows whether a login is really sent.
+		// The Service makes sure that the account is not locked. It alone knows whether
+		// a login is really sent.
 		return now.Add(jitter(schedule.Slow))
 	case s.failing():
 		slowest := schedule.Slow

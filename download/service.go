@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// Status is the state of a download in Alfresco's own words, and one of ours.
+// Status is the state of a download, in Alfresco's words except for EXPIRED.
 type Status string
 
-// The states. A download goes PENDING → IN_PROGRESS → one of the others; all
-// but EXPIRED are the server's (org.alfresco.service.cmr.download.DownloadStatus).
+// The states. A download goes PENDING → IN_PROGRESS → one of the others. All but
+// EXPIRED are the server's (org.alfresco.service.cmr.download.DownloadStatus).
 const (
 	StatusPending    Status = "PENDING"
 	StatusInProgress Status = "IN_PROGRESS"
@@ -21,7 +21,7 @@ const (
 	StatusExpired Status = "EXPIRED"
 )
 
-// Ended reports whether no waiter need wait any longer in this state.
+// Ended reports whether waiters need not wait any longer in this state.
 func (s Status) Ended() bool {
 	switch s {
 	case StatusDone, StatusCancelled, StatusTooLarge, StatusExpired:
@@ -30,10 +30,10 @@ func (s Status) Ended() bool {
 	return false
 }
 
-// Progress is what the server tells of a download: exactly its six fields. The
-// byte counters are of uncompressed content, in bytes, and of files only; they
-// are not the size of the zip. With StatusTooLarge, BytesAdded is the server's
-// limit and TotalBytes the size asked for.
+// Progress is what the server tells of a download: exactly its six fields. The byte
+// counters count the uncompressed content of files, in bytes; they are not the size of
+// the zip. With StatusTooLarge, BytesAdded is the server's limit and TotalBytes the
+// size that was asked for.
 type Progress struct {
 	ID         ID
 	Status     Status
@@ -46,9 +46,10 @@ type Progress struct {
 // ArchiveInfo names one finished, immutable archive.
 type ArchiveInfo struct {
 	ID ID
-	// Node is whose content the bytes are; empty for that of ID.
+	// Node is the node whose content the bytes are; empty for the content of ID.
 	Node NodeID
-	// Name is the file name the server gives the zip, e.g. "report.pdf.zip".
+	// Name is the file name that the server gives the zip, for example
+	// "report.pdf.zip".
 	Name string
 	// Size is the zip's size in bytes.
 	Size int64
@@ -56,7 +57,7 @@ type ArchiveInfo struct {
 	ModifiedAt time.Time
 }
 
-// Content is the node whose content the archive is.
+// Content returns the node whose content the archive is.
 func (a ArchiveInfo) Content() NodeID {
 	if a.Node != "" {
 		return a.Node
@@ -64,51 +65,51 @@ func (a ArchiveInfo) Content() NodeID {
 	return NodeID(a.ID)
 }
 
-// Service is a content server's downloads. All methods block until the server
-// answered, the implementation's retry budget is used up or ctx ends, and are
-// safe for concurrent use. Errors wrap the package's sentinels, or ctx.Err(), and
-// begin with verb and subject ("resolve /a/b: …"): callers name them no more.
-// One that knows more than its sentinel has a method Reason() string that gives
-// just that, for people.
+// Service is a content server's downloads. All methods block until the server answers,
+// the implementation's retry budget is used up or ctx ends. They are safe for
+// concurrent use. Errors wrap the package's sentinels, or ctx.Err(), and begin with
+// verb and subject ("resolve /a/b: …"), so callers do not add them. An error that knows
+// more than its sentinel has a method Reason() string that returns that in words for
+// people.
 //
-// ErrNotFound is the server's own word: while one starts up, what is in front of it
-// answers 404 to everything, and the implementation takes care not to believe that.
-// It may still be the word of a node of a cluster that is behind the others: for Get,
-// Cancel and Delete the Manager has it confirmed, for the rest the implementation.
+// ErrNotFound is the server's own word. While a server starts up, Tomcat or a gateway
+// in front of it answers 404 to everything; the implementation must not believe that.
+// The answer may still come from a node of a cluster that is behind the others. The
+// Manager has it confirmed for Get, Cancel and Delete, the implementation for the other
+// methods.
 //
-// Servers lock accounts that fail to log in too often. It is the implementation
-// that sees to it, by answering ErrUnauthorized by itself for a while: callers
-// may ask as often as they like.
+// Servers lock accounts that fail to log in too often. The implementation prevents
+// that: it answers ErrUnauthorized by itself for a while. Callers may ask as often as
+// they like.
 type Service interface {
 	// Check reports whether the server answers and accepts the credentials.
 	Check(ctx context.Context) error
-	// Create asks for a zip of nodes. It is sent once; a lost answer is
-	// ErrUncertain, a 500 of the server itself ErrServerFailed.
+	// Create asks for a zip of nodes. It is sent once: a lost answer is ErrUncertain,
+	// and a 500 of the server itself is ErrServerFailed.
 	Create(ctx context.Context, nodes []NodeID) (Progress, error)
-	// Get returns the download's progress; ErrNotFound when it is gone,
-	// ErrInvalid when id is a node of another kind.
+	// Get returns the download's progress. It returns ErrNotFound when the download is
+	// gone, and ErrInvalid when id is a node of another kind.
 	Get(ctx context.Context, id ID) (Progress, error)
-	// Cancel asks the server to stop zipping; it does so a little later, or not
-	// at all. ErrNotFound when the download is gone.
+	// Cancel asks the server to stop zipping. The server does so a little later, or not
+	// at all. It returns ErrNotFound when the download is gone.
 	Cancel(ctx context.Context, id ID) error
-	// Delete removes the download node and its zip for good. ErrNotFound when it
-	// is gone already.
+	// Delete removes the download node and its zip for good. It returns ErrNotFound
+	// when the download is gone already.
 	Delete(ctx context.Context, id ID) error
 	// Archive describes the zip of a DONE download.
 	Archive(ctx context.Context, id ID) (ArchiveInfo, error)
 	// Resolve returns the node at a repository path such as "/Sites/x/a.txt" or
-	// "-my-/a.txt"; ErrNotFound also when the user may not read it.
+	// "-my-/a.txt". It returns ErrNotFound also when the user may not read the node.
 	Resolve(ctx context.Context, path string) (NodeID, error)
 }
 
 // Source streams ranges of finished archives.
 type Source interface {
-	// Stream opens bytes [off, end) of the archive, 0 <= off < end <= a.Size. It
-	// blocks until the first byte is at hand. The reader yields exactly end-off
-	// bytes and then io.EOF; fewer end with an error wrapping
-	// io.ErrUnexpectedEOF or a sentinel, and the caller goes on with a new
-	// Stream from the byte it reached. An answer about other bytes, or another
-	// total size (ErrChanged), is never passed on. Cancelling ctx ends the
-	// stream, also in the middle of a Read.
+	// Stream opens bytes [off, end) of the archive, 0 <= off < end <= a.Size. It blocks
+	// until the first byte is at hand. The reader yields exactly end-off bytes and then
+	// io.EOF. If it yields fewer, it ends with an error that wraps io.ErrUnexpectedEOF
+	// or a sentinel; the caller then goes on with a new Stream from the byte it
+	// reached. The reader never passes on an answer about other bytes or another total
+	// size (ErrChanged). Cancelling ctx ends the stream, also in the middle of a Read.
 	Stream(ctx context.Context, a ArchiveInfo, off, end int64) (io.ReadCloser, error)
 }

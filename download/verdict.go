@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// verdict says whether the archive can be opened (ready), or why it cannot be
-// had (err); neither while that is open. An EXPIRED one may still be complete in
-// the cache, see rescued. Manager.mu is held.
+// verdict says whether the archive can be opened (ready) or why it cannot be had (err).
+// It says neither while that is undecided. An EXPIRED archive may still be complete in
+// the cache (see rescued). Manager.mu is held.
 func (d *Download) verdict(now time.Time) (ready bool, err error) {
 	m := d.m
 	switch {
@@ -52,8 +52,8 @@ func (d *Download) verdict(now time.Time) (ready bool, err error) {
 	return false, nil
 }
 
-// mayRecover reports whether what verdict said may be otherwise after the next
-// poll. Manager.mu is held.
+// mayRecover reports whether verdict may say something else after the next poll.
+// Manager.mu is held.
 func (d *Download) mayRecover() bool {
 	return !d.removed && !d.m.closing && !d.progress.Status.Ended()
 }

@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// freshWithin is how long a new waiter waits for an answer about a download that
-// is in trouble before it is told of the trouble as it was known before.
+// freshWithin is how long a new waiter waits for a fresh answer about a download in
+// trouble before it is told of the known trouble.
 const freshWithin = 5 * time.Second
 
-// Wait blocks until the archive can be opened and returns nil, or until it
+// Wait blocks until the archive can be opened, and then returns nil, or until it
 // cannot: ErrCancelled, ErrTooLarge, ErrExpired, ErrStalled, ErrUnauthorized,
-// ErrForbidden, ErrUnavailable, ErrProtocol, ErrClosed, or ctx.Err(). While
-// somebody waits the download is polled more often.
+// ErrForbidden, ErrUnavailable, ErrProtocol, ErrClosed, or ctx.Err(). A download with
+// waiters is polled more often.
 //
-// A download that is stalled or cannot be reached, or whose server refused the
-// login, is asked for once more before a new waiter is told so.
+// If a download is stalled or cannot be reached, or the server refused the login, the
+// server is asked once more before a new waiter is told so.
 func (d *Download) Wait(ctx context.Context) error {
 	m := d.m
 	m.mu.Lock()
@@ -58,7 +58,7 @@ func (d *Download) Wait(ctx context.Context) error {
 	}
 }
 
-// arrive counts a waiter in and returns the number of the poll that is fresh to
+// arrive counts a waiter in and returns the number of the first poll that is fresh for
 // it. Manager.mu is held.
 func (d *Download) arrive() (fresh uint64) {
 	d.waiters++
@@ -83,7 +83,7 @@ func (d *Download) watchChange() <-chan struct{} {
 	return d.changed
 }
 
-// announce wakes all that watch. Manager.mu is held.
+// announce wakes all who watch d. Manager.mu is held.
 func (d *Download) announce() {
 	if d.changed != nil {
 		close(d.changed)

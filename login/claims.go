@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// claims are what a JSON Web Token says of itself. They are not verified: that is
-// the server's business; here they only tell when to renew, and a name.
+// claims are what a JSON Web Token says of itself. They are not verified: the server
+// does that. Here they only tell when to renew the token, and a name.
 type claims struct {
 	Exp      float64 `json:"exp"`
 	Username string  `json:"preferred_username"`
@@ -18,7 +18,7 @@ type claims struct {
 	Subject  string  `json:"sub"`
 }
 
-// claimsOf returns the claims of a token; none if it is of another kind.
+// claimsOf returns the claims of a token, or none if it is another kind of token.
 func claimsOf(token string) (c claims) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
@@ -31,7 +31,7 @@ func claimsOf(token string) (c claims) {
 	return c
 }
 
-// expiry is when the token ends, zero if it does not say.
+// expiry returns when the token ends; zero if it does not say.
 func (c claims) expiry() time.Time {
 	if c.Exp <= 0 || c.Exp > 1e11 {
 		return time.Time{}
@@ -39,5 +39,5 @@ func (c claims) expiry() time.Time {
 	return time.Unix(int64(c.Exp), 0)
 }
 
-// name is the account's.
+// name returns the name of the account.
 func (c claims) name() string { return cmp.Or(c.Username, c.UPN, c.Email, c.Subject) }

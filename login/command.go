@@ -22,8 +22,8 @@ const (
 	maxOutput      = 64 << 10
 )
 
-// PasswordCommand is a source of what argv prints on its first line. No shell
-// sees the command; its standard input is empty.
+// PasswordCommand returns a source of the password that argv prints on its first line.
+// No shell sees the command, and its standard input is empty.
 func PasswordCommand(argv []string) client.PasswordSource {
 	return func(ctx context.Context) (client.Secret, error) {
 		out, err := run(ctx, argv)
@@ -38,9 +38,9 @@ func PasswordCommand(argv []string) client.PasswordSource {
 	}
 }
 
-// TokenCommand is a source of the token that argv prints: as it is, or as JSON
-// with access_token and perhaps expires_in, as identity providers and their tools
-// give it. The end of a JSON Web Token is in itself.
+// TokenCommand returns a source of the token that argv prints: as it is, or as JSON
+// with access_token and perhaps expires_in, as identity providers and their tools print
+// it. A JSON Web Token holds its own expiry.
 func TokenCommand(argv []string) client.TokenSource {
 	return func(ctx context.Context, _ bool) (client.Token, error) {
 		out, err := run(ctx, argv)
@@ -61,7 +61,7 @@ func parseToken(out string, now time.Time) (client.Token, bool) {
 	if strings.HasPrefix(out, "{") {
 		var wire struct {
 			AccessToken  string  `json:"access_token"`
-			AccessToken2 string  `json:"accessToken"` // of the Azure and Google tools
+			AccessToken2 string  `json:"accessToken"` // from the Azure and Google tools
 			ExpiresIn    float64 `json:"expires_in"`
 		}
 		if json.Unmarshal([]byte(out), &wire) != nil {
@@ -72,7 +72,7 @@ func parseToken(out string, now time.Time) (client.Token, bool) {
 			t.Expiry = now.Add(time.Duration(wire.ExpiresIn * float64(time.Second)))
 		}
 	}
-	// What cannot be in a header is no token.
+	// A text that cannot be in a header is no token.
 	if out == "" || strings.ContainsFunc(out, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return t, false
 	}
@@ -83,18 +83,18 @@ func parseToken(out string, now time.Time) (client.Token, bool) {
 	return t, true
 }
 
-// run returns what a command prints.
+// run runs a command and returns what it prints.
 func run(ctx context.Context, argv []string) (string, error) {
 	name := filepath.Base(argv[0])
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.WaitDelay = time.Second // for what it leaves behind
+	cmd.WaitDelay = time.Second // for processes that it leaves behind
 	var stdout, stderr limited
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
 	switch {
-	case errors.Is(err, exec.ErrWaitDelay): // it has ended and said all it had to say
+	case errors.Is(err, exec.ErrWaitDelay): // the command has ended and printed all of its output
 	case ctx.Err() != nil:
 		return "", fmt.Errorf("%s did not end within %v: %w", name, commandTimeout, download.ErrUnavailable)
 	case err != nil:
@@ -106,13 +106,13 @@ func run(ctx context.Context, argv []string) (string, error) {
 	return stdout.String(), nil
 }
 
-// lastLine is what a command that fails usually says last.
+// lastLine returns the last line of text: a command that fails usually says there why.
 func lastLine(text string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	return strings.TrimSpace(lines[len(lines)-1])
 }
 
-// limited keeps the beginning of what is written to it.
+// limited keeps only the beginning of what is written to it.
 type limited struct{ bytes.Buffer }
 
 func (l *limited) Write(p []byte) (int, error) {
@@ -122,12 +122,12 @@ func (l *limited) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// ReadFrom keeps io.Copy from the buffer's own, which has no limit.
+// ReadFrom replaces the buffer's own, which io.Copy would use and which has no limit.
 func (l *limited) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{l}, r)
 }
 
-// refused is an error that only a person can mend.
+// refused is an error that only a person can fix.
 type refused struct{ text string }
 
 func refusal(format string, args ...any) error { return &refused{fmt.Sprintf(format, args...)} }

@@ -20,24 +20,24 @@ import (
 	"downloadfs/download"
 )
 
-// DefaultClient is the client of the Alfresco Identity Service, a public one.
+// DefaultClient is the public client of the Alfresco Identity Service.
 const DefaultClient = "alfresco"
 
-// defaultScopes are asked for if no others are given. With offline_access a login
+// defaultScopes are requested if no others are given. With offline_access a login
 // outlives the person's session at the provider, as a mount does.
 var defaultScopes = []string{"openid", "offline_access"}
 
-// DefaultIssuer is where the Alfresco Identity Service of a server is.
+// DefaultIssuer returns the address of a server's Alfresco Identity Service.
 func DefaultIssuer(server *url.URL) string {
 	return server.Scheme + "://" + server.Host + "/auth/realms/alfresco"
 }
 
-// OIDC is an OpenID Connect provider as a client of it sees it.
+// OIDC is an OpenID Connect provider, as its client sees it.
 type OIDC struct {
 	Issuer string
 	Client string
 	Secret client.Secret // of a confidential client
-	Scopes []string      // as they are; empty: those of the Alfresco Identity Service
+	Scopes []string      // passed on unchanged; empty: those of the Alfresco Identity Service
 	HTTP   *http.Client
 }
 
@@ -48,7 +48,7 @@ type endpoints struct {
 	Device string `json:"device_authorization_endpoint"`
 }
 
-// ErrNoProvider: there is no OpenID Connect provider at the issuer's address.
+// ErrNoProvider: no OpenID Connect provider answers at the issuer's address.
 var ErrNoProvider = errors.New("no OpenID Connect provider")
 
 // discover asks the provider for its addresses.
@@ -88,7 +88,8 @@ func (o OIDC) config(e endpoints, scopes []string) *oauth2.Config {
 	}
 }
 
-// style is how the client says who it is: one without a secret can in one way only.
+// style returns how the client identifies itself. A client without a secret can do so
+// in one way only.
 func (o OIDC) style() oauth2.AuthStyle {
 	if o.Secret == "" {
 		return oauth2.AuthStyleInParams
@@ -108,8 +109,8 @@ type Prompt struct {
 	Expires time.Time
 }
 
-// Device logs a person in by the device flow: show is called once, then it waits
-// until the person has logged in in a browser anywhere. The entry can be stored.
+// Device logs a person in by the device flow. It calls show once, then waits until the
+// person has logged in with a browser anywhere. The entry can be stored.
 func (o OIDC) Device(ctx context.Context, show func(Prompt)) (Entry, error) {
 	e, err := o.discover(ctx)
 	if err != nil {
@@ -148,7 +149,7 @@ func (o OIDC) Device(ctx context.Context, show func(Prompt)) (Entry, error) {
 	}, nil
 }
 
-// ClientCredentials is a source of tokens for the client itself.
+// ClientCredentials returns a source of tokens for the client itself.
 func (o OIDC) ClientCredentials() client.TokenSource {
 	return func(ctx context.Context, _ bool) (client.Token, error) {
 		e, err := o.discover(ctx)
@@ -166,9 +167,9 @@ func (o OIDC) ClientCredentials() client.TokenSource {
 	}
 }
 
-// Stored is a source of tokens for the person whose login is stored under key.
-// Each time it looks at what is stored, since another mount may have renewed it;
-// when the provider gives another refresh token, that is stored in its place.
+// Stored returns a source of tokens for the person whose login is stored under key. It
+// looks at the stored login each time, since another mount may have renewed it. When
+// the provider gives another refresh token, it stores that in place of the old one.
 func (o OIDC) Stored(store Store, key string) client.TokenSource {
 	return func(ctx context.Context, _ bool) (client.Token, error) {
 		e, err := o.discover(ctx)
@@ -187,7 +188,7 @@ func (o OIDC) Stored(store Store, key string) client.TokenSource {
 			if codeOf(err) != "invalid_grant" {
 				return token, err
 			}
-			// Another mount may have been faster, and be about to store what it got.
+			// Another mount may have been faster, and be about to store its new login.
 			later, err := o.replaced(ctx, store, key, entry)
 			if err != nil {
 				return client.Token{}, err
@@ -197,11 +198,11 @@ func (o OIDC) Stored(store Store, key string) client.TokenSource {
 	}
 }
 
-// replaceTime is how long it takes at most that another process stores what it
-// got in exchange for a refresh token.
+// replaceTime is the longest time that another process takes to store what it got in
+// exchange for a refresh token.
 const replaceTime = 2 * time.Second
 
-// replaced waits a moment for another entry than old.
+// replaced waits a moment for an entry other than old.
 func (o OIDC) replaced(ctx context.Context, store Store, key string, old Entry) (Entry, error) {
 	ctx, cancel := context.WithTimeout(ctx, replaceTime)
 	defer cancel()
@@ -223,8 +224,8 @@ func (o OIDC) replaced(ctx context.Context, store Store, key string, old Entry) 
 	}
 }
 
-// refresh gets a token for the refresh token of entry, and stores what replaces
-// that.
+// refresh gets a token for the refresh token of entry. If the provider replaces the
+// refresh token, refresh stores the new one.
 func (o OIDC) refresh(ctx context.Context, e endpoints, store Store, key string, entry Entry) (client.Token, error) {
 	cfg := o.config(e, nil)
 	token, err := cfg.TokenSource(o.context(ctx), &oauth2.Token{RefreshToken: entry.Secret.Reveal()}).Token()
@@ -243,7 +244,7 @@ func (o OIDC) refresh(ctx context.Context, e endpoints, store Store, key string,
 	return clientToken(token), nil
 }
 
-// storedError is what the end of a stored login means to a mount.
+// storedError returns what an error of a stored login means to a mount.
 func storedError(err error) error {
 	if errors.Is(err, ErrNone) {
 		return refusal("the stored login is gone: run 'downloadfs login' again")
@@ -255,7 +256,7 @@ func clientToken(t *oauth2.Token) client.Token {
 	return client.Token{Value: client.Secret(t.AccessToken), Expiry: t.Expiry}
 }
 
-// codeOf is the provider's own word for what is wrong, such as invalid_grant.
+// codeOf returns the provider's own word for the error, such as invalid_grant.
 func codeOf(err error) string {
 	if e, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
 		return e.ErrorCode
@@ -263,8 +264,8 @@ func codeOf(err error) string {
 	return ""
 }
 
-// providerError says what a provider did. Of its answer only the code is told: the
-// rest may repeat what it was sent.
+// providerError says what a provider did. It tells only the code of the answer: the
+// rest may repeat what the provider was sent.
 func providerError(did string, err error) error {
 	e, ok := errors.AsType[*oauth2.RetrieveError](err)
 	switch {
@@ -284,7 +285,7 @@ func providerError(did string, err error) error {
 	return refusal("the identity provider %s", did)
 }
 
-// withoutURL is an error of the transport without the address, which may have a
+// withoutURL returns an error of the transport without the address, which may have a
 // query.
 func withoutURL(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {

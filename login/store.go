@@ -19,12 +19,12 @@ import (
 const (
 	KindPassword = "password"
 	KindOIDC     = "oidc"
-	// KindAlias says under which Username's key the login is: that of a server for
-	// whoever names no user.
+	// KindAlias is an entry that names the Username under whose key the login is. It is
+	// the login of a server for callers who name no user.
 	KindAlias = "alias"
 )
 
-// ErrNone: nothing is stored under that key.
+// ErrNone: nothing is stored under the key.
 var ErrNone = errors.New("no login is stored")
 
 // Entry is a stored login.
@@ -37,8 +37,8 @@ type Entry struct {
 	Scopes   []string
 }
 
-// wireEntry is an Entry as it is stored. It is a type of its own since a Secret
-// is never encoded by accident.
+// wireEntry is an Entry as it is stored. It is a separate type so that a Secret is
+// never encoded by accident.
 type wireEntry struct {
 	Kind     string   `json:"kind"`
 	Username string   `json:"username"`
@@ -61,13 +61,13 @@ func decode(text string) (Entry, error) {
 	return Entry{w.Kind, w.Username, client.Secret(w.Secret), w.Issuer, w.Client, w.Scopes}, nil
 }
 
-// Store keeps logins by key. Its methods may wait for a person who has to unlock
-// a keyring, for a minute at most.
+// Store keeps logins by key. Its methods may wait a minute at most for a person who has
+// to unlock a keyring.
 type Store interface {
 	Get(key string) (Entry, error) // ErrNone if there is none
 	Set(key string, e Entry) error
 	Delete(key string) error // ErrNone if there was none
-	String() string          // what it is, for a sentence
+	String() string          // its name in a sentence
 }
 
 // keyringService is the name of our entries in the keyring.
@@ -81,7 +81,8 @@ type Keyring struct{}
 
 func (Keyring) String() string { return "the desktop's keyring" }
 
-// bounded runs f, which cannot be told to end.
+// bounded runs f, which cannot be cancelled, and waits for it for keyringTimeout at
+// most.
 func bounded[T any](f func() (T, error)) (T, error) {
 	type result struct {
 		v   T
@@ -111,7 +112,7 @@ func keyringError(err error) error {
 	return fmt.Errorf("%w: the keyring: %w", download.ErrUnavailable, err)
 }
 
-// Get is Store's.
+// Get implements Store.
 func (Keyring) Get(key string) (Entry, error) {
 	text, err := bounded(func() (string, error) { return keyring.Get(keyringService, key) })
 	if err != nil {
@@ -120,7 +121,7 @@ func (Keyring) Get(key string) (Entry, error) {
 	return decode(text)
 }
 
-// Set is Store's.
+// Set implements Store.
 func (Keyring) Set(key string, e Entry) error {
 	text, err := encode(e)
 	if err != nil {
@@ -130,7 +131,7 @@ func (Keyring) Set(key string, e Entry) error {
 	return err
 }
 
-// Delete is Store's.
+// Delete implements Store.
 func (Keyring) Delete(key string) error {
 	_, err := bounded(func() (struct{}, error) { return struct{}{}, keyring.Delete(keyringService, key) })
 	return err
@@ -144,7 +145,7 @@ func (f Files) String() string { return f.Dir }
 
 func (f Files) path(key string) string { return filepath.Join(f.Dir, key+".json") }
 
-// Get is Store's.
+// Get implements Store.
 func (f Files) Get(key string) (Entry, error) {
 	path := f.path(key)
 	info, err := os.Stat(path)
@@ -164,7 +165,7 @@ func (f Files) Get(key string) (Entry, error) {
 	return decode(string(text))
 }
 
-// Set is Store's. The file is replaced as a whole, or stays as it was.
+// Set implements Store. The file is replaced as a whole, or stays as it was.
 func (f Files) Set(key string, e Entry) error {
 	text, err := encode(e)
 	if err != nil {
@@ -173,7 +174,7 @@ func (f Files) Set(key string, e Entry) error {
 	if err := os.MkdirAll(f.Dir, 0o700); err != nil {
 		return err
 	}
-	temp, err := os.CreateTemp(f.Dir, ".new-*") // for its user only
+	temp, err := os.CreateTemp(f.Dir, ".new-*") // readable by its user only
 	if err != nil {
 		return err
 	}
@@ -187,7 +188,7 @@ func (f Files) Set(key string, e Entry) error {
 	return nil
 }
 
-// Delete is Store's.
+// Delete implements Store.
 func (f Files) Delete(key string) error {
 	err := os.Remove(f.path(key))
 	if errors.Is(err, iofs.ErrNotExist) {
@@ -196,8 +197,8 @@ func (f Files) Delete(key string) error {
 	return err
 }
 
-// Find returns the entry of the first store that has one, and that store. A store
-// that cannot be asked is passed over if another has one.
+// Find returns the entry of the first store that has one, and that store. It skips a
+// store that cannot be asked if another has an entry.
 func Find(stores []Store, key string) (Entry, Store, error) {
 	failure := ErrNone
 	for _, s := range stores {

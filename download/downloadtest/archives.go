@@ -10,10 +10,10 @@ import (
 	"downloadfs/download"
 )
 
-// Archives keeps archives in memory, whole or not at all. It is as simple as
-// can be: the first read of an archive fetches all of it.
+// Archives keeps archives in memory, whole or not at all. It is as simple as possible:
+// the first read of an archive fetches all of it.
 type Archives struct {
-	// Limit is what Usage says; 0 means 1 GiB.
+	// Limit is the Limit that Usage returns; 0 means 1 GiB.
 	Limit int64
 
 	source download.Source
@@ -32,14 +32,14 @@ func NewArchives(source download.Source) *Archives {
 	return &Archives{source: source, data: make(map[download.ID][]byte)}
 }
 
-// Put makes an archive complete on disk, as it were.
+// Put makes an archive complete, as if it were on disk.
 func (a *Archives) Put(id download.ID, data []byte) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.data[id] = data
 }
 
-// Prefetched returns the archives whose prefetching was asked for, in order.
+// Prefetched returns the archives that Prefetch was called for, in order.
 func (a *Archives) Prefetched() []download.ID {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -60,7 +60,7 @@ func (a *Archives) OpenHandles() int {
 	return a.open
 }
 
-// Open is download.Archives'.
+// Open implements download.Archives.
 func (a *Archives) Open(info download.ArchiveInfo) (download.Archive, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -68,8 +68,8 @@ func (a *Archives) Open(info download.ArchiveInfo) (download.Archive, error) {
 	return &archive{owner: a, info: info, data: a.data[info.ID]}, nil
 }
 
-// Prefetch is download.Archives'. It only notes that it was called: the fake
-// has no background. Fetch does the fetching.
+// Prefetch implements download.Archives. It only notes the call: the fake has no
+// background. Fetch does the fetching.
 func (a *Archives) Prefetch(info download.ArchiveInfo) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -101,24 +101,25 @@ func (a *Archives) fetch(ctx context.Context, info download.ArchiveInfo) ([]byte
 	return data, err
 }
 
-// Cached is download.Archives'.
+// Cached implements download.Archives.
 func (a *Archives) Cached(id download.ID) int64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return int64(len(a.data[id]))
 }
 
-// Complete is download.Archives'.
+// Complete implements download.Archives.
 func (a *Archives) Complete(id download.ID) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.data[id] != nil
 }
 
-// Sync is download.Archives': nothing in memory survives a crash.
+// Sync implements download.Archives. It does nothing: nothing in memory survives a
+// crash.
 func (a *Archives) Sync(context.Context, download.ID) error { return nil }
 
-// Drop is download.Archives'.
+// Drop implements download.Archives.
 func (a *Archives) Drop(id download.ID) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -127,7 +128,7 @@ func (a *Archives) Drop(id download.ID) error {
 	return nil
 }
 
-// Usage is download.Archives'.
+// Usage implements download.Archives.
 func (a *Archives) Usage() download.Usage {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -151,7 +152,7 @@ type archive struct {
 	closed bool
 }
 
-// ReadAt is download.Archive's.
+// ReadAt implements download.Archive.
 func (h *archive) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -176,10 +177,10 @@ func (h *archive) ReadAt(ctx context.Context, p []byte, off int64) (int, error) 
 	return n, nil
 }
 
-// File is download.Archive's: there is none in memory.
+// File implements download.Archive: there is no file in memory.
 func (h *archive) File(int64, int64) (*os.File, bool) { return nil, false }
 
-// Close is download.Archive's.
+// Close implements download.Archive.
 func (h *archive) Close() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -1,6 +1,5 @@
-// Package downloadtest holds what tests of downloads need: a scripted content
-// server and archives in memory, and the suite that every download.Service must
-// pass.
+// Package downloadtest holds what tests of downloads need: a scripted content server,
+// archives in memory, and the suite that every download.Service must pass.
 package downloadtest
 
 import (
@@ -18,9 +17,9 @@ import (
 	"downloadfs/download"
 )
 
-// Plan says how the server deals with one download. Everything is reckoned from
-// the clock when it is asked, so that a fake needs no goroutine and fits into
-// virtual time. The zero Plan is DONE at once.
+// Plan says how the server treats one download. Everything is computed from the clock
+// when the server is asked, so a fake needs no goroutine and works in virtual time. The
+// zero Plan is DONE at once.
 type Plan struct {
 	// Pending is how long it is PENDING before it is IN_PROGRESS.
 	Pending time.Duration
@@ -28,21 +27,21 @@ type Plan struct {
 	Zipping time.Duration
 	// Tail is how long it is IN_PROGRESS after all bytes have been added.
 	Tail time.Duration
-	// Bytes and Files are the totals; 0 means 1000 bytes for each node asked for
-	// and one file for each.
+	// Bytes and Files are the totals; 0 means 1000 bytes and one file for each node
+	// asked for.
 	Bytes, Files int64
-	// Step is by how much BytesAdded moves at once, as the real server does every
-	// 10 MB; 0 means continuously.
+	// Step is how far BytesAdded moves at once, as the real server moves it every 10
+	// MB; 0 means continuously.
 	Step int64
 	// FailAfter stops all progress this long after the start without a word, as
 	// the real server does when zipping fails; 0 means never.
 	FailAfter time.Duration
-	// Limit over 0 makes it MAX_CONTENT_SIZE_EXCEEDED when Bytes are more.
+	// Limit, if over 0, makes it MAX_CONTENT_SIZE_EXCEEDED when Bytes are more.
 	Limit int64
 	// CancelAfter is how long a cancelling takes to have effect.
 	CancelAfter time.Duration
-	// Name is the zip's file name; empty means that of the only node if the server
-	// knows it, else archive.zip.
+	// Name is the zip's file name. If empty, it is the name of the only node if the
+	// server knows it, and archive.zip otherwise.
 	Name string
 }
 
@@ -71,8 +70,8 @@ type Service struct {
 	now       int
 }
 
-// Interceptor is called before a request is answered; an error is the answer.
-// It may block until ctx ends, and may panic.
+// Interceptor is called before a request is answered. If it returns an error, that is
+// the answer. It may block until ctx ends, and may panic.
 type Interceptor func(ctx context.Context, op string, id download.ID) error
 
 type node struct {
@@ -86,7 +85,7 @@ type zipping struct {
 	plan      Plan
 	nodes     []download.NodeID
 	began     time.Time
-	cancelled time.Time // when cancelling was asked for
+	cancelled time.Time // when cancelling was requested
 	archive   []byte
 }
 
@@ -113,15 +112,16 @@ func (s *Service) SetLatency(latency time.Duration) {
 	s.latency = latency
 }
 
-// Intercept has f called before each request is answered, until another takes
-// its place; nil means none.
+// Intercept has f called before each request is answered, until another f takes its
+// place; nil means none.
 func (s *Service) Intercept(f Interceptor) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.intercept = f
 }
 
-// SetNewID sets what makes the ids of new downloads; without it they are UUIDs.
+// SetNewID sets the function that makes the ids of new downloads; by default they are
+// UUIDs.
 func (s *Service) SetNewID(f func() string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,7 +152,7 @@ func (s *Service) SetPlan(p Plan) {
 	s.plan = p
 }
 
-// SetPlanOf sets how downloads that begin with a certain node go.
+// SetPlanOf sets how downloads go whose first node is id.
 func (s *Service) SetPlanOf(id download.NodeID, p Plan) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -206,7 +206,7 @@ func (s *Service) DownloadIDs() []download.ID {
 	return ids
 }
 
-// Calls returns the requests so far, those of one op if it is not empty.
+// Calls returns the requests so far; only those of one op if it is not empty.
 func (s *Service) Calls(op string) []Call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -226,14 +226,14 @@ func (s *Service) Count(op string) int {
 	return s.byOp[op]
 }
 
-// Peak returns how many requests there were at once at most.
+// Peak returns the largest number of requests at once.
 func (s *Service) Peak() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.peak
 }
 
-// enter counts a request and does what every one has in common.
+// enter counts a request and does what all requests have in common.
 func (s *Service) enter(ctx context.Context, op string, id download.ID) error {
 	s.mu.Lock()
 	s.calls = append(s.calls, Call{op, id, time.Now()})
@@ -273,10 +273,10 @@ func (s *Service) find(op string, id download.ID) (*zipping, error) {
 	return nil, fmt.Errorf("%s %s: %w", op, id, download.ErrNotFound)
 }
 
-// Check is download.Service's.
+// Check implements download.Service.
 func (s *Service) Check(ctx context.Context) error { return s.enter(ctx, "Check", "") }
 
-// Create is download.Service's. It checks in the order of the real server.
+// Create implements download.Service. It checks in the order of the real server.
 func (s *Service) Create(ctx context.Context, nodes []download.NodeID) (download.Progress, error) {
 	if err := s.enter(ctx, "Create", ""); err != nil {
 		return download.Progress{}, err
@@ -318,7 +318,7 @@ func (s *Service) Create(ctx context.Context, nodes []download.NodeID) (download
 	return download.Progress{ID: id, Status: download.StatusPending}, nil
 }
 
-// Get is download.Service's.
+// Get implements download.Service.
 func (s *Service) Get(ctx context.Context, id download.ID) (download.Progress, error) {
 	if err := s.enter(ctx, "Get", id); err != nil {
 		return download.Progress{}, err
@@ -332,7 +332,7 @@ func (s *Service) Get(ctx context.Context, id download.ID) (download.Progress, e
 	return z.progress(id, time.Now()), nil
 }
 
-// Cancel is download.Service's.
+// Cancel implements download.Service.
 func (s *Service) Cancel(ctx context.Context, id download.ID) error {
 	if err := s.enter(ctx, "Cancel", id); err != nil {
 		return err
@@ -349,7 +349,7 @@ func (s *Service) Cancel(ctx context.Context, id download.ID) error {
 	return nil
 }
 
-// Delete is download.Service's.
+// Delete implements download.Service.
 func (s *Service) Delete(ctx context.Context, id download.ID) error {
 	if err := s.enter(ctx, "Delete", id); err != nil {
 		return err
@@ -363,7 +363,7 @@ func (s *Service) Delete(ctx context.Context, id download.ID) error {
 	return nil
 }
 
-// Archive is download.Service's.
+// Archive implements download.Service.
 func (s *Service) Archive(ctx context.Context, id download.ID) (download.ArchiveInfo, error) {
 	if err := s.enter(ctx, "Archive", id); err != nil {
 		return download.ArchiveInfo{}, err
@@ -384,7 +384,7 @@ func (s *Service) Archive(ctx context.Context, id download.ID) (download.Archive
 	return download.ArchiveInfo{ID: id, Name: name, Size: int64(len(s.zip(z))), ModifiedAt: z.doneAt()}, nil
 }
 
-// Resolve is download.Service's.
+// Resolve implements download.Service.
 func (s *Service) Resolve(ctx context.Context, path string) (download.NodeID, error) {
 	if err := s.enter(ctx, "Resolve", ""); err != nil {
 		return "", err
@@ -398,7 +398,7 @@ func (s *Service) Resolve(ctx context.Context, path string) (download.NodeID, er
 	return id, nil
 }
 
-// Stream is download.Source's.
+// Stream implements download.Source.
 func (s *Service) Stream(ctx context.Context, a download.ArchiveInfo, off, end int64) (io.ReadCloser, error) {
 	if err := s.enter(ctx, "Stream", a.ID); err != nil {
 		return nil, err

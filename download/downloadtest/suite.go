@@ -18,9 +18,9 @@ import (
 type Fixture struct {
 	Service download.Service
 	Source  download.Source
-	// Files are at least two readable files, by their names.
+	// Files are at least two readable files, by name.
 	Files map[string]download.NodeID
-	// Path leads to one of Files.
+	// Path is the path of one of Files.
 	Path string
 	// Forbidden is a node that the user may not read; "" where there is none.
 	Forbidden download.NodeID
@@ -31,9 +31,9 @@ type Fixture struct {
 
 const unknownID = "99999999-0000-4000-8000-999999999999"
 
-// RunServiceSuite checks that a Service and its Source hold to their contract.
-// newFixture is called for each part; it may share a server among them. The suite
-// polls with short sleeps, in virtual or in real time.
+// RunServiceSuite checks that a Service and its Source keep to their contract. It calls
+// newFixture for each part; the parts may share a server. The suite polls with short
+// sleeps, in virtual or in real time.
 func RunServiceSuite(t *testing.T, newFixture func(t *testing.T) Fixture) {
 	part := func(name string, test func(t *testing.T, f Fixture)) {
 		t.Run(name, func(t *testing.T) { test(t, newFixture(t)) })
@@ -107,7 +107,7 @@ func (f Fixture) mustCreate(t *testing.T, nodes ...download.NodeID) download.ID 
 	return p.ID
 }
 
-// await polls until the download has ended; its counters must only grow.
+// await polls until the download has ended. Its counters must only grow.
 func (f Fixture) await(t *testing.T, id download.ID) download.Progress {
 	t.Helper()
 	var last download.Progress

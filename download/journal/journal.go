@@ -16,8 +16,8 @@ import (
 //	BUCKET     serial → record, for each Bucket
 //	damaged    what could not be decoded, by bucket and serial
 //
-// One goroutine writes. It takes all changes that wait into one transaction, so
-// that many at once cost few fsyncs. Its methods are safe for concurrent use.
+// One goroutine writes. It puts all waiting changes into one transaction, so that many
+// at once cost few fsyncs. Journal's methods are safe for concurrent use.
 type Journal struct {
 	path string
 	log  *slog.Logger
@@ -27,7 +27,7 @@ type Journal struct {
 	changes chan change
 	stop    chan struct{} // closed by Close
 	stopped chan struct{} // closed when the writer has ended
-	broken  error         // only the writer uses it, Close after the writer ended
+	broken  error         // used by the writer only, and by Close after the writer has ended
 }
 
 // Bucket is a kind of record.
@@ -41,10 +41,10 @@ const (
 	Parts     Bucket = "parts"
 )
 
-// buckets are all kinds, in the order in which they are loaded.
+// buckets are all kinds, in loading order.
 var buckets = []Bucket{Nodes, Plans, Downloads, Removals, Parts}
 
-// newBuckets are not in every journal of this format yet.
+// newBuckets may be missing from a journal that an earlier version made.
 var newBuckets = []Bucket{Plans, Parts}
 
 var (
@@ -56,8 +56,8 @@ var (
 	ErrClosed = errors.New("closed")
 )
 
-// change is one caller's part of a transaction. apply may run more than once
-// and must not change anything but the transaction until it is committed.
+// change is one caller's part of a transaction. apply may run more than once and must
+// change nothing but the transaction until it is committed.
 type change struct {
 	apply func(tx Tx) error
 	done  chan error
@@ -76,8 +76,9 @@ var (
 	keyVersion    = []byte("version")
 )
 
-// Update applies a change durably: when it returns nil the change is on disk. apply
-// may run more than once and changes nothing but tx. ErrClosed after Close.
+// Update applies a change durably: when it returns nil, the change is on disk. apply
+// may run more than once and must change nothing but tx. After Close, Update returns
+// ErrClosed.
 func (j *Journal) Update(apply func(tx Tx) error) error {
 	c := change{apply, make(chan error, 1)}
 	select {
@@ -88,7 +89,7 @@ func (j *Journal) Update(apply func(tx Tx) error) error {
 	}
 }
 
-// Close ends the writer and closes the file. Changes that wait are refused.
+// Close ends the writer and closes the file. It refuses changes that wait.
 func (j *Journal) Close() error {
 	j.stopWriter()
 	if j.broken != nil {
@@ -106,7 +107,7 @@ func (j *Journal) stopWriter() {
 	<-j.stopped
 }
 
-// write is the writer.
+// write is the writer's goroutine.
 func (j *Journal) write() {
 	defer close(j.stopped)
 	for {
@@ -130,8 +131,8 @@ func (j *Journal) write() {
 	}
 }
 
-// commit applies a group in one transaction. A change that fails is taken out
-// and the others are tried again.
+// commit applies a group in one transaction. It takes out a change that fails and tries
+// the others again.
 func (j *Journal) commit(group []change) {
 	for len(group) > 0 {
 		bad := -1

@@ -12,10 +12,10 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// Load reads everything: all Nodes, then all Plans, Downloads, Removals and Parts,
-// each by serial. A record for which take returns an error is damaged: it is logged and set
-// aside, so that it neither stops the rest nor is lost. After an error of its own
-// the journal is closed.
+// Load reads everything: all Nodes, then all Plans, Downloads, Removals and Parts, each
+// by serial. A record for which take returns an error is damaged: Load logs it and sets
+// it aside, so that it neither stops the rest nor is lost. If Load itself fails, it
+// closes the journal.
 func (j *Journal) Load(take func(bucket Bucket, serial uint64, record []byte) error) error {
 	l := loader{j: j, take: take}
 	err := contain(func() error { return j.db.View(l.load) })
@@ -66,8 +66,8 @@ func (l *loader) each(tx *bolt.Tx, bucket Bucket) {
 	}
 }
 
-// mend moves the damaged records away and sees to it that the serial of one
-// that cannot be read is not given out again.
+// mend moves the damaged records away. It makes sure that the serial of a record that
+// cannot be read is not given out again.
 func (l *loader) mend(t Tx) error {
 	for _, d := range l.damage {
 		from := t.bucket(d.bucket)
@@ -89,9 +89,9 @@ func (l *loader) mend(t Tx) error {
 	return nil
 }
 
-// Decode decodes one JSON value of at most limit bytes and nothing more. It is
-// strict: whatever this version would not have written is damage, and a damaged
-// record must not become a path, a size or a request.
+// Decode decodes one JSON value of at most limit bytes and nothing more. It is strict:
+// anything that this version would not have written is damage, and a damaged record
+// must not become a path, a size or a request.
 func Decode(b []byte, limit int, into any) error {
 	if len(b) > limit {
 		return fmt.Errorf("record of %d bytes is over %d", len(b), limit)

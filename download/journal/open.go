@@ -15,8 +15,8 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// Open opens the journal at path, or makes one where there is none.
-// ErrLocked when another process has it, ErrDamaged when it cannot be read.
+// Open opens the journal at path, or makes it if there is none. It returns ErrLocked
+// when another process has it, and ErrDamaged when it cannot be read.
 func Open(path string, log *slog.Logger) (*Journal, error) {
 	if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
 		if err := create(path); err != nil {
@@ -34,8 +34,8 @@ func Open(path string, log *slog.Logger) (*Journal, error) {
 	return j, nil
 }
 
-// create makes an empty journal appear at path in one step, so that a
-// file that exists was complete once: what is short or empty has been damaged.
+// create makes an empty journal appear at path in one step. A file that exists was
+// therefore complete once, and a short or empty one has been damaged.
 func create(path string) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, filepath.Base(path)+".*") // mode 0600
@@ -114,7 +114,7 @@ func (j *Journal) openFile() error {
 	return j.addBuckets()
 }
 
-// addBuckets makes those that an earlier version did not have.
+// addBuckets makes the buckets that an earlier version did not have.
 func (j *Journal) addBuckets() error {
 	missing := false
 	err := j.db.View(func(tx *bolt.Tx) error {
@@ -158,7 +158,7 @@ func (j *Journal) check(size int64) error {
 	})
 }
 
-// explain says which file err is about and what to do, and lets go of the file.
+// explain says which file err is about and what to do, and abandons the file.
 func (j *Journal) explain(err error) error {
 	_ = j.abandon()
 	var pathErr *os.PathError
@@ -172,9 +172,8 @@ func (j *Journal) explain(err error) error {
 		"(downloads listed in it can be adopted by id)", j.path, ErrDamaged, err)
 }
 
-// contain runs f and returns a panic in it as an error. bbolt maps its file:
-// a file that is shorter than its pages say, or whose disk fails, is a fault in
-// the middle of an ordinary access.
+// contain runs f and returns a panic in it as an error. bbolt maps its file: if the
+// file is shorter than its pages say, or its disk fails, an ordinary access faults.
 func contain(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -185,8 +184,8 @@ func contain(f func() error) (err error) {
 	return f()
 }
 
-// abandon lets go of the file without bbolt's help. Its map of the file stays,
-// and would keep the lock.
+// abandon lets go of the file without bbolt's help. bbolt's map of the file stays, and
+// would keep the lock.
 func (j *Journal) abandon() error {
 	if j.file == nil {
 		return nil

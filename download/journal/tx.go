@@ -11,10 +11,10 @@ import (
 // Tx is the transaction of one change.
 type Tx struct{ tx *bolt.Tx }
 
-// NextSerial gives out a serial that this journal never gave out before.
+// NextSerial returns a serial that this journal never gave out before.
 func (t Tx) NextSerial() (uint64, error) { return t.tx.Bucket(bucketMeta).NextSequence() }
 
-// Put keeps rec, as JSON, in place of what bucket has under serial.
+// Put stores rec, as JSON, under serial in bucket, replacing what was there.
 func (t Tx) Put(bucket Bucket, serial uint64, rec any) error {
 	b, err := json.Marshal(rec)
 	if err != nil {
@@ -23,7 +23,7 @@ func (t Tx) Put(bucket Bucket, serial uint64, rec any) error {
 	return t.bucket(bucket).Put(serialKey(serial), b)
 }
 
-// Delete drops what bucket has under serial, if anything.
+// Delete deletes the record under serial in bucket, if there is one.
 func (t Tx) Delete(bucket Bucket, serial uint64) error {
 	return t.bucket(bucket).Delete(serialKey(serial))
 }

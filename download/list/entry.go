@@ -10,9 +10,9 @@ import (
 	"downloadfs/download"
 )
 
-// The parse functions below return the reason why a text is no entry, or "".
-// Each has a twin that judges the start of a text: it gives a reason only when
-// no continuation whatever could be parsed.
+// The parse functions below return the reason why a text is no entry, or "". Each has a
+// twin that judges the start of a text: it gives a reason only when no continuation
+// could be parsed.
 
 const (
 	nodeRefStore = "workspace://SpacesStore/"
@@ -103,8 +103,8 @@ func isNodeID(s string) bool { return !strings.Contains(s, ";") && download.Node
 
 func isUUID(s string) bool { return len(s) == uuidLen && uuidStart(s) }
 
-// uuidStart reports whether s is the start of a UUID. There are many in a list:
-// it is no regular expression.
+// uuidStart reports whether s is the start of a UUID. It is not a regular expression,
+// because a list has many ids.
 func uuidStart(s string) bool {
 	if len(s) > uuidLen {
 		return false
@@ -133,10 +133,10 @@ func isURL(s string) bool {
 	return false
 }
 
-// nodeOfURL returns the id of the node that a URL of a repository or of one of
-// its web clients is about, or "". A nodeRef parameter wins, in the query or
-// the fragment; else it is the last UUID of the path and fragment, for clients
-// name the folder before the file in it ("…/#/libraries/UUID/(viewer:view/UUID)").
+// nodeOfURL returns the id of the node that a URL of a repository or of one of its web
+// clients is about, or "". A nodeRef parameter in the query or the fragment wins.
+// Otherwise it is the last UUID of the path and fragment, since clients name the folder
+// before the file in it ("…/#/libraries/UUID/(viewer:view/UUID)").
 func nodeOfURL(s string) string {
 	// Clients that keep their state in the fragment escape a URL once more.
 	for range 3 {
@@ -181,8 +181,8 @@ func wordByte(c byte) bool {
 // pathRoots are the aliases that the nodes API resolves paths from.
 var pathRoots = [...]string{"-root-", "-my-", "-shared-"}
 
-// parsePath parses a repository path. The aliases alone are paths too, since
-// the downloads API does not take them for node ids.
+// parsePath parses a repository path. An alias alone is a path too, since the downloads
+// API does not accept it as a node id.
 func parsePath(s string) (download.Entry, string) {
 	if strings.ContainsFunc(s, unicode.IsControl) {
 		return download.Entry{}, reasonPath
@@ -198,8 +198,8 @@ func parsePath(s string) (download.Entry, string) {
 	return download.Entry{}, reasonPath
 }
 
-// checkPathStart is parsePath's twin for a line that has not ended: it may
-// still turn out to end in white space.
+// checkPathStart is parsePath's twin for a line that has not ended. It ignores white
+// space at the end, which may be the end of the line.
 func checkPathStart(s string) string {
 	trimmed := strings.TrimRight(s, " \t\r")
 	if _, reason := parsePath(trimmed); reason == "" {

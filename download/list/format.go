@@ -2,9 +2,9 @@ package list
 
 import "downloadfs/download"
 
-// Format writes nodes as a list, one a line, that Parser reads as the same nodes:
-// the ids that are no UUIDs, as templates and imported nodes have them, as
-// NodeRefs. A word alone could be anything.
+// Format writes nodes as a list, one per line, that Parser reads as the same nodes. Ids
+// that are not UUIDs, as templates and imported nodes have them, become NodeRefs: a
+// word alone could be anything.
 func Format(nodes []download.NodeID) []byte {
 	var text []byte
 	for _, n := range nodes {

@@ -6,15 +6,15 @@ import (
 	"unicode/utf16"
 )
 
-// jsonList reads one JSON object {"nodeIds": […]} character by character, so
-// that what is wrong fails the write that brings it. A single string is accepted
-// for the array, as the server does.
+// jsonList reads one JSON object {"nodeIds": […]} character by character: a mistake
+// fails the write that brings it. It accepts a single string in place of the array, as
+// the server does.
 type jsonList struct {
 	state   jsonState
 	inArray bool
 	key     bool // the string being read is the property's name
 	text    strings.Builder
-	hex     rune // of an escape, with how many digits are missing
+	hex     rune // of an escape; digits are still missing
 	digits  int
 	high    rune // first half of a surrogate pair
 }
@@ -45,7 +45,7 @@ const (
 
 func (j *jsonList) complete() bool { return j.state == jsonEnd }
 
-// rune takes the next character. At the end of an entry it returns it and true.
+// rune takes the next character. At the end of an entry it returns the entry and true.
 // A reason says what is wrong.
 func (j *jsonList) rune(r rune) (entry string, ended bool, reason string) {
 	switch j.state {
@@ -173,8 +173,8 @@ func (j *jsonList) stringRune(r rune) (entry string, ended bool, reason string) 
 	return "", false, ""
 }
 
-// endEscape takes the character of a \u escape; those beyond the first plane
-// come in two halves.
+// endEscape takes the character of a \u escape. Characters beyond the first plane come
+// in two halves.
 func (j *jsonList) endEscape() (entry string, ended bool, reason string) {
 	r := j.hex
 	j.state = jsonString
@@ -202,7 +202,8 @@ func (j *jsonList) add(r rune) (entry string, ended bool, reason string) {
 	return "", false, ""
 }
 
-// checkUnfinished returns the string being read and why it cannot become right.
+// checkUnfinished returns the string being read and the reason why it can no longer
+// become right.
 func (j *jsonList) checkUnfinished() (entry, reason string) {
 	switch j.state {
 	case jsonString, jsonEscape, jsonHex, jsonSecondHalf:

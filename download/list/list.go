@@ -9,16 +9,15 @@ import (
 	"downloadfs/download"
 )
 
-// Parser reads a list as it is written, piece by piece. How the list is cut
-// into pieces never changes the result. The zero value is ready; it is not safe
+// Parser reads a request list as it is written, piece by piece. How the list is cut
+// into pieces never changes the result. The zero value is ready to use; it is not safe
 // for concurrent use.
 //
-// Entries are separated by white space or commas: node ids, NodeRefs, and URLs
-// that carry either. A line that starts with a slash or with -root-, -my- or
-// -shared- is one path up to its end, spaces, commas and number signs included.
-// Elsewhere a number sign where an entry could start begins a comment. Instead
-// of all that, the list may be one JSON object {"nodeIds": […]}, whose strings
-// are such entries.
+// Entries are separated by white space or commas: node ids, NodeRefs, and URLs that
+// carry either. A line that starts with a slash or with -root-, -my- or -shared- is one
+// path up to its end, including spaces, commas and number signs. Elsewhere a number
+// sign where an entry could start begins a comment. Instead of all that, the list may
+// be one JSON object {"nodeIds": […]} whose strings are such entries.
 type Parser struct {
 	state listState
 	err   error
@@ -41,19 +40,19 @@ const (
 	listBlank                    // only white space so far in this line
 	listBetween                  // between two entries of a line
 	listToken                    // in an id, NodeRef or URL
-	listPath                     // in a path, which goes on to the end of the line
-	listComment                  // in a comment, which does too
+	listPath                     // in a path, up to the end of the line
+	listComment                  // in a comment, up to the end of the line
 	listJSON                     // in or after the JSON object
 	listDone                     // Finish was called
 )
 
-// maxEntryBytes bounds one entry, so that a list without separators is refused
-// early and an error can name the entry.
+// maxEntryBytes bounds one entry. A list without separators is refused early, and an
+// error can name the entry.
 const maxEntryBytes = 8 << 10
 
 // Write adds p. It fails with download.ErrInvalid as soon as an entry cannot be right,
-// naming the line and the entry, and with download.ErrListTooLong beyond download.MaxListBytes. A
-// parser that failed stays failed.
+// naming the line and the entry, and with download.ErrListTooLong beyond
+// download.MaxListBytes. A parser that failed stays failed.
 func (lp *Parser) Write(p []byte) (int, error) {
 	if lp.err != nil {
 		return 0, lp.err
@@ -61,8 +60,7 @@ func (lp *Parser) Write(p []byte) (int, error) {
 	if lp.state == listDone {
 		return 0, fmt.Errorf("list was ended already: %w", download.ErrInvalid)
 	}
-	// What fits is judged first: what is wrong in it is wrong however the list
-	// is cut.
+	// Judge what fits first: a mistake in it is a mistake however the list is cut.
 	n := min(len(p), download.MaxListBytes-lp.size)
 	lp.size += n
 	lp.err = lp.take(p[:n])
@@ -108,7 +106,7 @@ func (lp *Parser) finish() error {
 	return nil
 }
 
-// take decodes p into runes; a rune cut by the end of p waits in carry.
+// take decodes p into runes. A rune cut by the end of p waits in carry.
 func (lp *Parser) take(p []byte) error {
 	for len(lp.carry) > 0 && len(p) > 0 {
 		lp.carry = append(lp.carry, p[0])
@@ -207,8 +205,8 @@ func (lp *Parser) rune(r rune) error {
 	return nil
 }
 
-// between moves on after separator r. A comma counts as part of the line: what
-// follows it does not start one.
+// between moves on after separator r. A comma counts as part of the line: the text
+// after it does not start a line.
 func (lp *Parser) between(r rune) {
 	switch {
 	case r == '\n':
@@ -264,8 +262,8 @@ func (lp *Parser) append(e download.Entry) {
 	lp.list.Entries = append(lp.list.Entries, e)
 }
 
-// checkUnfinished fails when the entry at the end of what was written so far
-// can no longer become a right one, so that a writer hears of it at once.
+// checkUnfinished fails when the entry at the end of the text so far can no longer
+// become right. The writer learns of it at once.
 func (lp *Parser) checkUnfinished() error {
 	text := string(lp.entry)
 	reason := ""
@@ -302,7 +300,7 @@ func (lp *Parser) jsonRune(r rune) error {
 	return nil
 }
 
-// accepted is said with every malformed entry.
+// accepted is part of the error for every malformed entry.
 const accepted = "write node ids, NodeRefs (workspace://SpacesStore/ID) or URLs that carry one, " +
 	`a path such as /Sites/… on a line of its own, or one JSON object {"nodeIds": […]}`
 

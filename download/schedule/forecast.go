@@ -6,24 +6,23 @@ import (
 	"time"
 )
 
-// Forecast decides how long to wait before a download's next poll. From the
-// counters it learns when the download will probably be DONE and saves polls for
-// that moment: whoever waits goes on soon after DONE, and yet a download of 30
-// seconds costs no more than 30 polls. It knows no clock: times are handed in.
+// Forecast decides how long to wait before a download's next poll. It learns from the
+// counters when the download will probably be DONE, and saves polls for that moment.
+// Waiters go on soon after DONE, and yet a download of 30 seconds costs no more than 30
+// polls. Forecast has no clock: you hand in the times.
 //
-// The real server's counter moves at the start of each file and every 10 MB. So
-// a poll that sees it move tells that it passed that count since the poll before,
-// and one that sees it stand tells nothing. What all these moves say together
-// about a steady pace is an interval in which the end must lie; it is narrow
-// when the counter moves often.
+// The real server's counter moves at the start of each file and every 10 MB. A poll
+// that sees it move tells that it passed that count since the poll before. A poll that
+// sees it stand tells nothing. Together, the moves of a steady pace give an interval in
+// which the end must lie. It is narrow when the counter moves often.
 type Forecast struct {
-	began time.Time // watching, or the first poll
+	began time.Time // when watching began, or the first poll
 	last  time.Time // the latest poll
-	seen  Counters  // then
+	seen  Counters  // at that poll
 
-	usual float64 // nanoseconds a byte took in the download before, if known
+	usual float64 // nanoseconds per byte in the download before, if known
 
-	savings float64   // polls that may be made now, see ration
+	savings float64   // polls that may be made now (see ration)
 	moves   []move    // the latest, oldest first
 	full    time.Time // when all bytes were first seen added
 }
@@ -36,8 +35,7 @@ type Counters struct {
 	Added, Total int64
 }
 
-// move says that the counter passed added after one moment and not after the
-// other.
+// move says that the counter passed added later than after and not later than by.
 type move struct {
 	after, by time.Time
 	added     int64
@@ -46,35 +44,35 @@ type move struct {
 const (
 	maxMoves = 12
 
-	// Soonest is the least time between polls, Idle the usual while nobody waits, Slow
-	// that of a download in trouble.
+	// Soonest is the least time between polls. Idle is the usual time while nobody
+	// waits. Slow is the time for a download in trouble.
 	Soonest    = 50 * time.Millisecond
 	dense      = 80 * time.Millisecond
-	mostWaited = 2000 * time.Millisecond // with the request itself within 2.2 s of DONE
+	mostWaited = 2000 * time.Millisecond // together with the request, within 2.2 s of DONE
 	Idle       = 10 * time.Second
 	Slow       = time.Minute
 
-	// Polls are rationed: rationStart of them, rationRate more a second, and not
-	// more than rationStart saved up. That is 29 in the first 30 seconds.
+	// Polls are rationed: rationStart at first, rationRate more per second, and at most
+	// rationStart saved up. That is 29 in the first 30 seconds.
 	rationStart = 13.0
 	rationRate  = 0.53
 	rationLater = 0.75 // from the 30th second on
-	// rationKept are not spent as long as there is no forecast.
+	// rationKept polls are kept back as long as there is no forecast.
 	rationKept = 2.0
-	// rationGrowth is how much longer polls take to follow as time goes on then.
+	// rationGrowth is how fast the time between polls grows while there is no forecast.
 	rationGrowth = 0.45
 	// rationPending is the same while zipping has not begun.
 	rationPending = 0.7
 )
 
-// Start says that watching begins at now, before the first poll, and how many
-// nanoseconds a byte usually takes, if that is known.
+// Start says that watching begins at now, before the first poll. usual is how many
+// nanoseconds a byte usually takes, or 0.
 func (f *Forecast) Start(now time.Time, usual float64) {
 	*f = Forecast{began: now, last: now, usual: usual, savings: rationStart}
 }
 
-// Took returns how many nanoseconds a byte took in a download that was DONE at
-// now, or 0 when that is not known well.
+// Took returns how many nanoseconds a byte took in a download that was DONE at now, or
+// 0 when that is not well known.
 func (f *Forecast) Took(now time.Time) float64 {
 	if len(f.moves) == 0 || f.seen.Total == 0 {
 		return 0
@@ -135,7 +133,7 @@ func (f *Forecast) Next(waited bool) time.Duration {
 		case late.After(f.last):
 			wait = max(late.Sub(f.last)/time.Duration(max(f.savings-2, 2)), dense)
 		default:
-			// Overdue, nobody knows for how long: stretch what is saved up over a
+			// Overdue, and nobody knows for how long: stretch the saved polls over a
 			// third of the time so far.
 			over := max(f.last.Sub(late), 2*dense)
 			growth := math.Pow(max(float64(elapsed/3)/float64(over), 1.5), 1/max(f.savings, 1)) - 1
@@ -152,11 +150,11 @@ func (f *Forecast) Next(waited bool) time.Duration {
 // NextAt returns when the next poll is due.
 func (f *Forecast) NextAt(waited bool) time.Time { return f.last.Add(f.Next(waited)) }
 
-// Forget drops what was learnt, which takes memory and is of no use once the
-// download has ended.
+// Forget drops what was learned. It takes memory and is of no use once the download has
+// ended.
 func (f *Forecast) Forget() { f.moves = nil }
 
-// ration returns how many polls a second are granted.
+// ration returns how many polls per second are granted.
 func (f *Forecast) ration() float64 {
 	if f.last.Sub(f.began) < 30*time.Second {
 		return rationRate
@@ -164,7 +162,7 @@ func (f *Forecast) ration() float64 {
 	return rationLater
 }
 
-// end returns between which moments the download will probably be DONE.
+// end returns the two moments between which the download will probably be DONE.
 func (f *Forecast) end() (early, late time.Time, ok bool) {
 	if !f.full.IsZero() {
 		return f.full, f.full, true
@@ -197,16 +195,15 @@ func (f *Forecast) end() (early, late time.Time, ok bool) {
 				late = at
 			}
 		}
-		// It is not as steady as that.
+		// The real pace is not as steady as that.
 		const doubt = 40
 		return early.Add(-max(early.Sub(f.last), 0) / doubt), late.Add(max(late.Sub(f.last), 0) / doubt), true
 	}
 	return early, late, false
 }
 
-// sharpen narrows moves down by how far the counter can be behind: by what it
-// was seen to move at once in polls that followed each other closely, and by no
-// more than 10 MB in any case.
+// sharpen narrows moves by how far the counter can be behind. That is the largest move
+// at once that was seen in polls shortly after each other, and 10 MB at most.
 func sharpen(moves []move, slowness float64) []move {
 	behind := int64(0)
 	for i, m := range moves[1:] {
@@ -230,8 +227,8 @@ func sharpen(moves []move, slowness float64) []move {
 	return sharp
 }
 
-// slowness returns the bounds of the nanoseconds a byte takes that fit all
-// moves; least > most when no steady pace fits.
+// slowness returns the bounds of the nanoseconds per byte that fit all moves; least >
+// most when no steady pace fits.
 func slowness(moves []move) (least, most float64) {
 	most = 1e18
 	for j, b := range moves {

@@ -7,61 +7,61 @@ import (
 	"time"
 )
 
-// Scheduler runs tasks when they are due: those that somebody waits for first,
-// a bounded number at once, and in all not more often per second than a server
-// should be asked. A crowd of which each can have a run every few seconds gets
-// them; a larger one, that cannot be served in time anyway, is slowed down to what
-// no server minds. Chores are apart from all that: a few at once, as fast as the
-// server does them. It needs no goroutine per task, so that ten thousand downloads
-// cost a heap. A task's run does its I/O and then sets its next time.
+// Scheduler runs tasks when they are due: tasks that somebody waits for first, a
+// bounded number at once, and in all not more often per second than a server should be
+// asked. While each task of a crowd can have a run every few seconds, it gets one. A
+// larger crowd cannot be served in time anyway, so it is slowed down to a rate that no
+// server minds. Chores are apart from all that: a few at once, as fast as the server
+// does them. No task needs a goroutine, so ten thousand downloads cost one heap. A
+// task's run does its I/O and then sets its next time.
 //
-// Its lock is below Manager.mu and nothing is called with it held.
+// Its lock is below Manager.mu. Nothing is called while it is held.
 type Scheduler struct {
 	limits Limits
 	wake   chan struct{} // capacity 1: something changed
 
 	mu         sync.Mutex  // guards all below, and the tasks' fields
 	queues     [4]taskHeap // by urgency
-	running    int         // but for chores
+	running    int         // without chores
 	chores     int         // running
-	sinceOther int         // urgent runs since one that was not
+	sinceOther int         // urgent runs since the last run that was not urgent
 	budget     bucket      // what all tasks take from
-	idle       bucket      // what tasks that are not urgent take from as well
+	idle       bucket      // what tasks that are not urgent take from in addition
 	holding    bool
 	hold       time.Time // while holding: no run before, and one at a time
 }
 
 // Limits bound how many tasks run at once, and how many a second.
 type Limits struct {
-	InFlight  int     // at once, but for chores
-	Chores    int     // at once, besides
-	Rate      float64 // runs a second in the long run for up to crowd tasks
-	Crowd     float64 // from there on rate falls with their number
+	InFlight  int     // at once, without chores
+	Chores    int     // at once, in addition
+	Rate      float64 // runs per second in the long run for up to Crowd tasks
+	Crowd     float64 // above this number of tasks the rate falls with it
 	LeastRate float64 // but not below this
-	Reserve   float64 // runs saved up while it is quiet, for a rush of waiters
+	Reserve   float64 // runs saved up in quiet times for a rush of waiters
 	IdleRate  float64 // the part of them that tasks that are not urgent may take
 	IdleBurst float64
 }
 
-// PollLimits let 500 waited for be asked for every two seconds, and ten thousand
-// make no more than 60 requests a second. Removals are bounded by how many run at
-// once: the server itself says how fast it can do them.
+// PollLimits let 500 downloads with waiters be polled every two seconds, and hold ten
+// thousand to 60 requests a second. Removals are bounded by how many run at once: the
+// server itself says how fast it can do them.
 var PollLimits = Limits{
 	InFlight: 8, Chores: 4, Rate: 250, Crowd: 1000, LeastRate: 50, Reserve: 300, IdleRate: 40, IdleBurst: 8,
 }
 
-// Urgency is which tasks go first.
+// Urgency says which tasks go first.
 type Urgency uint8
 
 const (
 	Urgent  Urgency = iota // somebody waits for it
-	Chore                  // nobody does, and it ends when it is done
+	Chore                  // nobody waits, and the task ends when it is done
 	Routine                // nobody does
-	Rare                   // nobody does, and it is no part of the crowd
+	Rare                   // nobody waits, and the task is no part of the crowd
 )
 
-// Task is one thing that is done again and again. The zero value with run set
-// is a task that is not scheduled.
+// Task is one thing that is done again and again. The zero value with Run set is a task
+// that is not scheduled.
 type Task struct {
 	Run func()
 
@@ -69,8 +69,8 @@ type Task struct {
 	urgency Urgency
 	pos     int // 1 + index in its queue; 0 when in none
 	running bool
-	asChore bool // is how it runs
-	pending bool // set while running: goes into the queue when run returns
+	asChore bool // it runs as a chore
+	pending bool // set while running: put it into the queue when Run returns
 }
 
 func New(limits Limits) *Scheduler {
@@ -83,16 +83,16 @@ func New(limits Limits) *Scheduler {
 	}
 }
 
-// Set schedules t for due, replacing when it was scheduled for before. While t
-// runs it is taken to be the time of the next run.
+// Set schedules t for due in place of its earlier time. While t runs, due is the time
+// of its next run.
 func (s *Scheduler) Set(t *Task, due time.Time, u Urgency) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.put(t, due, u)
 }
 
-// Advance schedules t for due unless it is scheduled for an earlier time, and
-// makes it urgent.
+// Advance schedules t for due unless it is scheduled for an earlier time. It makes t
+// urgent.
 func (s *Scheduler) Advance(t *Task, due time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -113,7 +113,7 @@ func (s *Scheduler) put(t *Task, due time.Time, u Urgency) {
 	s.signal()
 }
 
-// Remove takes t off the schedule; a run that has begun goes on.
+// Remove takes t off the schedule. A run that has begun goes on.
 func (s *Scheduler) Remove(t *Task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -127,9 +127,9 @@ func (s *Scheduler) take(t *Task) {
 	}
 }
 
-// SetHold lets nothing run before at, and one task at a time from then on; a
-// zero at ends that. It is for a server that does not answer or refuses the
-// login, which is asked by one probe and not by all.
+// SetHold lets nothing run before at, and one task at a time from then on. A zero at
+// ends the hold. It is for a server that does not answer or refuses the login: one
+// probe asks it instead of all.
 func (s *Scheduler) SetHold(at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,7 +139,7 @@ func (s *Scheduler) SetHold(at time.Time) {
 	}
 }
 
-// RelaxHold lets the next probe run at at if it is held for longer.
+// RelaxHold lets the next probe run at at if it is held longer.
 func (s *Scheduler) RelaxHold(at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -156,7 +156,7 @@ func (s *Scheduler) signal() {
 	}
 }
 
-// Run runs tasks until ctx ends, then waits for those that run.
+// Run runs tasks until ctx ends, then waits for the tasks that are running.
 func (s *Scheduler) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -187,7 +187,7 @@ func (s *Scheduler) Run(ctx context.Context) {
 	}
 }
 
-// next takes the task to run now off its queue, or says how long there is none;
+// next takes the task to run now off its queue, or returns how long there will be none;
 // less than 0 means until something changes.
 func (s *Scheduler) next(now time.Time) (*Task, time.Duration) {
 	s.mu.Lock()
@@ -240,16 +240,15 @@ func (s *Scheduler) next(now time.Time) (*Task, time.Duration) {
 	return nil, wait
 }
 
-// rate returns how many runs a second there may be with as many tasks as there
-// are.
+// rate returns the number of runs per second for the current number of tasks.
 func (s *Scheduler) rate() float64 {
 	crowd := float64(len(s.queues[Urgent]) + len(s.queues[Routine]) + s.running)
 	l := s.limits
 	return max(l.Rate*min(1, l.Crowd/max(crowd, 1)), l.LeastRate)
 }
 
-// order returns in which order the queues are looked at. Every fifth run is left
-// to those that are not urgent, or a crowd of waiters would starve them.
+// order returns the order in which to look at the queues. Every fifth run goes to tasks
+// that are not urgent: a crowd of waiters would starve them otherwise.
 func (s *Scheduler) order() [4]Urgency {
 	first, second := Routine, Rare
 	if r, o := s.queues[Rare], s.queues[Routine]; len(r) > 0 && len(o) > 0 && r[0].due.Before(o[0].due) {
@@ -295,7 +294,7 @@ func (b *bucket) setRate(now time.Time, rate float64) {
 	b.rate = rate
 }
 
-// wait returns how long there is no token.
+// wait returns how long until there is a token.
 func (b *bucket) wait(now time.Time) time.Duration {
 	b.fill(now)
 	if b.level >= 1 {

@@ -2,7 +2,7 @@ package split
 
 import "time"
 
-// Kind is what a piece is.
+// Kind is the kind of a piece.
 type Kind string
 
 const (
@@ -17,17 +17,18 @@ const (
 // Piece is a run of entries of the one zip.
 type Piece struct {
 	Kind Kind
-	// Path is that of a Folder or File in the zip, without a slash at its end; of a
-	// Part it goes in front of all its entries, and is empty or ends in one.
+	// Path is the path of a Folder or File in the zip, without a slash at its end. The
+	// Path of a Part goes in front of all its entries; it is empty or ends in a slash.
 	Path string
-	// Nodes are what a Part or a File is asked for by.
+	// Nodes are the ids to ask for to get a Part or a File.
 	Nodes    []string
 	Bytes    int64 // of content
 	Files    int64
 	Modified time.Time // of a Folder or File
 }
 
-// Plan cuts trees that were walked with the same limits into pieces, in order.
+// Plan cuts trees into pieces, in order. The trees must have been walked with the same
+// limits.
 func Plan(trees []Tree, limits Limits) []Piece {
 	if limits.Nodes == 0 {
 		limits.Nodes = DefaultNodes

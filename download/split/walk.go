@@ -18,54 +18,55 @@ type Node struct {
 	Modified time.Time
 }
 
-// Repository is what is walked.
+// Repository is what Walk walks.
 type Repository interface {
 	Node(ctx context.Context, id string) (Node, error)
-	// Children returns a page of a folder's children after the first skip, in the
-	// order of the zip, and whether there are more.
+	// Children returns a page of a folder's children after the first skip, in the order
+	// of the zip, and whether there are more.
 	Children(ctx context.Context, id string, skip int) (page []Node, more bool, err error)
 }
 
-// ErrGone is wrapped by a Repository's error when a node is not there any more, or
-// not for this user.
+// ErrGone is wrapped by a Repository's error when a node no longer exists, or not for
+// this user.
 var ErrGone = errors.New("gone")
 
-// ErrTooDeep is that folders are in each other without end.
+// ErrTooDeep means that folders are nested without end.
 var ErrTooDeep = errors.New("folders nested too deep")
 
 // Limits bound what is asked for at once.
 type Limits struct {
-	// Part is how many bytes of content a part has at most.
+	// Part is the most bytes of content that a part has.
 	Part int64
-	// File is how large a file in a part may be.
+	// File is the size of the largest file in a part.
 	File int64
-	// Nodes is how many nodes a part asks for at most; 0 means 10,000.
+	// Nodes is the most nodes that a part asks for; 0 means 10,000.
 	Nodes int
 }
 
 func (l Limits) fits(t *Tree) bool { return t.Bytes <= l.Part && t.Largest <= l.File }
 
-// Tree is a node and all below it, of which it holds only what the plan needs: a
-// folder that fits as a whole has no children here.
+// Tree is a node and everything below it, reduced to what the plan needs: a folder that
+// fits as a whole has no children here.
 type Tree struct {
 	Node
 	Bytes    int64 // of all content
 	Files    int64
 	Folders  int64 // itself included
-	Largest  int64 // file
+	Largest  int64 // of a file
 	Children []Tree
 }
 
 const (
 	maxDepth   = 200
 	maxWalkers = 4 // requests at once
-	// DefaultNodes are Limits.Nodes: a request for them is some 400 kB.
+	// DefaultNodes is the default of Limits.Nodes: a request for so many is some 400
+	// kB.
 	DefaultNodes = 10_000
 )
 
-// Walk walks the nodes with the ids. One that is gone is not in what it returns. Of a
-// folder below that cannot be listed nothing is known, so that it is asked for as it
-// is: what is in it is the server's to know.
+// Walk walks the nodes with the ids. It leaves out nodes that are gone. If a folder
+// below cannot be listed, nothing is known of it, so it is asked for as it is: the
+// server knows what is in it.
 func Walk(ctx context.Context, repo Repository, ids []string, limits Limits) ([]Tree, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -93,7 +94,7 @@ func Walk(ctx context.Context, repo Repository, ids []string, limits Limits) ([]
 	return present(trees), nil
 }
 
-// present drops the trees of what was gone.
+// present drops the trees of nodes that were gone.
 func present(trees []Tree) []Tree {
 	kept := trees[:0]
 	for _, t := range trees {
@@ -110,7 +111,8 @@ type walker struct {
 	helpers chan struct{}
 }
 
-// share does work in a goroutine of its own if there are not too many, else itself.
+// share does work in a goroutine of its own if there are not too many, and otherwise in
+// this one.
 func (w *walker) share(group *sync.WaitGroup, work func()) {
 	select {
 	case w.helpers <- struct{}{}:
