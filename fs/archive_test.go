@@ -109,7 +109,7 @@ sys.stdout.buffer.write(os.pread(f,n,0))
 	}
 }
 
-// Whoever only looks gets an answer at once.
+// A caller that browses gets an answer at once.
 // Proves S-16, S-114.
 func TestArchiveBrowsing(t *testing.T) {
 	m := newTestMount(t)

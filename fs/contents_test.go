@@ -264,8 +264,8 @@ func TestContentsIndexers(t *testing.T) {
 	assert.Equal(t, "hello", m.ok(run))
 }
 
-// The marks that desktops look for are there for who looks, without waiting, unless
-// the archive has its own.
+// A lookup finds the marks that desktops look for, without waiting, unless the archive
+// has its own.
 // Proves S-144.
 func TestContentsMarks(t *testing.T) {
 	m := newTestMount(t)

@@ -132,7 +132,7 @@ func TestDropWriterKilled(t *testing.T) {
 	assert.Contains(t, m.ok(`cat $D/new`), "killed")
 }
 
-// A file of somebody unseen is asked for when nobody holds it any more.
+// A file from an unseen process is asked for when no process holds it any more.
 // Proves S-161.
 func TestDropUnseen(t *testing.T) {
 	m := newHidingMount(t)

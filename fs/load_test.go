@@ -29,8 +29,8 @@ func TestListMany(t *testing.T) {
 	}
 }
 
-// What the kernel forgets, we forget: nothing is left of a thousand downloads
-// that came and went, nor of files that were opened and closed.
+// What the kernel forgets, we forget. Nothing is left of a thousand downloads that
+// came and went, or of files that were opened and closed.
 func TestNothingLeaks(t *testing.T) {
 	m := newTestMount(t)
 	round := func() {

@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// testMount is a mount served by the test process. It is only ever used from
-// other processes: a request made by the one that answers it can wait for ever.
+// testMount is a mount served by the test process. Only other processes use it: a
+// process that answers its own request can wait forever.
 type testMount struct {
 	*testing.T
 	domain *fakeDomain

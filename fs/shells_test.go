@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// A shell looks around: a pattern, a test, what is typed. What it runs does not.
+// A shell browses: a pattern, a test, what is typed. The programs that it runs do not.
 // Proves S-110.
 func TestShellsLookAround(t *testing.T) {
 	for _, shell := range []string{"bash", "dash"} {

@@ -97,9 +97,8 @@ func TestSizes(t *testing.T) {
 	assert.Greater(t, z.bound(snapshot(download.StatusInProgress, math.MaxInt64, math.MaxInt64)), int64(sizeMost))
 }
 
-// Should a bound not hold after all, those who were told it cannot open the
-// archive as long as they have not looked again. Those who read to the end in any
-// case can.
+// If a bound turns out too small, callers that were told it cannot open the archive
+// until they look again. Programs that always read to the end can.
 // Proves S-113.
 func TestArchiveToldLess(t *testing.T) {
 	const look = `

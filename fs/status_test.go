@@ -101,8 +101,8 @@ func FuzzStatus(f *testing.F) {
 	})
 }
 
-// Opening a status says that somebody looks, so that the next one is up to date;
-// listing the directory does not.
+// Opening a status counts as a look, so the next one is up to date. Listing the
+// directory does not.
 func TestStatusIsLookedAt(t *testing.T) {
 	d := newFakeDomain()
 	it := d.add("d1", nil)

@@ -42,8 +42,8 @@ f=os.open('$D/new',1)
 os.write(f,b'` + idA + `\n')
 os.close(f)"`
 
-// A wait that a signal interrupted is taken up again: who asks once more is told
-// what became of the list, not that there is none.
+// A wait that a signal interrupted can be resumed: a writer that asks again is told
+// the list's outcome, not that there is no list.
 // Proves S-9.
 func TestControlInterruptedAndAsked(t *testing.T) {
 	for name, again := range map[string]string{
@@ -142,8 +142,8 @@ func TestUnmountDuringSubmission(t *testing.T) {
 	assert.NotContains(t, m.log.String(), "level=WARN")
 }
 
-// When the writer of a list is killed, the other writers of it fail and do not
-// try for ever, as they would after EINTR.
+// If the writer of a list is killed, its other writers fail. They do not try forever,
+// as they would after EINTR.
 // Proves S-8.
 func TestControlWriterKilledOthersFail(t *testing.T) {
 	m := newTestMount(t)

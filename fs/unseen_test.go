@@ -20,8 +20,8 @@ func newHidingMount(t *testing.T) *testMount {
 	return newTestMount(t, func(c *Config) { c.proc = proc })
 }
 
-// However a list is written, it makes one download, which is there for the next
-// who looks, though nobody knows which close is the last.
+// A list makes one download, however it is written. The next look finds it, although
+// nobody knows which close is the last.
 // Proves S-99.
 func TestUnseenWriters(t *testing.T) {
 	for name, script := range map[string]string{

@@ -43,8 +43,8 @@ def watch(path):
     libc.inotify_add_watch(libc.inotify_init(), path.encode(), 0x100)
 `
 
-// Who is seen to look around does not wait for as long as it does so, whatever
-// it did when; without that it does.
+// A caller that is seen to browse does not wait while it does so, whatever it did
+// before. Otherwise it waits.
 // Proves S-110, S-111.
 func TestWhoLooksAround(t *testing.T) {
 	libgio := ""

@@ -87,8 +87,8 @@ func stitch(t *testing.T, pieces ...Piece) *Stitched {
 
 var mid2026 = time.Date(2026, 7, 1, 12, 34, 56, 123_000_000, time.UTC)
 
-// What is stitched has the entries of the zips, under their paths, and files and
-// folders in between, whoever reads it: from its directory, or from a pipe.
+// A stitched zip has the entries of the zips under their paths, with files and folders
+// in between, whether it is read from its directory or from a pipe.
 // Proves S-163.
 func TestStitch(t *testing.T) {
 	real := realZips(t)
