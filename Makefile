@@ -8,7 +8,7 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME    ?= 10s
 SOAKTIME    ?= 10m
 
-.PHONY: build demo test test-kernels test-portable bench soak lint fuzz clean setup-demo setup-test setup-bench setup-kernels
+.PHONY: build docs install packages test-packages demo test test-kernels test-portable bench soak lint fuzz clean setup-demo setup-test setup-bench setup-kernels
 .DEFAULT_GOAL := build
 
 # Go asks git itself for the version, and fails in a clone that is another user's.

@@ -109,6 +109,37 @@ sys.stdout.buffer.write(os.pread(f,n,0))
 	}
 }
 
+// A reader that waits goes on if the download is renamed meanwhile.
+// Proves S-26.
+func TestArchiveRenamedWhileWaiting(t *testing.T) {
+	for _, totalBytes := range []int64{0, 50 << 20} {
+		for name, script := range map[string]string{
+			"cat":      `cat $D/d1/archive.zip | sha256sum`,
+			"redirect": `sha256sum < $D/d1/archive.zip`,
+			"sendfile": `python3 -c "
+import os,sys
+f=os.open('$D/d1/archive.zip',os.O_RDONLY)
+o=os.open('$T',os.O_WRONLY|os.O_CREAT)
+while os.sendfile(o,f,None,1<<30): pass
+"; sha256sum < $T`,
+		} {
+			t.Run(name, func(t *testing.T) {
+				m := newTestMount(t)
+				d := m.domain.add("d1", nil)
+				d.set(func(s *download.Snapshot) { s.TotalBytes = totalBytes })
+				file, data := m.archive(3<<20 + 4711)
+				m.ok(`ls -l $D/d1`) // tells the kernel a size
+				b := m.background("set -o pipefail; T=" + t.TempDir() + "/t; " + script)
+				m.eventually(func() bool { return d.waiting() > 0 }, "the tool waits")
+				m.ok(`mv $D/d1 $D/q3`)
+				d.finish(file, false)
+				require.NoError(t, m.ended(b, 20*time.Second), b.out.String())
+				assert.Contains(t, b.out.String(), hash(data))
+			})
+		}
+	}
+}
+
 // A caller that browses gets an answer at once.
 // Proves S-16, S-114.
 func TestArchiveBrowsing(t *testing.T) {

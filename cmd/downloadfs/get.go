@@ -288,6 +288,8 @@ func getError(t target, err error) error {
 		code = exitLogin
 	case errors.Is(err, download.ErrNotFound):
 		code = exitOther
+	case errors.Is(err, download.ErrTooLarge):
+		return exitf(exitOther, "%w; ask for less, or use a mount, which gets it in parts", err)
 	case errors.Is(err, download.ErrForbidden):
 		return exitf(exitOther, "%s does not let you have that: %s", t.server, reason(err))
 	}
