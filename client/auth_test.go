@@ -19,7 +19,7 @@ import (
 	"downloadfs/download"
 )
 
-// gate is a server's login: tickets it gives and takes, and a password.
+// gate is a server's login: the tickets it gives and accepts, and a password.
 type gate struct {
 	password string
 
@@ -172,13 +172,13 @@ func TestWrongPassword(t *testing.T) {
 
 		time.Sleep(350 * time.Millisecond)
 		g.mu.Lock()
-		g.password = "Wr0ngOne" // the administrator mends it
+		g.password = "Wr0ngOne" // the administrator fixes it
 		g.mu.Unlock()
 		require.NoError(t, get(t, c))
 	}
 }
 
-// All that share a refused login share its failure, and each makes a text of it.
+// Calls that share a refused login share its failure, and each makes a text of it.
 func TestRefusedLoginIsSharedByMany(t *testing.T) {
 	g, c := newGate(t, func(c *Config) { c.Password = "Wr0ngOne" })
 	g.delay = make(chan struct{})
@@ -286,7 +286,7 @@ func TestCloseEndsALogin(t *testing.T) {
 	require.ErrorIs(t, get(t, c), download.ErrClosed)
 }
 
-// A server that takes a new ticket and then does not know it must not make the
+// A server that accepts a login but then does not know its ticket must not make the
 // client log in for ever.
 func TestTicketsThatAreNeverAccepted(t *testing.T) {
 	var logins atomic.Int64

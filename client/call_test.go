@@ -10,8 +10,8 @@ import (
 	"downloadfs/download"
 )
 
-// A login page that a proxy puts in place of the answer is no success, though
-// the call needs nothing but a success.
+// A login page that a proxy puts in place of the answer is no success, even if the call
+// needs nothing from the answer.
 func TestPageIsNoSuccess(t *testing.T) {
 	srv := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -64,8 +64,8 @@ func TestCheckTellsWhatIsWrong(t *testing.T) {
 	}
 }
 
-// A user may be kept from reading Company Home and yet use the downloads of what
-// lies below it. A wrong password is another matter.
+// A user may be unable to read Company Home and yet use downloads of nodes below it. A
+// wrong password is another matter.
 func TestCheckWhereTheRootIsForbidden(t *testing.T) {
 	srv := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
 		refuse(w, 403, "07110001 Permission was denied")
@@ -117,8 +117,8 @@ func TestCheckNotHTTP(t *testing.T) {
 	require.Less(t, time.Since(start), 4*time.Second, "not tried again")
 }
 
-// A person may give the address of an application that is not Alfresco's own, and
-// the server is at another path of the same host.
+// A person may give the address of an application that is not Alfresco's own. The
+// server is at another path of the same host.
 // Proves S-115.
 func TestCheckFindsAServerNearby(t *testing.T) {
 	var shown bool
@@ -141,7 +141,7 @@ func TestCheckFindsAServerNearby(t *testing.T) {
 	require.NotContains(t, err.Error(), "give that address")
 }
 
-// What is in front of a server that is starting answers in its place.
+// A proxy in front of a starting server answers in its place.
 // Proves S-103, S-158.
 func TestCheckWhileTheServerStarts(t *testing.T) {
 	for _, code := range []int{403, 404} {

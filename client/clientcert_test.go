@@ -22,8 +22,8 @@ import (
 	"downloadfs/download"
 )
 
-// person writes a client certificate for name to dir, and its key, as an
-// administrator who replaces both would.
+// person writes a client certificate for name and its key to dir, as an administrator
+// who replaces both would.
 func (a authority) person(t *testing.T, dir, name string) (cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -43,7 +43,7 @@ func (a authority) person(t *testing.T, dir, name string) (cert, key string) {
 	return cert, key
 }
 
-// The certificate is shown, and when its files are replaced, the new one.
+// The client shows the certificate, and the new one when its files are replaced.
 // Proves S-117.
 func TestClientCertificate(t *testing.T) {
 	ca := newAuthority(t)

@@ -87,8 +87,8 @@ func done(t *testing.T, s download.Service, id download.ID) download.Progress {
 
 const library = "/Sites/x/documentLibrary/"
 
-// TestContract is what download.Service and download.Source promise, of this
-// client against the embedded repository, with each way of logging in.
+// TestContract checks that this client keeps the promises of download.Service and
+// download.Source against the embedded repository, with each way of logging in.
 func TestContract(t *testing.T) {
 	for _, auth := range []string{useTicket, useBasic} {
 		t.Run(auth, func(t *testing.T) {
@@ -324,7 +324,7 @@ func roundTrip(t *testing.T, c *Client, id download.NodeID) error {
 	return c.Delete(t.Context(), p.ID)
 }
 
-// A list that the server takes must be taken whole.
+// A list that the server accepts must be sent whole.
 func TestContractManyNodes(t *testing.T) {
 	r := newRepo(t, repository.Config{})
 	c := r.client(t)

@@ -13,8 +13,8 @@ import (
 	"downloadfs/download"
 )
 
-// cluster is two nodes behind a balancer that knows a client by its cookie and
-// sends one without to the other node each time. Each knows its own tickets only.
+// cluster is two nodes behind a balancer that knows a client by its cookie. It sends a
+// client without one to the other node each time. Each node knows only its own tickets.
 type cluster struct {
 	mu     sync.Mutex
 	turns  int
@@ -78,7 +78,7 @@ func TestCookiesAreForTheHostAlone(t *testing.T) {
 	require.Empty(t, jar.Cookies(at("https://example.com/")))
 }
 
-// A server cannot make the jar big, nor a request too long to be taken.
+// A server cannot make the jar big, or make a request too long to be accepted.
 // Proves S-72.
 func TestCookiesAreBounded(t *testing.T) {
 	jar := newCookies("h")
@@ -101,7 +101,7 @@ func TestCookiesAreBounded(t *testing.T) {
 	require.Contains(t, fmt.Sprint(jar.Cookies(u)), "route=a")
 }
 
-// A server that quotes the request shows a session to whoever reads the log.
+// A server that quotes the request would show a session to anyone who reads the log.
 // Proves S-72.
 func TestCookiesAreRedacted(t *testing.T) {
 	srv := serverOf(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -118,8 +118,8 @@ func TestCookiesAreRedacted(t *testing.T) {
 	require.NotContains(t, err.Error(), "0123")
 }
 
-// Where nothing leads back to the node that gave the ticket, the password serves,
-// which every node knows.
+// If nothing leads back to the node that gave the ticket, the password serves: every
+// node knows it.
 // Proves S-104.
 func TestTicketThatTheOtherNodeDoesNotKnow(t *testing.T) {
 	g := &cluster{}

@@ -14,8 +14,8 @@ import (
 	"downloadfs/download"
 )
 
-// A node that is behind the others knows neither what was uploaded a moment ago nor
-// who may read it.
+// A node that is behind the others knows neither a node uploaded a moment ago nor who
+// may read it.
 // Proves S-122.
 func TestListIsConfirmed(t *testing.T) {
 	for _, code := range []int{403, 404} {
@@ -46,7 +46,7 @@ func TestListIsConfirmed(t *testing.T) {
 	}
 }
 
-// How long it is doubted: not so long, though as often, where the retry budget is short.
+// With a short retry budget the answer is doubted for a shorter time, but as often.
 // Proves S-122.
 func TestConfirmationTakesItsTime(t *testing.T) {
 	for budget, want := range map[time.Duration][]time.Duration{

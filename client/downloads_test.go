@@ -109,8 +109,8 @@ func TestCreateIsNeverSentTwiceBlindly(t *testing.T) {
 	}
 }
 
-// A kept connection that the server is just closing would leave it open whether
-// a request was taken; so each Create has a new one.
+// With a kept connection that the server is just closing, nobody could know whether it
+// accepted a request. Each Create therefore has a new one.
 func TestCreateHasItsOwnConnection(t *testing.T) {
 	var mu sync.Mutex
 	conns := map[string][]string{}
@@ -181,7 +181,7 @@ func TestGetRefusesAnotherDownload(t *testing.T) {
 	require.ErrorIs(t, get(t, newClient(t, testConfig(srv.URL))), download.ErrProtocol)
 }
 
-// GET and DELETE may be repeated, so they outlast what passes.
+// GET and DELETE may be repeated, so they outlast trouble that passes.
 func TestGetAndDeleteOutlastFaults(t *testing.T) {
 	var mu sync.Mutex
 	n := map[string]int{}

@@ -42,7 +42,7 @@ func newServer(t *testing.T, handle http.HandlerFunc) *server {
 }
 
 func (s *server) serve(w http.ResponseWriter, r *http.Request) {
-	// Only when the body was read does a request's context end with the client.
+	// A request's context ends with the client only after the body was read.
 	body, _ := io.ReadAll(r.Body)
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	s.mu.Lock()
@@ -87,7 +87,8 @@ func newClient(t *testing.T, cfg Config) *Client {
 	return c
 }
 
-// The ways to log in: useBasic is as after a server showed that it has no tickets.
+// The ways to log in. useBasic is the state after a server showed that it has no
+// tickets.
 const (
 	useTicket = "ticket"
 	useBasic  = "basic"

@@ -37,7 +37,7 @@ func everyCall(ctx context.Context, c *Client) map[string]error {
 	return errs
 }
 
-// endless is a reader of a's that counts what is taken from it.
+// endless is a reader of a's that counts how many were read.
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) {
@@ -93,7 +93,7 @@ func TestHostileBodiesAreBounded(t *testing.T) {
 			runtime.ReadMemStats(&before)
 			start := time.Now()
 			for call, err := range everyCall(t.Context(), c) {
-				// Of a success that needs no answer, the answer does not matter.
+				// If a success needs no answer, its body does not matter.
 				if call != "cancel" && call != "delete" {
 					require.Error(t, err, call)
 				}
@@ -133,8 +133,8 @@ func TestDribblingAnswersEnd(t *testing.T) {
 	}
 }
 
-// TestNoSecretInErrorsOrLogs has a server give back whatever it was sent, in
-// every place a message could come from.
+// TestNoSecretInErrorsOrLogs has a server send back everything it was sent, in every
+// place that a message could come from.
 // Proves S-66.
 func TestNoSecretInErrorsOrLogs(t *testing.T) {
 	const password, ticket = "c0rrect-h0rse", "TICKET_feedfacecafebeef"

@@ -42,7 +42,8 @@ func TestNotFoundWhileTheServerIsAway(t *testing.T) {
 		require.NotErrorIs(t, err, download.ErrNotFound, call)
 	}
 
-	// When the server is back, nothing is left of it: not the password either.
+	// When the server is back, nothing of the outage is left: there is one login, and
+	// the requests carry no password.
 	away.Store(false)
 	require.NoError(t, get(t, c))
 	logins, basics := g.counts()
@@ -143,7 +144,7 @@ func TestForbiddenInAGatewaysWords(t *testing.T) {
 	for call, err := range everyCall(t.Context(), newClient(t, cfg)) {
 		require.ErrorIs(t, err, download.ErrUnavailable, call)
 	}
-	// One that is particular about this request is believed.
+	// An answer that only this request gets is believed.
 	some := newServer(t, func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "-root-") {
 			entry(w, 200, map[string]any{"id": "root-1"})

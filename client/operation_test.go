@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A request has an id, which the server is told and which is in each log line of it,
-// of each attempt.
+// A request has an id. The server is told it, and it is in each log line of each
+// attempt.
 // Proves S-176.
 func TestRequestID(t *testing.T) {
 	var seen []string

@@ -18,7 +18,7 @@ import (
 	"downloadfs/download"
 )
 
-// tokenServer takes one token, and gives no tickets.
+// tokenServer accepts one token and gives no tickets.
 type tokenServer struct {
 	valid   atomic.Value // string
 	refused atomic.Int64
@@ -74,7 +74,7 @@ func TestTokenIsRenewedOnceForAll(t *testing.T) {
 	require.Equal(t, int64(2), agains.Load())
 }
 
-// A token that is refused again and again is asked for twice, and then after a
+// If a token is refused again and again, the source is asked twice, and then after a
 // pause.
 func TestTokenThatIsNeverAccepted(t *testing.T) {
 	var calls atomic.Int64
@@ -93,7 +93,7 @@ func TestTokenThatIsNeverAccepted(t *testing.T) {
 	require.Greater(t, calls.Load(), int64(2))
 }
 
-// A token is replaced ahead of its end; where that fails, it is used to its end.
+// A token is replaced ahead of its end. If that fails, it is used to its end.
 // Proves S-118.
 func TestTokenEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -184,8 +184,8 @@ func TestPasswordWithoutTickets(t *testing.T) {
 	require.Equal(t, int64(2), calls.Load())
 }
 
-// What a source says reaches the person; what it says of itself being out of
-// reach is tried again.
+// A source's words reach the person. If the source says that it is out of reach, it is
+// tried again.
 func TestSourceFails(t *testing.T) {
 	g, c := newGate(t, func(c *Config) {
 		c.PasswordSource = func(context.Context) (Secret, error) {

@@ -132,7 +132,7 @@ func header(code int, contentRange string, length int, body func(content []byte)
 	}
 }
 
-// chunked answers with a whole body whose length is not told beforehand.
+// chunked answers with a whole body but does not tell its length first.
 func chunked(body func(content []byte) []byte) answer {
 	return func(w http.ResponseWriter, _ *http.Request, content []byte) {
 		w.Header().Set("Content-Type", "application/octet-stream")
@@ -160,8 +160,8 @@ func own(code int) answer {
 	return func(w http.ResponseWriter, _ *http.Request, _ []byte) { refuse(w, code, "07110001 no") }
 }
 
-// TestStreamBelieves asks for bytes 100 to 199 of 1000 and says what comes of
-// each answer; after the scripted ones, the server behaves.
+// TestStreamBelieves asks for bytes 100 to 199 of 1000 and checks what each answer
+// leads to. After the scripted answers, the server behaves.
 // Proves S-20, S-105, S-129.
 func TestStreamBelieves(t *testing.T) {
 	full := func(w http.ResponseWriter, r *http.Request, content []byte) {
@@ -467,7 +467,7 @@ func TestCloseEndsARead(t *testing.T) {
 	}
 }
 
-// Connections reset in mid-stream are the caller's to resume, at the byte reached.
+// The caller resumes after connections reset in mid-stream, at the byte it reached.
 func TestStreamIsResumedAtTheByteReached(t *testing.T) {
 	content, a := archiveOf(1 << 20)
 	srv := newServer(t, func(w http.ResponseWriter, r *http.Request) {

@@ -17,8 +17,8 @@ import (
 	"downloadfs/download"
 )
 
-// viaProxy returns a client whose requests to anything go through proxy. The
-// environment is read once a process, and never for this machine.
+// viaProxy returns a client whose requests all go through proxy. The environment is
+// read once per process, and never for this machine.
 func viaProxy(t *testing.T, target, proxy string) *Client {
 	u, err := url.Parse(proxy)
 	require.NoError(t, err)

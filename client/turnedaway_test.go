@@ -46,7 +46,8 @@ func TestTurnedAway(t *testing.T) {
 	require.False(t, turnedAway(squid("ERR_READ_ERROR"), nil))
 }
 
-// A list that no proxy has passed on is sent again; one that may have been is not.
+// A list that no proxy has passed on is sent again. A list that may have been passed on
+// is not.
 // Proves S-70.
 func TestCreateThatAProxyTurnedAway(t *testing.T) {
 	for page, sent := range map[string]int64{apachePage: 3, haproxyPage: 3, nginxPage: 3, envoyBroke: 1, unknownPage: 1} {
@@ -69,7 +70,7 @@ func TestCreateThatAProxyTurnedAway(t *testing.T) {
 	}
 }
 
-// nginx takes 1 MB in one request unless it is told otherwise.
+// nginx accepts 1 MB in one request unless it is configured otherwise.
 // Proves S-71.
 func TestCreateTooLongForAProxy(t *testing.T) {
 	srv := newServer(t, func(w http.ResponseWriter, _ *http.Request) {

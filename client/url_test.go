@@ -35,7 +35,8 @@ func TestParseURL(t *testing.T) {
 		require.Equal(t, want+"alfresco/versions/1", ends.core, given)
 		require.Equal(t, want+"authentication/versions/1", ends.auth, given)
 	}
-	// What a person finds in a browser's address bar, or in a client's settings.
+	// Addresses that a person finds in a browser's address bar or in a client's
+	// settings.
 	for _, given := range []string{
 		"share", "share/", "share/page", "share/page/", "share/page/user/finn/dashboard", "share/page/site/alfresco/documentlibrary#filter=path%7C%2Fx&page=1",
 		"share/page/document-details?nodeRef=workspace://SpacesStore/0f7e5a0c-3f0e-4f0a-8d5e-7d1d3b8f1a11", "share/proxy/alfresco-api/-default-/public",

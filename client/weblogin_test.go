@@ -11,9 +11,8 @@ import (
 	"downloadfs/download"
 )
 
-// A page for logging in with a browser, at the end of a redirect or in place of an
-// answer, is a login that is wanted; any other page, or another redirect, is a
-// wrong URL.
+// A login page, at the end of a redirect or in place of an answer, means that a login
+// is wanted. Any other page or redirect means a wrong URL.
 // Proves S-119.
 func TestWebLogin(t *testing.T) {
 	const page = `<html><form action="/x"><input name=u><input type="password" name="p"></form></html>`

@@ -94,8 +94,8 @@ func TestDecodeTicket(t *testing.T) {
 	}
 }
 
-// FuzzDecode gives every decoder the same bytes: none may panic, and what one
-// accepts must be safe to use.
+// FuzzDecode gives every decoder the same bytes. None may panic, and a value that a
+// decoder accepts must be safe to use.
 func FuzzDecode(f *testing.F) {
 	for _, s := range []string{
 		`{"entry":{"id":"a","status":"DONE","bytesAdded":1,"totalBytes":1,"filesAdded":1,"totalFiles":1}}`,

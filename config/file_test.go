@@ -62,7 +62,7 @@ func TestReadNothing(t *testing.T) {
 	assert.Empty(t, f.Profiles)
 }
 
-// Each thing that is wrong is told with its line, and no value is.
+// Each mistake is reported with its line, and no value is.
 // Proves S-97.
 func TestReadRefuses(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
@@ -95,8 +95,8 @@ func TestReadRefuses(t *testing.T) {
 	assert.ErrorContains(t, err, ":2: ")
 }
 
-// A file that others can change is refused, and with a secret in it one that
-// they can read.
+// A file that others can change is refused. So is a file with a secret that others can
+// read.
 // Proves S-98.
 func TestExposedFile(t *testing.T) {
 	secret, plain := "profiles:\n  w:\n    password: s3cret\n", "profiles:\n  w:\n    cache-size: 1G\n"

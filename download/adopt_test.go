@@ -74,7 +74,7 @@ func TestAdoptTwiceAtOnce(t *testing.T) {
 	})
 }
 
-// What is being deleted on the server is not taken up again.
+// A download that is being deleted on the server is not adopted again.
 func TestAdoptWhileBeingRemoved(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		d := w.create(downloadtest.Plan{Zipping: time.Hour, CancelAfter: 10 * time.Second})

@@ -42,7 +42,8 @@ func TestCloseReleasesEverything(t *testing.T) {
 	})
 }
 
-// What the server was asked for already is not lost if it answers soon.
+// A download that the server was already asked for is not lost if the server answers
+// soon.
 // Proves S-32.
 func TestCloseAwaitsCreate(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

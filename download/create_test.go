@@ -51,7 +51,8 @@ func TestCreateOfNothing(t *testing.T) {
 	})
 }
 
-// Who takes a download's id for a node's is told so, and the server is not asked.
+// A user who takes a download's id for a node's is told so, and the server is not
+// asked.
 // Proves S-123.
 func TestCreateRefusesDownloads(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
@@ -194,8 +195,8 @@ func TestCreate500AtOnce(t *testing.T) {
 	})
 }
 
-// Ids that a hostile server makes up can neither be directories of the mount
-// nor take another download's place.
+// Ids that a hostile server makes up can neither be directories of the mount nor take
+// another download's place.
 func TestCreateRefusesImpossibleIDs(t *testing.T) {
 	for _, id := range []string{
 		"", "new", ".", "..", "../../etc", "a/b", "a\x00b", "a\nb", "-rf", ".hidden", "ä", strings.Repeat("a", 1<<20), "a b",
@@ -234,7 +235,7 @@ func TestCreateRefusesTakenIDs(t *testing.T) {
 	})
 }
 
-// What the client says of a lost answer is passed on, however it ended.
+// The client's words about a lost answer are passed on, however the request ended.
 func TestCreateUncertain(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.faults().set(fmt.Errorf("post: %w: %w", download.ErrUncertain, context.DeadlineExceeded))

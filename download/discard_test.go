@@ -51,7 +51,7 @@ func TestDiscardCancels(t *testing.T) {
 	})
 }
 
-// The server may be faster than the cancelling: CANCELLED it stays.
+// The server may be faster than the cancelling: the download stays CANCELLED.
 func TestDiscardIsSticky(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.config.Prefetch = true

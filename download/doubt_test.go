@@ -39,8 +39,8 @@ func (w *world) lag(op string, err error, times int64) *lag {
 	return l
 }
 
-// What was just made need not be known everywhere for about a minute. Whoever waits
-// notices the time it takes, and nothing else.
+// For about a minute, not every node needs to know a download that was just made.
+// Waiters notice the time it takes, and nothing else.
 // Proves S-127.
 func TestUnseenIsDoubtedForAMinute(t *testing.T) {
 	for name, unknown := range map[string]time.Duration{"once": 0, "for 50 s": 50 * time.Second} {
@@ -106,7 +106,7 @@ func TestAbsenceIsConfirmed(t *testing.T) {
 	}
 }
 
-// That a download may not be seen, or is none, is confirmed too.
+// An answer that the user may not see a download, or that it is none, is confirmed too.
 // Proves S-128.
 func TestRefusalIsConfirmed(t *testing.T) {
 	for refusal, want := range map[error]error{download.ErrForbidden: download.ErrForbidden, download.ErrInvalid: download.ErrProtocol} {
@@ -127,7 +127,7 @@ func TestRefusalIsConfirmed(t *testing.T) {
 	}
 }
 
-// The node of a download that the server has just called DONE is there.
+// If the server has just called a download DONE, its node is there.
 // Proves S-129.
 func TestArchiveOfADoneDownloadIsThere(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
@@ -145,8 +145,8 @@ func TestArchiveOfADoneDownloadIsThere(t *testing.T) {
 	})
 }
 
-// twoNodes is a service of which each second request reaches a node that still is
-// where it was at the beginning.
+// twoNodes is a service where each second request reaches a node that is still in the
+// state of the beginning.
 type twoNodes struct {
 	*downloadtest.Service
 	gets atomic.Int64
@@ -160,8 +160,8 @@ func (s *twoNodes) Get(ctx context.Context, id download.ID) (download.Progress, 
 	return p, err
 }
 
-// A node that is behind does not bring back states and counters that were passed,
-// nor keep a download from being seen to stand still.
+// A node that is behind does not bring back earlier states and counters. It does not
+// hide that a download stands still either.
 // Proves S-120.
 func TestStatesDoNotGoBack(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
@@ -180,7 +180,7 @@ func TestStatesDoNotGoBack(t *testing.T) {
 		assert.NotZero(t, last.BytesAdded)
 		require.NoError(t, <-done)
 	})
-	inWorld(t, func(t *testing.T, w *world) { // one that really has begun anew is believed
+	inWorld(t, func(t *testing.T, w *world) { // a download that really has begun anew is believed
 		d := w.create(downloadtest.Plan{Zipping: time.Hour, Bytes: 100 << 20})
 		later(30 * time.Minute)
 		require.NotZero(t, d.Snapshot().BytesAdded)
@@ -214,7 +214,7 @@ func TestRemovalIsConfirmed(t *testing.T) {
 	})
 }
 
-// What was taken for deleted is removed on the server all the same.
+// A download that was taken for deleted is still removed on the server.
 // Proves S-121.
 func TestExpiredIsRemovedOnTheServer(t *testing.T) {
 	for name, plan := range map[string]downloadtest.Plan{"zipping": {Zipping: time.Hour}, "done": {}} {

@@ -16,13 +16,14 @@ import (
 )
 
 // forest is a server with folders and a limit, in memory and in virtual time. Its zips
-// are real ones. Node ids are their paths, with underscores for slashes and
-// hyphens for blanks.
+// are real. Node ids are their paths, with underscores for slashes and hyphens for
+// spaces.
 type forest struct {
 	mu    sync.Mutex // guards all below
 	trees map[string]*leaf
 	limit int64
-	// more is what the server counts besides the content that the nodes API tells.
+	// more is how much the server counts in addition to the content that the nodes API
+	// reports.
 	more    int64
 	zipping time.Duration // of each zip
 	hook    func(op string, id string) error
@@ -46,7 +47,7 @@ type leaf struct {
 type grown struct {
 	nodes []download.NodeID
 	began time.Time
-	state download.Status // "" for what it becomes by itself
+	state download.Status // "" for the state that it reaches by itself
 	zip   []byte
 	progress
 }
@@ -172,7 +173,7 @@ func (f *forest) export(z *zip.Writer, id, path string, p *progress) {
 	p.bytes, p.files = p.bytes+int64(len(l.data)), p.files+1
 }
 
-// oneZip is the zip that a server without a limit makes.
+// oneZip returns the zip that a server without a limit makes.
 func (f *forest) oneZip(nodes []download.NodeID) ([]byte, progress) {
 	var b bytes.Buffer
 	var p progress
@@ -212,7 +213,7 @@ func (f *forest) Create(_ context.Context, nodes []download.NodeID) (download.Pr
 	return f.tell(id, g), nil
 }
 
-// tell is the download's state now. f.mu is held.
+// tell returns the download's state now. f.mu is held.
 func (f *forest) tell(id download.ID, g *grown) download.Progress {
 	p := download.Progress{ID: id, Status: download.StatusPending}
 	took := time.Since(g.began)
@@ -307,7 +308,7 @@ func (f *forest) Stream(_ context.Context, a download.ArchiveInfo, off, end int6
 	return io.NopCloser(bytes.NewReader(bytes.Clone(b[off:end]))), nil
 }
 
-// left are the zips on the server.
+// left returns the zips on the server.
 func (f *forest) left() []download.ID {
 	f.mu.Lock()
 	defer f.mu.Unlock()

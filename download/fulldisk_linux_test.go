@@ -29,7 +29,7 @@ func TestCreateOnAFullDisk(t *testing.T) {
 	})
 }
 
-// What cannot be journaled has not happened.
+// A change that cannot be journaled has not happened.
 func TestChangesOnAFullDisk(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		d := w.create(downloadtest.Plan{Zipping: time.Minute})
@@ -58,8 +58,8 @@ func TestChangesOnAFullDisk(t *testing.T) {
 	})
 }
 
-// A poll that began while the archive was being discarded did not ask for the
-// archive's size: when the discarding fails, its DONE is not believed yet.
+// A poll that began while the archive was being discarded did not ask for the archive's
+// size. When the Discard fails, that poll's DONE is not believed yet.
 func TestDiscardFailsDuringTheLastPoll(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		d := w.create(downloadtest.Plan{Zipping: 10 * time.Second})

@@ -88,7 +88,7 @@ func TestDoneExpires(t *testing.T) {
 	}
 }
 
-// A reader that is told that the archive is gone has the download looked at at once.
+// When a reader is told that the archive is gone, the download is polled at once.
 func TestReadFindsItExpired(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		d := w.create(downloadtest.Plan{})
@@ -135,7 +135,8 @@ func TestPrefetch(t *testing.T) {
 		later(time.Minute)
 		assert.Equal(t, []download.ID{a.ID(), b.ID()}, w.archives.Prefetched(), "without a waiter too")
 
-		// What is complete is not fetched again, what is not gets another chance.
+		// A complete archive is not fetched again. An incomplete one gets another
+		// chance.
 		require.NoError(t, w.archives.Fetch(t.Context(), w.find(a.ID()).Snapshot().Archive))
 		later(15 * time.Minute)
 		assert.NotContains(t, w.archives.Prefetched()[2:], a.ID())
@@ -143,7 +144,7 @@ func TestPrefetch(t *testing.T) {
 	})
 }
 
-// Prefetching what was there before is spread.
+// Prefetching the archives of an earlier mount is spread over time.
 func TestPrefetchIsStaggered(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		for range 200 {

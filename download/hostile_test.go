@@ -148,7 +148,7 @@ func TestDoneIsFinal(t *testing.T) {
 	})
 }
 
-// A panic in what the manager calls is one download's trouble, not the mount's.
+// A panic in a Service or Archives is one download's trouble, not the mount's.
 func TestPanicIsContained(t *testing.T) {
 	for _, op := range []string{"Get", "Archive", "Create", "Resolve", "Cancel", "Delete"} {
 		t.Run(op, func(t *testing.T) {
@@ -194,7 +194,7 @@ func TestPanicIsContained(t *testing.T) {
 	}
 }
 
-// A server that never answers holds up nobody but those who wait for it.
+// A server that never answers delays only those who wait for it.
 func TestServerThatHangs(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		d := w.create(downloadtest.Plan{Zipping: time.Hour})
@@ -215,7 +215,7 @@ func TestServerThatHangs(t *testing.T) {
 	})
 }
 
-// A log that blocks holds up what is to be logged, and nothing else.
+// A log that blocks delays only the records to be logged.
 func TestBlockedLog(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		h := &blocking{free: make(chan struct{})}

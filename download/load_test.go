@@ -73,7 +73,7 @@ func TestTenThousandPending(t *testing.T) {
 		t.Logf("nobody waits: %d a second at most, mean %.1f", most, mean)
 		assert.LessOrEqual(t, most, 60)
 
-		// One among them that somebody waits for is as quick as alone.
+		// A download among them that has a waiter is as quick as one alone.
 		w.service.SetPlan(downloadtest.Plan{Zipping: 20 * time.Second, Bytes: 200 << 20, Step: 10 << 20})
 		began := time.Now()
 		d, err := w.Create(t.Context(), aList)
@@ -83,7 +83,8 @@ func TestTenThousandPending(t *testing.T) {
 	})
 }
 
-// Nor do they when the server's cleaner takes all of them away.
+// 10,000 downloads make no more requests than that when the server's cleaner takes all
+// of them away.
 func TestTenThousandExpire(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.config.Logger = nil
@@ -140,8 +141,8 @@ func TestThousandsOfWaiters(t *testing.T) {
 	})
 }
 
-// 500 downloads, each waited for, that all end at the same moment: nobody waits
-// much longer than one alone would.
+// 500 downloads with a waiter each end at the same moment. Nobody waits much longer
+// than a waiter alone would.
 func TestRushOfWaiters(t *testing.T) {
 	for _, zipping := range []time.Duration{200 * time.Millisecond, 3 * time.Second, 30 * time.Second} {
 		inWorld(t, func(t *testing.T, w *world) {
@@ -203,7 +204,7 @@ func (w *world) removeAll(but *download.Download) (took time.Duration) {
 	return time.Since(began)
 }
 
-// Whoever waits does not notice that 10,000 running downloads are being removed.
+// Waiters do not notice that 10,000 running downloads are being removed.
 func TestWaiterDuringRemovalOfThousands(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.config.Logger = nil
@@ -238,7 +239,7 @@ func TestWaiterDuringRemovalOfThousands(t *testing.T) {
 	})
 }
 
-// How fast the server deletes says how soon many are removed.
+// The server's speed of deleting determines how soon many are removed.
 func TestRemovalOfThousandsDone(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.config.Logger = nil

@@ -57,7 +57,7 @@ func openMany(b *testing.B, path string) *Manager {
 	return m
 }
 
-// BenchmarkOpen is a remount with 10,000 downloads.
+// BenchmarkOpen measures a remount with 10,000 downloads.
 func BenchmarkOpen(b *testing.B) {
 	path := journalOfMany(b)
 	b.ReportAllocs()
@@ -66,7 +66,7 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
-// BenchmarkPoll is one poll among 10,000 downloads, without the request.
+// BenchmarkPoll measures one poll among 10,000 downloads, without the request.
 func BenchmarkPoll(b *testing.B) {
 	m := openMany(b, journalOfMany(b))
 	all := m.Downloads()
@@ -79,7 +79,7 @@ func BenchmarkPoll(b *testing.B) {
 	require.NoError(b, m.Close())
 }
 
-// BenchmarkDownloads is what listing 10,000 downloads asks of the manager.
+// BenchmarkDownloads measures what the manager does when 10,000 downloads are listed.
 func BenchmarkDownloads(b *testing.B) {
 	m := openMany(b, journalOfMany(b))
 	for b.Loop() {

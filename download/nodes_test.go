@@ -10,7 +10,7 @@ import (
 	"downloadfs/download"
 )
 
-// sizes are nodes by size. What is not in it is unknown after a while.
+// sizes are nodes by size. Other nodes are unknown after a while.
 type sizes map[download.NodeID]int64
 
 func (s sizes) Node(ctx context.Context, id download.NodeID) (download.Node, error) {

@@ -19,7 +19,7 @@ import (
 	"downloadfs/download/downloadtest"
 )
 
-// aForest has files of 300 bytes each in three folders, of which none fits into a zip
+// aForest has files of 300 bytes each in three folders, none of which fits into a zip
 // of 1000 bytes of content, and a file of 2500.
 func aForest() *forest {
 	content := map[string]string{"site/empty/": "", "site/note.txt": "a note", "site/film.mkv": strings.Repeat("film!", 500)}
@@ -85,7 +85,7 @@ func (w *world) ask(paths ...string) *download.Download {
 	return d
 }
 
-// refused returns when the server has refused the whole and parts are asked for.
+// refused returns once the server has refused the whole and parts are requested.
 func (w *world) refused(d *download.Download) {
 	w.t.Helper()
 	for range 1000 {
@@ -97,7 +97,7 @@ func (w *world) refused(d *download.Download) {
 	w.t.Fatal("it is not got in parts")
 }
 
-// requireWhole requires that b is what one zip of a server without a limit would hold.
+// requireWhole requires that b has the content of one zip of a server without a limit.
 func requireWhole(t *testing.T, f *forest, b []byte, paths ...string) {
 	t.Helper()
 	var nodes []download.NodeID
@@ -108,8 +108,9 @@ func requireWhole(t *testing.T, f *forest, b []byte, paths ...string) {
 	require.Equal(t, entries(t, one), entries(t, b))
 }
 
-// What the server refuses as too large is got in parts and read as one zip; the server
-// holds two at most, and nothing of it in the end; a remount finds the same bytes.
+// A download that the server refuses as too large is got in parts and read as one zip.
+// The server holds two parts at most, and none in the end. A remount finds the same
+// bytes.
 // Proves S-163, S-166.
 func TestParts(t *testing.T) {
 	f := aForest()
@@ -147,7 +148,7 @@ func TestParts(t *testing.T) {
 		require.Equal(t, b, w.get(d))
 		require.Equal(t, asked, f.made)
 
-		// Who reads on after the removal reads on.
+		// A reader can read on after the removal.
 		a, err := w.OpenArchive(d)
 		require.NoError(t, err)
 		require.NoError(t, w.Remove(d))
@@ -177,7 +178,7 @@ func TestPartsOfSeveralNodes(t *testing.T) {
 	})
 }
 
-// A part that is lost on the way is asked for again, and no other is.
+// A part that is lost on the way is asked for again, and no other part is.
 // Proves S-168.
 func TestPartsLostOnTheWay(t *testing.T) {
 	for name, fault := range map[string]func(f *forest) (hook func(op, id string) error){
@@ -252,8 +253,8 @@ func fails(err error) func(string) error {
 	return func(string) error { return fmt.Errorf("scripted: %w", err) }
 }
 
-// A part that is lost again and again ends the waits, with the reason, and is not
-// asked for any more until somebody waits again.
+// If a part is lost again and again, the waits end with the reason. The part is not
+// asked for again until somebody waits again.
 // Proves S-168.
 func TestPartsGivenUp(t *testing.T) {
 	f := aForest()
@@ -286,7 +287,8 @@ func TestPartsGivenUp(t *testing.T) {
 	})
 }
 
-// A server that is away for long costs time: waiters are told, and then it goes on.
+// A server that is away for long only costs time: waiters are told, and then it goes
+// on.
 // Proves S-168.
 func TestPartsServerAway(t *testing.T) {
 	for _, op := range []string{"Create", "Get", "Children", "Archive", "Stream"} {
@@ -317,7 +319,7 @@ func TestPartsServerAway(t *testing.T) {
 	}
 }
 
-// A panic is an error of that download, and no end of the mount.
+// A panic is an error of that download only. The mount goes on.
 // Proves S-168.
 func TestPartsPanic(t *testing.T) {
 	f := aForest()
@@ -331,8 +333,8 @@ func TestPartsPanic(t *testing.T) {
 	})
 }
 
-// The server counts more than the nodes tell, so that parts are too large as well:
-// they are cut smaller.
+// The server counts more than the nodes tell, so the parts are too large as well. They
+// are cut smaller.
 // Proves S-169.
 func TestPartsTooLargeAgain(t *testing.T) {
 	f := aForest()
@@ -345,7 +347,7 @@ func TestPartsTooLargeAgain(t *testing.T) {
 	})
 }
 
-// What goes before it is asked for is left out, as in a zip of the server.
+// A node that is gone before it is asked for is left out, as in a zip of the server.
 // Proves S-169.
 func TestPartsGoneMeanwhile(t *testing.T) {
 	f := aForest()
@@ -452,7 +454,8 @@ func TestPartsMovedOut(t *testing.T) {
 	})
 }
 
-// What the cache has lost cannot be read any more, which is said and not guessed.
+// If the cache has lost something, it cannot be read any more, and the reader is told
+// so.
 // Proves S-172.
 func TestPartsLostFromTheCache(t *testing.T) {
 	f := aForest()
@@ -466,7 +469,7 @@ func TestPartsLostFromTheCache(t *testing.T) {
 		require.ErrorIs(t, d.Wait(t.Context()), download.ErrExpired)
 		require.Contains(t, d.Snapshot().Err.Error(), "the cache does not have all parts")
 
-		// Of one that is not DONE it is asked for again.
+		// If the download is not DONE, the lost piece is asked for again.
 		d = w.ask("site")
 		later(4 * time.Second)
 		require.Equal(t, download.StatusInProgress, d.Snapshot().Status)
@@ -482,7 +485,7 @@ func TestPartsLostFromTheCache(t *testing.T) {
 	})
 }
 
-// A cache that is too small is told before anything is asked for, and with a larger one
+// A cache that is too small is reported before anything is requested. With a larger one
 // it goes on.
 // Proves S-171.
 func TestPartsNeedRoom(t *testing.T) {
@@ -505,8 +508,8 @@ func TestPartsNeedRoom(t *testing.T) {
 	})
 }
 
-// With a part size of one's own a zip that the server would make is cancelled; a file
-// that no zip can hold, in a folder, is found while the server zips.
+// With a PartSize, a zip that the server would make is cancelled. A file in a folder
+// that no zip can hold is found while the server zips.
 // Proves S-164.
 func TestPartsBeforeTheServerRefuses(t *testing.T) {
 	for name, set := range map[string]func(c *download.Config){

@@ -38,7 +38,7 @@ type watch struct {
 	lastErr      error
 	fault        error // why polling is useless for now; polled again slowly
 
-	quietSince time.Duration // on the clock serverState.alive
+	quietSince time.Duration // of the last progress, on the clock serverState.alive
 	failedAt   time.Duration // of the first of fails, on that clock
 	stalled    bool
 

@@ -13,7 +13,7 @@ import (
 	"downloadfs/download/downloadtest"
 )
 
-// told is an error as the client's are.
+// told is an error like the client's.
 type told struct {
 	sentinel error
 	reason   string
@@ -23,8 +23,8 @@ func (e *told) Error() string  { return e.sentinel.Error() + ": " + e.reason }
 func (e *told) Unwrap() error  { return e.sentinel }
 func (e *told) Reason() string { return e.reason }
 
-// status tells the reason of a trouble in one plain sentence, whichever download's
-// request has met it.
+// status tells the reason of trouble in one plain sentence, even if another download's
+// request met it.
 func TestSentences(t *testing.T) {
 	for _, test := range []struct {
 		name string

@@ -29,7 +29,7 @@ type removal struct {
 	fails    int       // in a row
 	refused  time.Time // the first of the latest 403s in a row
 	absent   doubt     // that there is no such download
-	until    time.Time // when to believe it; zero: as soon as it is confirmed
+	until    time.Time // it is not believed before; zero: believed once confirmed
 
 	done chan struct{} // closed when nothing is left to do; may be nil
 }

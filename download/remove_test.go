@@ -140,7 +140,7 @@ func TestRemoveSurvivesRestart(t *testing.T) {
 	}
 }
 
-// What the server refuses for good is given up.
+// A removal that the server refuses for good is given up.
 func TestRemoveIsGivenUp(t *testing.T) {
 	for _, refusal := range []error{download.ErrInvalid, download.ErrNotFound} {
 		t.Run(refusal.Error(), func(t *testing.T) {
@@ -164,7 +164,7 @@ func TestRemoveIsGivenUp(t *testing.T) {
 	}
 }
 
-// A 403 may come of a proxy that has a bad minute: it is tried again for a day.
+// A 403 may come from a proxy that has a bad minute: the removal is retried for a day.
 func TestRemoveIsRetriedWhenForbidden(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		gone, refused := w.create(downloadtest.Plan{Zipping: time.Hour}), w.create(downloadtest.Plan{})
@@ -195,7 +195,7 @@ func TestRemoveIsRetriedWhenForbidden(t *testing.T) {
 	})
 }
 
-// Nor is a refused login tried for each removal.
+// A refused login is not tried for each removal either.
 func TestRemoveWhileUnauthorized(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		for range 50 {

@@ -50,8 +50,8 @@ func TestOpenWithoutServer(t *testing.T) {
 	})
 }
 
-// Killed at any moment, what a call has acknowledged is there: the journal's
-// file is copied as it is on disk while the manager runs.
+// If the mount is killed at any moment, the effect of every acknowledged call is there.
+// The test copies the journal's file as it is on disk while the manager runs.
 func TestCrash(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		crash := func() {

@@ -58,8 +58,8 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// A waiter that comes when the server is back gets it at once, though it was
-// away for long.
+// A waiter that comes when the server is back gets the archive at once, even after a
+// long outage.
 func TestUnreachableWaiterFindsItBack(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		f := w.faults()
@@ -132,8 +132,8 @@ func TestOneDownloadFails(t *testing.T) {
 	})
 }
 
-// While the login is refused, one probe asks now and then, and whoever comes to
-// wait asks as well: the Service itself knows how often it may send a login.
+// While the login is refused, one probe asks now and then. A new waiter asks as well:
+// the Service itself knows how often it may send a login.
 func TestUnauthorized(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		f := w.faults()
@@ -174,9 +174,8 @@ func TestUnauthorized(t *testing.T) {
 	})
 }
 
-// An account that is refused for a moment does not keep readers away for long,
-// however many polls met the refusal, and whoever comes when it is over does not
-// notice.
+// If an account is refused for a moment, readers are not kept away for long, however
+// many polls met the refusal. A waiter who comes when it is over does not notice.
 func TestUnauthorizedForAMoment(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.service.SetLatency(20 * time.Millisecond)
@@ -202,7 +201,7 @@ func TestUnauthorizedForAMoment(t *testing.T) {
 	})
 }
 
-// A request of the user's that succeeds shows that the login works again.
+// A user's request that succeeds shows that the login works again.
 func TestUnauthorizedEndsWithASuccess(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		f := w.faults()

@@ -33,7 +33,7 @@ func TestStall(t *testing.T) {
 		later(time.Hour)
 		assert.InDelta(t, 60, w.service.Count("Get")-before, 10)
 
-		// A new waiter has it asked for once more, and does not wait long.
+		// A new waiter makes the manager poll once more, and does not wait long.
 		before = w.service.Count("Get")
 		began = time.Now()
 		require.ErrorIs(t, d.Wait(t.Context()), download.ErrStalled)
@@ -92,8 +92,8 @@ func TestStallTimeoutIsConfigured(t *testing.T) {
 	}
 }
 
-// Only time in which the server answers counts: neither an outage, nor a
-// suspended machine, nor a request that hangs is a stall.
+// Only time in which the server answers counts. An outage, a suspended machine or a
+// request that hangs is no stall.
 // Proves S-76.
 func TestOutageIsNoStall(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

@@ -71,7 +71,7 @@ func TestWaitForEachEnd(t *testing.T) {
 	}
 }
 
-// 2,000 waiters cost no request more than one, and all are released at once.
+// 2,000 waiters cost no more requests than one, and all are released at once.
 func TestWaitManyShareThePolls(t *testing.T) {
 	count := func(waiters int) (polls int) {
 		inWorld(t, func(t *testing.T, w *world) {
@@ -117,7 +117,7 @@ func TestWaitIsSoonerThanNobodyWaiting(t *testing.T) {
 		require.ErrorIs(t, <-done, context.DeadlineExceeded)
 		assert.InDelta(t, 33, w.service.Count("Get")-before, 16, "every 2 s or less")
 
-		// When it has left, it is slow again.
+		// After the waiter has left, polls are slow again.
 		later(10 * time.Second)
 		before = w.service.Count("Get")
 		later(time.Minute)
@@ -184,7 +184,7 @@ func TestSnapshotFollowsTheServer(t *testing.T) {
 	})
 }
 
-// DONE is only said when the archive's size is known.
+// DONE is only announced when the archive's size is known.
 func TestDoneWaitsForTheSize(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		f := w.faults()
@@ -223,7 +223,7 @@ func TestDoneExpiresBeforeItsSize(t *testing.T) {
 	})
 }
 
-// What the server says is shown in one plain, short line.
+// The server's words are shown in one plain, short line.
 func TestErrorsArePlain(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		f := w.faults()

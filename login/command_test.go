@@ -34,7 +34,8 @@ func TestPasswordCommand(t *testing.T) {
 		assert.NotContains(t, err.Error(), "s3cret")
 	}
 
-	// Its input is empty, its output bounded, and what it leaves behind is not waited for.
+	// The command's input is empty and its output is bounded. Processes that it leaves
+	// behind are not waited for.
 	_, err = PasswordCommand([]string{"sh", "-c", "cat; head -c 1000000 /dev/zero | tr '\\0' x"})(t.Context())
 	require.NoError(t, err)
 	start := time.Now()

@@ -104,8 +104,8 @@ func TestClientCredentials(t *testing.T) {
 	assert.NotContains(t, err.Error(), "wr0ng-secret")
 }
 
-// A provider that is none, or another one than it should be, is told apart from
-// one that does not answer.
+// An address without a provider, or with another one than expected, is told apart from
+// a provider that does not answer.
 func TestDiscoverRefuses(t *testing.T) {
 	answers := map[string]string{
 		"/other/.well-known/openid-configuration": `{"issuer":"https://evil.example","token_endpoint":"https://evil.example/t"}`,

@@ -56,7 +56,7 @@ func fill(t *testing.T, n int) string {
 	return path
 }
 
-// load returns the names of what a bucket holds, by serial.
+// load returns the names in a bucket, by serial.
 func load(t *testing.T, j *Journal) (map[Bucket]map[uint64]string, error) {
 	t.Helper()
 	all := map[Bucket]map[uint64]string{Nodes: {}, Downloads: {}, Removals: {}}
@@ -188,7 +188,7 @@ func openAndLoad(t *testing.T, path string) (*Journal, error) {
 	return j, err
 }
 
-// A journal that cannot be read is neither replaced nor a crash.
+// A journal that cannot be read is not replaced, and causes no crash.
 // Proves S-36.
 func TestJournalDamagedFile(t *testing.T) {
 	whole, err := os.ReadFile(fill(t, 2000))
@@ -220,7 +220,7 @@ func TestJournalDamagedFile(t *testing.T) {
 			require.NoError(t, rerr)
 			assert.True(t, bytes.Equal(data, after), "the file is untouched")
 
-			// Nothing holds on to it: moved away, one can start afresh.
+			// Nothing holds on to it: after it was moved away, a new one can be made.
 			require.NoError(t, os.Rename(path, path+".old"))
 			j := mustOpen(t, path)
 			require.NoError(t, j.Close())
@@ -241,7 +241,8 @@ func usedBytes(t *testing.T, data []byte) (used int64) {
 	return used
 }
 
-// Any page of the file may be garbage: an error or what is left, never a crash.
+// Any page of the file may be garbage. Load returns an error or the remaining records,
+// and never crashes.
 func TestJournalGarbagePages(t *testing.T) {
 	whole, err := os.ReadFile(fill(t, 300))
 	require.NoError(t, err)
@@ -276,8 +277,8 @@ func TestJournalOfAnotherVersion(t *testing.T) {
 	assert.Contains(t, err.Error(), "another version")
 }
 
-// What is damaged is set aside, and the rest is there: keys that are no serial,
-// what is no record, and what the caller does not take.
+// Damaged records are set aside and the others are there: keys that are no serial,
+// values that are no record, and records that the caller does not accept.
 // Proves S-36.
 func TestJournalSetsDamageAside(t *testing.T) {
 	path := fill(t, 3)
@@ -355,7 +356,7 @@ func TestJournalGroupsChanges(t *testing.T) {
 	assert.ErrorIs(t, j.Update(func(Tx) error { return nil }), ErrClosed)
 }
 
-// A panic in a transaction breaks the journal, not the process: it is not
+// A panic in a transaction breaks the journal, not the process. The journal is not
 // written any more, and says so.
 func TestJournalContainsPanic(t *testing.T) {
 	path := fill(t, 1)

@@ -9,7 +9,7 @@ import (
 	"downloadfs/download"
 )
 
-// What is written is read.
+// Parser reads what Format writes.
 // Proves S-125.
 func TestFormat(t *testing.T) {
 	nodes := []download.NodeID{
@@ -31,7 +31,7 @@ func TestFormat(t *testing.T) {
 	assert.Empty(t, Format(nil))
 }
 
-// Every id that can be in a download is read as it is written.
+// Parser reads every id that can be in a download as Format writes it.
 // Proves S-125.
 func FuzzFormat(f *testing.F) {
 	f.Add("wf-email-html-ftl")

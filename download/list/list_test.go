@@ -32,7 +32,7 @@ func parseList(text string, n int) (download.List, error) {
 	return lp.Finish()
 }
 
-// entries says a list in short.
+// entries describes a list in short.
 func entries(l download.List) []string {
 	all := []string{}
 	for _, e := range l.Entries {
@@ -174,8 +174,8 @@ func TestListRefuses(t *testing.T) {
 	}
 }
 
-// What cannot become right fails the write that brings it, though no separator
-// has followed yet.
+// An entry that cannot become right fails the write that brings it, even if no
+// separator has followed yet.
 // Proves S-5.
 func TestListFailsInWrite(t *testing.T) {
 	for _, text := range []string{
@@ -244,8 +244,8 @@ func TestListAfterFinish(t *testing.T) {
 	assert.ErrorIs(t, err, download.ErrInvalid)
 }
 
-// However a list is cut into pieces, the result is the same, and every entry of
-// it is safe to send.
+// The result is the same however a list is cut into pieces, and every entry of it is
+// safe to send.
 func FuzzList(f *testing.F) {
 	for _, s := range []string{
 		"", u1, u1 + "\r\n# c\n" + u2 + ";1.0,", "\uFEFF/a b #1\n-my-\n", "workspace://SpacesStore/x y",

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// sight is what a poll sees.
+// sight is what one poll sees.
 type sight struct {
 	Counters
 	done bool
@@ -128,16 +128,15 @@ func watchMany(rng *rand.Rand, kind func(*rand.Rand, time.Duration) simulated, s
 	return s
 }
 
-// What the forecast is for: whoever waits goes on at the median within 150 ms
-// of DONE and never later than 2.2 s, while a download of 30 s costs 30 polls.
-// Where the counter tells nothing the median cannot be reached; those rows say
-// what is.
+// With the forecast, waiters go on at the median within 150 ms of DONE and never later
+// than 2.2 s, while a download of 30 s costs 30 polls. If the counter tells nothing,
+// this median cannot be reached; those rows give the one that is.
 func TestForecastTargets(t *testing.T) {
 	const none = mostWaited
 	kinds := []struct {
 		name string
-		// The median that must be reached for downloads of up to 6 s, up to 20 s,
-		// about 30 s, and up to 2 minutes.
+		// The required median for downloads of up to 6 s, up to 20 s, about 30 s, and
+		// up to 2 minutes.
 		median [4]time.Duration
 		make   func(rng *rand.Rand, took time.Duration) simulated
 	}{

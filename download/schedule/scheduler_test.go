@@ -97,8 +97,8 @@ func TestSchedulerBoundsWhatRunsAtOnce(t *testing.T) {
 	})
 }
 
-// Chores run a few at once, however many there are and however little may be
-// polled, and take nothing from the polls.
+// A few chores run at once, however many there are and however few polls are allowed.
+// They take nothing from the polls.
 func TestSchedulerChores(t *testing.T) {
 	limits := loose
 	limits.InFlight, limits.Rate, limits.Crowd, limits.LeastRate, limits.Reserve = 1, 1, 1, 1, 1
@@ -131,7 +131,7 @@ func TestSchedulerChores(t *testing.T) {
 		assert.Equal(t, 2, most)
 		mu.Unlock()
 
-		// A server that does not answer is asked by one of all.
+		// One task of all asks a server that does not answer.
 		s.SetHold(time.Now().Add(10 * time.Second))
 		later(time.Second)
 		mu.Lock()
@@ -146,7 +146,7 @@ func TestSchedulerChores(t *testing.T) {
 	})
 }
 
-// A task never runs twice at once, and what it is set to while it runs counts.
+// A task never runs twice at once. A time that is set while it runs counts.
 func TestSchedulerTaskRunsAlone(t *testing.T) {
 	runScheduler(t, loose, func(t *testing.T, s *Scheduler) {
 		start := time.Now()
@@ -313,7 +313,8 @@ func TestSchedulerHold(t *testing.T) {
 	})
 }
 
-// What runs when the scheduler is stopped is waited for; what is due is not run.
+// Run waits for the tasks that run when the scheduler is stopped. It does not run tasks
+// that are due.
 func TestSchedulerStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(loose)
@@ -337,7 +338,7 @@ func TestSchedulerStop(t *testing.T) {
 	})
 }
 
-// BenchmarkScheduler is one run among 10,000 tasks.
+// BenchmarkScheduler measures one run among 10,000 tasks.
 func BenchmarkScheduler(b *testing.B) {
 	s := New(loose)
 	now := time.Now()

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// tree is a repository: a folder's path, "" or ending in a slash, to its children in
-// order; a file's size follows a colon. Ids are paths.
+// tree is a repository. It maps a folder's path, "" or ending in a slash, to its
+// children in order; a file's size follows a colon. Ids are paths.
 type tree struct {
 	folders map[string][]string
 	page    int
@@ -104,13 +104,13 @@ func TestPlan(t *testing.T) {
 		"a/b/", "a/b/{a/b/1:60} 60", "a/b/{a/b/2:60 a/b/e/} 60",
 		"a/{a/w:10 a/v:70 a/c/} 82", "a/huge=300",
 	}, plan(t, r, l, "a/"))
-	// What fits is asked for as it is.
+	// A node that fits is asked for as it is.
 	require.Equal(t, []string{"{a/c/ a/x:40} 42"}, plan(t, r, l, "a/c/", "a/x:40"))
-	// A file that no zip can hold is no part, though the sum would fit.
+	// A file that no zip can hold is no part, even if the sum would fit.
 	require.Equal(t, []string{"b/", "b/1=60", "b/2=60", "b/{a/b/e/} 0"}, plan(t, r, Limits{Part: 1000, File: 59}, "a/b/"))
 }
 
-// A part is never over a limit, nothing is lost or twice, and order is kept.
+// A part is never over a limit, nothing is lost or there twice, and the order is kept.
 func TestPlanKeepsAll(t *testing.T) {
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 1))
@@ -166,8 +166,8 @@ func TestPlanKeepsAll(t *testing.T) {
 	}
 }
 
-// What is gone is left out, and what cannot be looked into is asked for as it is; any
-// other error ends the walk.
+// A node that is gone is left out, and a folder that cannot be listed is asked for as
+// it is. Any other error ends the walk.
 func TestWalkErrors(t *testing.T) {
 	r := newTree(map[string][]string{"a/": {"b/", "c:5"}, "a/b/": {"d:1"}})
 	r.fail = map[string]error{"a/b/": fmt.Errorf("list: %w", ErrGone), "x:1": ErrGone}
@@ -187,7 +187,7 @@ func TestWalkErrors(t *testing.T) {
 	require.ErrorIs(t, err, ErrTooDeep)
 }
 
-// loop is a folder that is in itself.
+// loop is a folder that contains itself.
 type loop struct{}
 
 func (loop) Node(context.Context, string) (Node, error) {
