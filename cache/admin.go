@@ -23,8 +23,8 @@ type Info struct {
 // Complete reports whether the whole archive is on disk.
 func (i Info) Complete() bool { return i.Cached == i.Size }
 
-// List returns the archives in the cache, the least recently used first: the
-// order in which they would be evicted.
+// List returns the archives in the cache, the least recently used first. This is the
+// order of eviction.
 func (c *Cache) List() ([]Info, error) {
 	if c.disk == nil {
 		return nil, fmt.Errorf("list cache %s: %w", c.cfg.Dir, c.unusable)
@@ -46,13 +46,13 @@ func (c *Cache) List() ([]Info, error) {
 // Result is what Verify found.
 type Result struct {
 	Archives int
-	Blocks   int   // blocks that were read
-	Bytes    int64 // in them
+	Blocks   int   // blocks read
+	Bytes    int64 // bytes in these blocks
 	Damaged  []Damage
 }
 
-// Damage is a block that was not what had been written. It has been dropped and
-// is fetched again when it is needed.
+// Damage is a block whose bytes are not those that were written. It has been dropped
+// and is fetched again when it is needed.
 type Damage struct {
 	ID  download.ID
 	Off int64
@@ -60,8 +60,8 @@ type Damage struct {
 	Err error
 }
 
-// Verify reads every block in the cache and compares it with its checksum. It
-// ends early, with what it has found so far, when ctx does.
+// Verify reads every block in the cache and compares it with its checksum. If ctx
+// ends, it returns early with what it has found so far.
 func (c *Cache) Verify(ctx context.Context) (Result, error) {
 	var res Result
 	if c.disk == nil {
@@ -102,7 +102,7 @@ func (c *Cache) Verify(ctx context.Context) (Result, error) {
 	return res, nil
 }
 
-// recheck verifies block b whether or not that has been done before.
+// recheck verifies block b even if it has been verified before.
 func (a *archive) recheck(b int) error {
 	if a.claimCheck(b) {
 		return a.check(b)

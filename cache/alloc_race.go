@@ -4,8 +4,8 @@ package cache
 
 import "unsafe"
 
-// allocBlock returns memory for one block, aligned as a page is. The race detector
-// watches only the garbage collector's heap.
+// allocBlock returns memory for one block, aligned to a page. It uses the garbage
+// collector's heap because the race detector watches nothing else.
 func allocBlock() []byte {
 	buf := make([]byte, BlockSize+directAlign)
 	skip := -uintptr(unsafe.Pointer(&buf[0])) % directAlign

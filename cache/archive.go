@@ -16,43 +16,43 @@ import (
 // The states of a block on disk.
 const (
 	blockAbsent  uint32 = iota
-	blockClaimed        // the index of an earlier run claims it; not checked yet
+	blockClaimed        // claimed by the index of an earlier run; not checked yet
 	blockChecked        // being checked, or given up, right now
 	blockWritten        // written in this run; the disk has not confirmed it yet
 	blockGood           // synced or checked in this run
 )
 
-// archive is one incarnation of an archive in the cache: its identity, which of
-// its blocks are on disk, and the streams that bring the others.
+// archive is one incarnation of an archive in the cache: its identity, the blocks
+// that are on disk, and the streams that bring the others.
 type archive struct {
 	c    *Cache
 	info download.ArchiveInfo
 	name string // of the data file
 	n    int    // blocks
 
-	// state holds a blockAbsent… value per block; nil when the archive is never
-	// kept on disk. It changes under mu and may be read without.
+	// state holds a blockAbsent… value for each block. It is nil when the archive is
+	// never kept on disk. It changes under mu, but you may read it without.
 	state  []atomic.Uint32
 	good   atomic.Int64 // blocks that are blockGood
 	onDisk atomic.Int64 // bytes of the blocks that are not blockAbsent
 	// file is the data file while it is open: from its first use until the last
-	// reference is given back, the keeper's included.
+	// reference is released, including the keeper's.
 	file    atomic.Pointer[os.File]
-	direct  atomic.Pointer[os.File] // the same for writing past the page cache
+	direct  atomic.Pointer[os.File] // the same, for writing past the page cache
 	openMu  sync.Mutex              // one opening of the file at a time
 	dropped atomic.Bool
 	wrong   atomic.Bool // see giveUp
 
 	// Guarded by c.mu.
 	refs     int       // handles, streams and background work; see Cache.acquire
-	held     int       // those of them that are the keeper's: they keep the file open, and evicting it is all right
-	unsynced bool      // the keeper holds a reference because blocks are blockWritten
+	held     int       // the keeper's share of refs; they keep the file open but do not prevent eviction
+	unsynced bool      // the keeper holds a reference because some blocks are blockWritten
 	charged  int64     // bytes reserved for it
 	removed  bool      // its data file has no name any more
 	used     time.Time // when a handle was opened last, or it was first fetched
 
-	// mu guards what follows. The cache's, the pool's, the lanes' and the other
-	// locks come after it, and no I/O happens under it.
+	// mu guards the fields below. The locks of the cache, the pool, the lanes and the
+	// rest come after it. No I/O happens under it.
 	mu      sync.Mutex
 	sums    []uint32       // CRC32C of the blocks that are not absent
 	mem     map[int]*entry // blocks in memory
@@ -60,15 +60,15 @@ type archive struct {
 	streams map[*stream]struct{}
 	cursors []*cursor
 	handles int
-	serving int          // streams for readers
+	serving int          // number of streams for readers
 	idle    time.Time    // since when there are no handles
 	pending map[int]bool // blocks whose claim the index has to learn about
 	losses  int          // syncs that failed
 	noRoom  bool         // the last block could not be written to disk
-	stuck   map[int]bool // absent blocks whose room could not be given back: it is still charged
+	stuck   map[int]bool // absent blocks whose room could not be freed and is still charged
 }
 
-// newArchive returns an archive of which nothing is on disk.
+// newArchive returns an archive that has nothing on disk.
 func newArchive(c *Cache, info download.ArchiveInfo, name string) *archive {
 	a := &archive{
 		c:       c,
@@ -118,9 +118,9 @@ func (a *archive) set(b int, state uint32) {
 	}
 }
 
-// gone notes that block b is not on disk after all. What memory still has of it
-// goes as well, so that it is fetched and kept again; the buffer is the caller's to
-// put back. a.mu is held.
+// gone notes that block b is not on disk after all. It also drops the copy of a saved
+// block in memory, so that the block is fetched and kept again. The caller returns
+// buf to the pool. a.mu is held.
 func (a *archive) gone(b int) (buf []byte) {
 	a.set(b, blockAbsent)
 	a.pending[b] = true
@@ -143,8 +143,8 @@ func (a *archive) complete() bool { return a.onDisk.Load() == a.info.Size }
 func (a *archive) toDisk() bool { return a.state != nil && !a.dropped.Load() }
 
 // same reports whether info names the same bytes as a. Modification times are
-// compared to the second, which is what may be left of one that was stored
-// elsewhere; a zero one is unknown.
+// compared to the second, because a time that was stored elsewhere may keep no more.
+// A zero time is unknown.
 func (a *archive) same(info download.ArchiveInfo) bool {
 	if a.info.Size != info.Size {
 		return false
@@ -155,8 +155,8 @@ func (a *archive) same(info download.ArchiveInfo) bool {
 	return a.info.ModifiedAt.Sub(info.ModifiedAt).Abs() < time.Second
 }
 
-// open returns the data file, opening it, or making it if create is set, the
-// first time. The caller holds a reference.
+// open returns the data file. The first call opens it, or creates it if create is
+// set. The caller holds a reference.
 func (a *archive) open(create bool) (*os.File, error) {
 	if f := a.file.Load(); f != nil {
 		return f, nil
@@ -173,7 +173,7 @@ func (a *archive) open(create bool) (*os.File, error) {
 	if create && errors.Is(err, os.ErrNotExist) && !a.dropped.Load() {
 		f, err = a.c.disk.create(a.name, a.info.Size)
 		if err == nil && a.dropped.Load() {
-			// Dropped in between: discard may have looked for the file too early.
+			// It was dropped meanwhile, and discard may have looked for the file too early.
 			_ = a.c.disk.remove(a.name)
 		}
 	}
@@ -184,8 +184,8 @@ func (a *archive) open(create bool) (*os.File, error) {
 	return f, nil
 }
 
-// goneWith reports whether err only says that the data file went with a Drop. Who
-// has not opened it by then reads from the server.
+// goneWith reports whether err only says that Drop removed the data file. A reader
+// that had not opened it by then reads from the server.
 func (a *archive) goneWith(err error) bool {
 	return a.dropped.Load() && errors.Is(err, os.ErrNotExist)
 }
@@ -212,24 +212,24 @@ func (a *archive) closeFiles() bool {
 // log returns the logger with the archive's id.
 func (a *archive) log() *slog.Logger { return a.c.log.With("download", a.info.ID) }
 
-// entry is a block in memory: being filled by a stream, or kept because it is
-// not on disk.
+// entry is a block in memory. Either a stream is filling it, or it is kept because
+// readers want it or because it is not on disk.
 type entry struct {
 	a    *archive
 	b    int
 	buf  []byte
 	full int // length of the block
-	// filled is how much of buf is valid; bytes before it do not change any more.
+	// filled is how much of buf is valid. The bytes before it do not change any more.
 	filled atomic.Int64
-	// need is the smallest number of bytes a waiter waits for.
+	// need is the smallest number of bytes that a waiter waits for.
 	need atomic.Int64
 
 	// Guarded by a.mu.
 	refs   int  // readers copying from buf
 	kept   bool // filled, and stays until the pool takes it back
-	saved  bool // kept, but on disk as well
+	saved  bool // kept, and also on disk
 	read   int  // bytes of it that readers have read
-	passed bool // as many as it has: it is not likely to be read again
+	passed bool // all of it has been read, so it is not likely to be read again
 	gone   bool // no longer in a.mem; the last reader frees buf
 
 	// Guarded by the pool's lock.
@@ -237,14 +237,14 @@ type entry struct {
 	in *list.List
 }
 
-// waiter is a reader that waits for bytes of a block, or for news of it.
+// waiter is a reader that waits for bytes of a block, or for any change to it.
 type waiter struct {
 	need int64 // bytes from the start of the block
 	ch   chan struct{}
-	err  error // guarded by a.mu: why the bytes do not come
+	err  error // why the bytes do not come; guarded by a.mu
 }
 
-// wake makes the waiter look again; a.mu is held.
+// wake makes the waiter check again. a.mu is held.
 func (w *waiter) wake() {
 	select {
 	case w.ch <- struct{}{}:
@@ -252,8 +252,8 @@ func (w *waiter) wake() {
 	}
 }
 
-// wake wakes the waiters of block b that need no more than filled bytes, and
-// returns the smallest need of the others; a.mu is held.
+// wake wakes the waiters of block b that need at most filled bytes. It returns the
+// smallest need of the others. a.mu is held.
 func (a *archive) wake(b int, filled int64) int64 {
 	least := int64(math.MaxInt64)
 	for _, w := range a.waiters[b] {
@@ -266,7 +266,7 @@ func (a *archive) wake(b int, filled int64) int64 {
 	return least
 }
 
-// wakeAll makes all waiters of block b look again; a.mu is held.
+// wakeAll makes all waiters of block b check again. a.mu is held.
 func (a *archive) wakeAll(b int) { a.wake(b, math.MaxInt64) }
 
 // advance adds n valid bytes and wakes the waiters that have what they need.
@@ -283,7 +283,7 @@ func (e *entry) advance(n int) {
 // ref keeps e's buffer until unref; a.mu is held.
 func (a *archive) ref(e *entry) { e.refs++ }
 
-// unref ends ref, after n bytes have been read.
+// unref ends ref, after the reader has read n bytes.
 func (a *archive) unref(e *entry, n int) {
 	a.mu.Lock()
 	e.refs--
@@ -306,8 +306,8 @@ func (a *archive) unref(e *entry, n int) {
 	}
 }
 
-// discard takes e out of memory and returns its buffer if no reader holds it;
-// a.mu is held.
+// discard takes e out of memory. It returns e's buffer if no reader holds it. a.mu is
+// held.
 func (a *archive) discard(e *entry) []byte {
 	delete(a.mem, e.b)
 	e.gone = true
@@ -318,7 +318,7 @@ func (a *archive) discard(e *entry) []byte {
 	return e.buf
 }
 
-// dropMemory gives up all kept blocks: nobody has the archive open any more.
+// dropMemory gives up all kept blocks if nobody has the archive open.
 func (a *archive) dropMemory() {
 	var bufs [][]byte
 	a.mu.Lock()
@@ -338,8 +338,9 @@ func (a *archive) dropMemory() {
 	}
 }
 
-// forget gives up a kept block and returns its buffer, or nil if somebody needs
-// the block, or will soon and it is not urgent. The pool has taken e off its lists.
+// forget gives up a kept block and returns its buffer. It returns nil if somebody
+// needs the block, or will need it soon and urgent is not set. The pool has taken e
+// off its lists.
 func (a *archive) forget(e *entry, urgent bool) []byte {
 	a.mu.Lock()
 	defer a.mu.Unlock()

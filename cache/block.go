@@ -5,16 +5,16 @@ import "hash/crc32"
 // BlockSize is the unit in which archives are fetched, checked and kept.
 const BlockSize = 1 << 20
 
-// maxBlocks bounds the bookkeeping that an archive's size, a number that comes
-// from a server, can cause: archives above 1 TiB are never kept.
+// maxBlocks bounds the bookkeeping for one archive, whose size comes from a server.
+// Archives above 1 TiB are never kept.
 const maxBlocks = 1 << 20
 
-// castagnoli is the table of CRC32C, for which processors have an instruction.
+// castagnoli is the table of CRC32C, which processors have an instruction for.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // blockCount returns how many blocks an archive of size bytes has.
 func blockCount(size int64) int {
-	// Not rounded up first: a size that comes from a server can be the largest.
+	// Do not round up first: the server's size may be the largest int64.
 	return int(size/BlockSize) + int(min(size%BlockSize, 1))
 }
 

@@ -31,37 +31,36 @@ type Cache struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	// mu guards what follows and the archives' fields that say so. It comes after
-	// an archive's mu, and is not held across I/O.
+	// mu guards the fields below, and those fields of an archive that say so. Lock it
+	// after an archive's mu. It is not held across I/O.
 	mu       sync.Mutex
 	closed   bool
 	wg       sync.WaitGroup // Add only under mu and while not closed
 	archives map[download.ID]*archive
-	active   map[*archive]struct{} // those with references
+	active   map[*archive]struct{} // archives with references
 	used     int64                 // bytes reserved
 	prefetch prefetcher
-	free     struct { // on the disk, see freeSpace
+	free     struct { // free room on the disk, see freeSpace
 		left int64
 		seen time.Time
 	}
 
-	evicting sync.Mutex // held by the one who makes room; comes before mu
+	evicting sync.Mutex // held while making room; locked before mu
 
 	waiting    atomic.Int64 // readers that wait for the network
 	lastMiss   atomic.Int64 // when a reader last missed a block, UnixNano
 	indexSize  atomic.Int64
-	diskPaused atomic.Int64 // until when nothing is written, UnixNano
+	diskPaused atomic.Int64 // nothing is written before this time, UnixNano
 	checking   atomic.Bool
-	shut       atomic.Bool // no data file is opened any more
+	shut       atomic.Bool // no data file may be opened any more
 
 	keeper keeper
 }
 
 var _ download.Archives = (*Cache)(nil)
 
-// Open opens the cache in cfg.Dir. It returns ErrLocked when another process has
-// it. When the directory cannot be used at all, the cache works without it and
-// says so in the log.
+// Open opens the cache in cfg.Dir. It returns ErrLocked when another process has it.
+// If the directory cannot be used at all, the cache logs that and works without it.
 func Open(cfg Config) (*Cache, error) {
 	cfg = cfg.withDefaults()
 	c := &Cache{
@@ -108,7 +107,7 @@ func (c *Cache) openDir() error {
 }
 
 // Close ends all work, releases every reader with ErrClosed, and writes what the
-// index has to know. Handles that are still open read nothing any more.
+// index has to know. Handles that are still open can read nothing after it.
 func (c *Cache) Close() error {
 	c.mu.Lock()
 	if c.closed {
@@ -138,8 +137,8 @@ func (c *Cache) Close() error {
 	return nil
 }
 
-// spawn runs f in a goroutine that Close waits for; it reports false when the
-// cache is closed.
+// spawn runs f in a goroutine that Close waits for. It reports false when the cache
+// is closed.
 func (c *Cache) spawn(f func()) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -160,8 +159,8 @@ func (c *Cache) Open(info download.ArchiveInfo) (download.Archive, error) {
 	return &handle{a: a}, nil
 }
 
-// get returns the archive that info names, with a reference. An archive of the
-// same id but other bytes is dropped.
+// get returns the archive that info names, with a reference. It drops an archive that
+// has the same id but other bytes.
 func (c *Cache) get(info download.ArchiveInfo, use bool) (*archive, error) {
 	if _, err := download.ParseID(string(info.ID)); err != nil {
 		return nil, err
@@ -241,22 +240,22 @@ func (c *Cache) Drop(id download.ID) error {
 	return nil
 }
 
-// acquire adds a reference to a, which keeps its file open and protects it from
-// eviction; c.mu is held.
+// acquire adds a reference to a. A reference keeps the file open and protects the
+// archive from eviction. c.mu is held.
 func (c *Cache) acquire(a *archive) {
 	a.refs++
 	c.active[a] = struct{}{}
 }
 
-// retain is acquire for a caller that does not hold c.mu but a reference, or
-// knows of one.
+// retain is acquire for a caller that does not hold c.mu. The caller must have a
+// reference, or know that there is one.
 func (c *Cache) retain(a *archive) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.acquire(a)
 }
 
-// release gives a reference back. The last one closes the data file.
+// release returns a reference. The last one closes the data file.
 func (c *Cache) release(a *archive) {
 	for {
 		c.mu.Lock()
@@ -272,7 +271,7 @@ func (c *Cache) release(a *archive) {
 		if a.file.Load() == nil && a.direct.Load() == nil {
 			break
 		}
-		// Of a file without a name the room is free when it is closed, not before.
+		// The room of a file without a name is free only when the file is closed.
 		c.mu.Unlock()
 		a.closeFiles()
 	}
@@ -280,7 +279,7 @@ func (c *Cache) release(a *archive) {
 	delete(c.active, a)
 	empty := c.archives[a.info.ID] == a && a.onDisk.Load() == 0 && a.info.Size > 0
 	if empty {
-		c.unlink(a) // nothing is known of it that would be worth remembering
+		c.unlink(a) // it holds nothing worth remembering
 	}
 	c.settle(a)
 	c.mu.Unlock()
@@ -292,14 +291,14 @@ func (c *Cache) release(a *archive) {
 	}
 }
 
-// unlink takes a out of the cache; discard has to follow. c.mu is held.
+// unlink takes a out of the cache. discard has to follow. c.mu is held.
 func (c *Cache) unlink(a *archive) {
 	delete(c.archives, a.info.ID)
 	a.dropped.Store(true)
 }
 
-// settle takes back what was reserved for a when its data file is gone for good:
-// without a name and without a descriptor. c.mu is held.
+// settle releases the room that was reserved for a once its data file is gone for
+// good: no name and no descriptor. c.mu is held.
 func (c *Cache) settle(a *archive) {
 	if a.removed && a.refs == 0 {
 		c.used -= a.charged
@@ -307,8 +306,8 @@ func (c *Cache) settle(a *archive) {
 	}
 }
 
-// discard removes the data file of an unlinked archive. Handles that are open
-// keep working on the file they have; its room is free when they are closed.
+// discard removes the data file of an unlinked archive. Open handles keep working on
+// the file that they have. Its room is free when they are closed.
 func (c *Cache) discard(a *archive) error {
 	if a.state == nil {
 		return nil
@@ -338,7 +337,7 @@ func (c *Cache) busy() bool {
 	return c.waiting.Load() > 0 || time.Now().UnixNano()-c.lastMiss.Load() < int64(yieldFor)
 }
 
-// noSource stands in where there is no source.
+// noSource is used when the cache has no source.
 type noSource struct{}
 
 func (noSource) Stream(_ context.Context, a download.ArchiveInfo, _, _ int64) (io.ReadCloser, error) {

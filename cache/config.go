@@ -15,30 +15,31 @@ const (
 	DefaultStreams = 4
 )
 
-// Config is what a Cache needs.
+// Config configures a Cache.
 type Config struct {
-	// Dir is the cache's directory. It is made with mode 0700 if it is missing
+	// Dir is the cache's directory. It is created with mode 0700 if it is missing,
 	// and belongs to the cache alone.
 	Dir string
-	// Size is the hard limit of what the directory may hold, in bytes, the index
-	// included. 0 means DefaultSize.
+	// Size is the hard limit of what the directory may hold, in bytes, including the
+	// index. 0 means DefaultSize.
 	Size int64
 	// MinFree is how many bytes the cache leaves free on the disk.
 	MinFree int64
-	// Source delivers what is missing. It may be nil for a cache that is only
-	// listed, verified or cleared.
+	// Source delivers what is missing. It may be nil for a cache that is only listed,
+	// verified or cleared.
 	Source download.Source
-	// Streams is how many streams may run side by side for the readers as long as
-	// each of them raises the throughput. 0 means DefaultStreams.
+	// Streams is the maximum number of streams that run side by side for the readers.
+	// More than one run only while that raises the throughput. 0 means
+	// DefaultStreams.
 	Streams int
-	// Logger is where the cache reports; nil means slog.Default().
+	// Logger receives the cache's log. nil means slog.Default().
 	Logger *slog.Logger
 
-	flushAfter time.Duration        // another than flushAfter, for tests
-	sync       func(*os.File) error // another than syncData, for tests
+	flushAfter time.Duration        // replaces the constant flushAfter in tests
+	sync       func(*os.File) error // replaces syncData in tests
 }
 
-// withDefaults returns the configuration with its zero values replaced.
+// withDefaults returns the configuration with defaults in place of zero values.
 func (cfg Config) withDefaults() Config {
 	if cfg.Size <= 0 {
 		cfg.Size = DefaultSize

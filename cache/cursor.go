@@ -6,36 +6,37 @@ import (
 )
 
 const (
-	// sequentialRun is how much a reader reads in order before it counts as
-	// sequential and is read ahead of. It is less than a block, so that the next
-	// block is asked for before the reader stands still at its start, and more
-	// than a kernel reads ahead of a program that only looks at a file's head.
+	// sequentialRun is how much a reader reads in order before the cache reads ahead
+	// of it. It is less than a block: the next block is asked for before the reader
+	// stands still at its start. It is more than a kernel reads ahead of a program
+	// that only looks at a file's head.
 	sequentialRun = BlockSize / 2
-	// cursorBehind and cursorAhead are how far a read may be from a cursor and
-	// still belong to it: a kernel's read-ahead arrives in pieces and out of order.
+	// cursorBehind and cursorAhead are how far a read may be from a cursor and still
+	// belong to it. A kernel's read-ahead arrives in pieces and out of order.
 	cursorBehind = 4 << 20
 	cursorAhead  = 4 << 20
-	// keepAhead is how many blocks ahead of all readers together are kept in memory
-	// until they are read, and keepMin ahead of each. keepBehind is how far a reader
-	// that gets what arrives at once may be beyond a block that is being written.
+	// keepAhead is how many blocks ahead of all readers together stay in memory until
+	// they are read. keepMin is the minimum ahead of each reader. keepBehind is how
+	// far a reader that gets bytes as they arrive may be beyond a block that is being
+	// written.
 	keepAhead  = 12
 	keepMin    = 2
 	keepBehind = storeAhead + 1
 	// maxCursors is how many places per archive are followed.
 	maxCursors = 32
-	// cursorLife is how long a place is remembered after it was read last.
+	// cursorLife is how long a place is remembered after its last read.
 	cursorLife = 30 * time.Second
-	// cursorBusy is how long after a read of a sequential reader the next one is
-	// expected, and cursorPause of one that may not be sequential.
+	// cursorBusy is how soon after a read a sequential reader's next read is
+	// expected. cursorPause is the same for a reader that may not be sequential.
 	cursorBusy  = 2 * time.Second
 	cursorPause = 100 * time.Millisecond
 )
 
-// cursor is a place in an archive at which somebody reads. Readers at the same
-// place share one.
+// cursor is a place in an archive where somebody reads. Readers at the same place
+// share one cursor.
 type cursor struct {
-	from int64 // start of the read that came furthest
-	pos  int64 // and its end
+	from int64 // start of the read that reached furthest
+	pos  int64 // end of that read
 	run  int64 // bytes read in order up to pos
 	last time.Time
 }
@@ -43,10 +44,10 @@ type cursor struct {
 // block returns the first block that the reader has not reached the end of.
 func (c *cursor) block() int { return blockOf(c.pos) }
 
-// sequential reports whether reading ahead of c is likely to be of use.
+// sequential reports whether reading ahead of c is likely to help.
 func (c *cursor) sequential() bool { return c.run >= sequentialRun }
 
-// touch follows a read of [off, off+n) and starts what is to be read ahead of it.
+// touch records a read of [off, off+n) and starts the streams that read ahead of it.
 func (a *archive) touch(off, n int64) {
 	if a.good.Load() == int64(a.n) {
 		return // nothing left to fetch
@@ -59,7 +60,7 @@ func (a *archive) touch(off, n int64) {
 	if end > cur.pos {
 		cur.run += min(end-cur.pos, n)
 		if cur.from == cur.pos {
-			// One read, however long, is no sequence.
+			// A single read is no sequence, however long it is.
 			cur.run = min(cur.run, sequentialRun-1)
 		}
 		cur.from, cur.pos = off, end
@@ -77,7 +78,7 @@ func (a *archive) cursor(off, n int64) *cursor {
 	for i, cur := range a.cursors {
 		if off <= cur.pos+cursorAhead && off+n >= cur.pos-cursorBehind {
 			cur.last = now
-			// The latest in front: it is the one most reads belong to.
+			// The latest goes first, because most reads belong to it.
 			copy(a.cursors[1:], a.cursors[:i])
 			a.cursors[0] = cur
 			return cur
@@ -91,8 +92,9 @@ func (a *archive) cursor(off, n int64) *cursor {
 	return cur
 }
 
-// merge drops the cursors that cur has caught up with: one reader whose requests
-// came so far apart that they looked like two. a.mu is held.
+// merge drops the cursors that cur has caught up with. They belong to the same
+// reader, whose requests came so far apart that they looked like two readers. a.mu is
+// held.
 func (a *archive) merge(cur *cursor) {
 	a.cursors = slices.DeleteFunc(a.cursors, func(o *cursor) bool {
 		same := o != cur && o.pos <= cur.pos && o.pos > cur.pos-cursorBehind
@@ -103,8 +105,8 @@ func (a *archive) merge(cur *cursor) {
 	})
 }
 
-// served notes that readers at block b got what they waited for, which may have
-// taken long; a.mu is held.
+// served notes that readers at block b got what they waited for. The wait may have
+// been long. a.mu is held.
 func (a *archive) served(b int) {
 	now := time.Now()
 	for _, cur := range a.cursors {
@@ -114,8 +116,8 @@ func (a *archive) served(b int) {
 	}
 }
 
-// reading reports whether a reader is in the middle of block b and going on: were
-// the block taken away now, it would be fetched again for the reader's next few
+// reading reports whether a reader is in the middle of block b and going on. If the
+// block were taken away now, it would be fetched again for the reader's next few
 // bytes. a.mu is held.
 func (a *archive) reading(b int) bool {
 	now := time.Now()
@@ -131,8 +133,8 @@ func (a *archive) reading(b int) bool {
 	return false
 }
 
-// soon reports whether block b is one that a reader in order has just left, is at,
-// or will be at shortly, so near that memory can hold what lies between. a.mu is held.
+// soon reports whether a sequential reader has just left block b, is in it, or will
+// be in it shortly, so near that memory can hold the blocks between. a.mu is held.
 func (a *archive) soon(b int) bool {
 	near := max(keepMin, keepAhead/a.c.lanes.archives())
 	for _, cur := range a.cursors {
@@ -143,7 +145,7 @@ func (a *archive) soon(b int) bool {
 	return false
 }
 
-// expireCursors forgets the places nobody has read at for a while; a.mu is held.
+// expireCursors forgets places that nobody has read at for a while. a.mu is held.
 func (a *archive) expireCursors(now time.Time) {
 	a.cursors = slices.DeleteFunc(a.cursors, func(cur *cursor) bool {
 		return now.Sub(cur.last) > cursorLife

@@ -10,31 +10,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// directAlign is what O_DIRECT wants memory, offsets and lengths to be multiples of;
-// no disk's sectors are larger.
+// directAlign is the alignment that O_DIRECT requires of memory, offsets and lengths.
+// No disk has larger sectors.
 const directAlign = 4096
 
-// directPause is for how long blocks are written through the page cache after the
-// disk could not keep up.
+// directPause is how long blocks go through the page cache after the disk was too
+// slow.
 const directPause = 5 * time.Second
 
 // direct decides whether blocks are written past the page cache. A block that its
-// reader gets from memory need not be there as well: what is fetched once and read
-// once would otherwise take new memory twice, in the page cache of the data file
-// and in that of the mount, and new memory is what costs most. But such a write
-// lasts as long as the disk takes.
+// reader gets from memory is not needed there: fetched once and read once, it would
+// take new memory twice, in the page cache of the data file and in the mount's. New
+// memory costs the most. But a direct write takes as long as the disk does. Readers
+// find all other blocks in the page cache.
 type direct struct {
 	never atomic.Bool  // the file system cannot do it
-	until atomic.Int64 // not before, UnixNano
+	until atomic.Int64 // no direct write before this time, UnixNano
 	held  atomic.Int64 // how much readers had to wait for the disk lately
 }
 
-// heldUp is how often, of about as many blocks, readers may have to wait for the
-// disk before it counts as too slow: on a busy machine it happens now and then.
+// heldUp is how many waits for the disk, in about as many blocks, make the disk count
+// as too slow. On a busy machine a few waits are normal.
 const heldUp = 6
 
-// passed notes that a stream handed a block over to be written, and whether the disk
-// held it up, and with it a reader.
+// passed notes that a stream handed over a block to be written. held says whether the
+// disk held up the stream and a reader with it.
 func (d *direct) passed(held bool) {
 	switch {
 	case !held:
@@ -65,12 +65,12 @@ func (a *archive) writeDirect(e *entry) bool {
 		d.never.Store(true)
 		a.log().Debug("the cache's disk cannot be written to past the page cache", "op", "write", "err", err)
 	}
-	// What else may be wrong an ordinary write will tell.
+	// An ordinary write reports any other error.
 	return err == nil
 }
 
-// openDirect opens the data file for writeDirect, the first time. The caller holds
-// a reference, and the file is there.
+// openDirect returns the data file for writeDirect, and opens it the first time. The
+// caller holds a reference, and the file exists.
 func (a *archive) openDirect() (*os.File, error) {
 	if f := a.direct.Load(); f != nil {
 		return f, nil

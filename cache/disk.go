@@ -24,8 +24,8 @@ const (
 	filesName = "archives"
 )
 
-// tag is the content of CACHEDIR.TAG; its first line is fixed by the Cache
-// Directory Tagging Specification.
+// tag is the content of CACHEDIR.TAG. The Cache Directory Tagging Specification fixes
+// its first line.
 const tag = `Signature: 8a477f597d28d172789f06886806bc55
 # This directory holds archives that downloadfs can fetch again.
 # See https://bford.info/cachedir/
@@ -37,8 +37,8 @@ type disk struct {
 	lock *os.File
 }
 
-// openDisk makes the directory usable and locks it: ErrLocked when another
-// process has it, any other error when it cannot be used.
+// openDisk makes the directory usable and locks it. It returns ErrLocked when another
+// process has it, and any other error when it cannot be used.
 func openDisk(dir string) (*disk, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func openDisk(dir string) (*disk, error) {
 	return d, nil
 }
 
-// prepare locks the directory and makes what is missing in it.
+// prepare locks the directory and creates what is missing in it.
 func (d *disk) prepare() error {
 	err := unix.Flock(int(d.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
@@ -80,7 +80,7 @@ func (d *disk) prepare() error {
 	return os.WriteFile(tagPath, []byte(tag), 0o600)
 }
 
-// private makes sure that only this user can enter dir: what is read from it is
+// private makes sure that only this user can enter dir. What is read from it is
 // served as the server's bytes.
 func private(dir string) error {
 	fi, err := os.Stat(dir)
@@ -105,8 +105,8 @@ func (d *disk) path(name string) string  { return filepath.Join(d.files(), name)
 func (d *disk) remove(name string) error { return os.Remove(d.path(name)) }
 func (d *disk) empty(name string) error  { return os.Truncate(d.path(name), 0) }
 
-// create makes the data file of an archive, as long as the archive and without
-// any bytes in it yet.
+// create creates the data file of an archive. The file is as long as the archive and
+// has no bytes in it yet.
 func (d *disk) create(name string, size int64) (*os.File, error) {
 	f, err := os.OpenFile(d.path(name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -134,23 +134,23 @@ func (d *disk) free() (int64, error) {
 	return int64(st.Bavail) * int64(st.Bsize), nil
 }
 
-// fileNamePattern is what newFileName makes.
+// fileNamePattern matches what newFileName returns.
 var fileNamePattern = regexp.MustCompile(`^[0-9a-f]{32}-[0-9a-f]{16}$`)
 
-// fileHash is the part of a data file's name that the id determines. Ids differ
-// in case, which macOS file names do not, and may be long; a hash is neither.
+// fileHash is the part of a data file's name that depends on the id alone. Ids differ
+// in case and may be long. File names on macOS ignore case, so the name has a hash.
 func fileHash(id download.ID) string {
 	sum := sha256.Sum256([]byte(id))
 	return hex.EncodeToString(sum[:16])
 }
 
-// newFileName returns a name for an archive's data file that was never used
-// before, so that nothing done late to an old file can hit a new one.
+// newFileName returns a name for an archive's data file that was never used before. A
+// late operation on an old file then cannot hit a new one.
 func newFileName(id download.ID) string {
 	return fmt.Sprintf("%s-%016x", fileHash(id), rand.Uint64())
 }
 
-// belongs reports whether name is one that newFileName makes for id.
+// belongs reports whether newFileName could have made name for id.
 func belongs(name string, id download.ID) bool {
 	return fileNamePattern.MatchString(name) && strings.HasPrefix(name, fileHash(id))
 }

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// syncData returns when f's bytes are on the disk.
+// syncData blocks until f's bytes are on the disk.
 func syncData(f *os.File) error {
 	for {
 		err := unix.Fdatasync(int(f.Fd()))
@@ -18,12 +18,12 @@ func syncData(f *os.File) error {
 	}
 }
 
-// punch gives the disk space of [off, off+n) back without changing f's size.
+// punch frees the disk space of [off, off+n) without changing f's size.
 func punch(f *os.File, off, n int64) error {
 	return unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
 }
 
-// canDirect: there is a way past the page cache.
+// canDirect says that files can be written past the page cache.
 const canDirect = true
 
 // openDirect opens an existing data file for writing past the page cache.

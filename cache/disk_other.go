@@ -7,10 +7,10 @@ import (
 	"os"
 )
 
-// syncData returns when f's bytes are on the disk.
+// syncData blocks until f's bytes are on the disk.
 func syncData(f *os.File) error { return f.Sync() }
 
-// punch is not done here; its callers then give the whole file up.
+// punch is not supported here. Its callers then give up the whole file.
 func punch(*os.File, int64, int64) error { return errors.ErrUnsupported }
 
 const canDirect = false

@@ -1,8 +1,8 @@
 package cache
 
-// giveUp gives an archive up: one of its streams has turned out to be of another,
-// and so may be what it delivered before. Who has it open is told so from now on;
-// whoever opens it again begins anew.
+// giveUp gives up an archive after one of its streams turned out to belong to another
+// archive. What that stream delivered before may be wrong too. From now on, reads
+// through open handles fail. The next open starts anew.
 func (a *archive) giveUp() {
 	a.wrong.Store(true)
 	c := a.c

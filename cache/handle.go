@@ -51,9 +51,9 @@ func (h *handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// File implements [download.Archive]. A few blocks of an earlier run are checked
-// on the spot; for a long range that is not checked yet it says no and has the
-// archive checked in the background, so that a later call can say yes.
+// File implements [download.Archive]. It checks a few blocks of an earlier run at
+// once. For a long range that is not checked yet, it returns false and has the
+// archive checked in the background. A later call can then return true.
 func (h *handle) File(off, n int64) (*os.File, bool) {
 	a := h.a
 	if h.closed.Load() || a.wrong.Load() || off < 0 || n < 0 || off > a.info.Size || a.state == nil {
@@ -66,7 +66,7 @@ func (h *handle) File(off, n int64) (*os.File, bool) {
 	if a.good.Load() != int64(a.n) && !a.goodRange(blockOf(off), blockOf(off+n-1)) {
 		return nil, false
 	}
-	// What is in memory is not taken from the disk; a whole archive is.
+	// Blocks in memory are not read from the disk, except for a whole archive.
 	if n < a.info.Size && a.anyInMem(blockOf(off), blockOf(off+n-1)) {
 		return nil, false
 	}
@@ -95,8 +95,8 @@ func (a *archive) enter() {
 	a.handles++
 }
 
-// leave ends enter. What was read ahead for the readers stops with the block it
-// is in when the last one has left.
+// leave ends enter. When the last handle has left, reading ahead stops at the end of
+// the current block.
 func (a *archive) leave() {
 	a.mu.Lock()
 	defer a.mu.Unlock()

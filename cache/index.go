@@ -12,12 +12,12 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// errIndex: the index cannot be read or written.
+// errIndex means that the index cannot be read or written.
 var errIndex = errors.New("cache index unusable")
 
-// The index has two buckets. Both are keyed by the name of the data file, which
-// is never used twice, so that a late write about a dropped file cannot touch
-// the records of its successor.
+// The index has two buckets, keyed by the name of the data file. No name is used
+// twice, so a late write about a dropped file cannot touch the records of its
+// successor.
 var (
 	bucketFiles  = []byte("files")  // name -> meta
 	bucketBlocks = []byte("blocks") // name, 0, chunk number (4 bytes) -> chunk
@@ -27,12 +27,12 @@ var (
 type index struct {
 	db   *bolt.DB
 	path string
-	// broken says that bbolt panicked, after which not even its Close can be
-	// trusted to return.
+	// broken says that bbolt panicked. After that, not even its Close is sure to
+	// return.
 	broken bool
 }
 
-// record is all that the index knows of one data file.
+// record is everything the index knows about one data file.
 type record struct {
 	name   string
 	meta   meta
@@ -42,19 +42,19 @@ type record struct {
 // change is what one commit does to the records of one data file.
 type change struct {
 	name   string
-	remove bool // forget the file; nothing else counts then
+	remove bool // forget the file; the other fields are ignored
 	meta   meta
 	blocks []blockChange
 }
 
-// blockChange claims a block with its sum, or takes the claim back.
+// blockChange claims a block with its sum, or withdraws the claim.
 type blockChange struct {
 	block int
 	sum   uint32
 	claim bool
 }
 
-// openIndex opens or makes the index at path.
+// openIndex opens the index at path, or creates it.
 func openIndex(path string) (*index, error) {
 	x := &index{path: path}
 	err := x.guard(func() error {
@@ -62,7 +62,7 @@ func openIndex(path string) (*index, error) {
 		if err != nil {
 			return err
 		}
-		// The default grows a large index in steps of 16 MiB, which would count
+		// By default a large index grows in steps of 16 MiB, which would count
 		// against the limit.
 		db.AllocSize = 64 << 10
 		x.db = db
@@ -81,8 +81,8 @@ func openIndex(path string) (*index, error) {
 	return x, nil
 }
 
-// load returns every record. Records that cannot be decoded are left out and
-// reported to log; what they claimed is fetched again.
+// load returns every record. It skips records that it cannot decode and logs them.
+// The blocks that they claimed are fetched again.
 func (x *index) load(log *slog.Logger) (map[string]*record, error) {
 	records := make(map[string]*record)
 	err := x.guard(func() error {
@@ -128,8 +128,8 @@ func (x *index) load(log *slog.Logger) (map[string]*record, error) {
 	return records, nil
 }
 
-// commit applies the changes in one transaction, all or none, and returns when
-// they are on disk. Removals come last.
+// commit applies all changes in one transaction, or none. It returns when they are on
+// disk. Removals come last.
 func (x *index) commit(changes []change) error {
 	err := x.guard(func() error {
 		return x.db.Update(func(tx *bolt.Tx) error {
@@ -190,7 +190,7 @@ func remove(tx *bolt.Tx, name string) error {
 	if err := tx.Bucket(bucketFiles).Delete([]byte(name)); err != nil {
 		return err
 	}
-	// Collected first: deleting under a moving bbolt cursor skips keys.
+	// Collect the keys first: deleting under a moving bbolt cursor skips keys.
 	var keys [][]byte
 	prefix := append([]byte(name), 0)
 	c := tx.Bucket(bucketBlocks).Cursor()
@@ -214,7 +214,7 @@ func (x *index) size() int64 {
 	return fi.Size()
 }
 
-// close closes the index; it may be called on one that failed to open.
+// close closes the index. You may call it on an index that failed to open.
 func (x *index) close() error {
 	if x.db == nil || x.broken {
 		return nil
@@ -229,7 +229,7 @@ func chunkKey(name string, num uint32) []byte {
 	return binary.BigEndian.AppendUint32(append([]byte(name), 0), num)
 }
 
-// decodeChunkKey is the inverse of chunkKey; errRecord for any other key.
+// decodeChunkKey is the inverse of chunkKey. It returns errRecord for any other key.
 func decodeChunkKey(k []byte) (name string, num uint32, err error) {
 	n := len(k) - 5
 	if n <= 0 || k[n] != 0 {
@@ -238,9 +238,9 @@ func decodeChunkKey(k []byte) (name string, num uint32, err error) {
 	return string(k[:n]), binary.BigEndian.Uint32(k[n+1:]), nil
 }
 
-// guard runs f and returns a panic as an error, including the fault of touching
-// a mapped page that the file no longer has: bbolt asserts, and reads through a
-// mapping, where a damaged file misleads it.
+// guard runs f and returns a panic as an error. That includes the fault of touching a
+// mapped page that the file no longer has: bbolt reads through a mapping and has
+// assertions, and a damaged file misleads it.
 func (x *index) guard(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {

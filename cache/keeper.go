@@ -9,23 +9,23 @@ import (
 )
 
 const (
-	// flushBlocks and flushAfter bound what a crash can lose: the index is brought
-	// up to date after so many blocks, or so long after the first of them.
+	// flushBlocks and flushAfter bound what a crash can lose. The index is updated
+	// after that many blocks, or that long after the first of them.
 	flushBlocks = 64
 	flushAfter  = 2 * time.Second
 )
 
-// keeper is what the cache's housekeeping goroutine works on: it brings the index
-// up to date and ends streams that nobody needs.
+// keeper is the state of the cache's housekeeping goroutine, which updates the index
+// and ends streams that nobody needs.
 type keeper struct {
 	bell chan struct{}
-	idx  *index // only used by the goroutine, before it runs and after it ended
+	idx  *index // used only by the goroutine, before it starts and after it has ended
 
 	mu      sync.Mutex
 	changed map[*archive]struct{} // what the index does not know yet
-	blocks  int                   // of them, since the last flush
+	blocks  int                   // number of changed blocks since the last flush
 	removed []string              // data files that are gone
-	syncs   []chan<- error        // who waits for the next flush
+	syncs   []chan<- error        // the callers that wait for the next flush
 }
 
 func (k *keeper) init() {
@@ -41,14 +41,14 @@ func (k *keeper) close() error {
 	return k.idx.close()
 }
 
-// forget has the index forget a data file.
+// forget makes the next flush remove a data file from the index.
 func (k *keeper) forget(name string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.removed = append(k.removed, name)
 }
 
-// kick wakes the housekeeping: something may have to be done soon.
+// kick wakes the housekeeping goroutine, because something may have to be done soon.
 func (c *Cache) kick() {
 	select {
 	case c.keeper.bell <- struct{}{}:
@@ -56,7 +56,7 @@ func (c *Cache) kick() {
 	}
 }
 
-// note has the index told, soon, of n more blocks of a that are or are not there.
+// note has the index updated soon about n more blocks of a, present or gone.
 func (c *Cache) note(a *archive, n int) {
 	c.keeper.mu.Lock()
 	c.keeper.changed[a] = struct{}{}
@@ -68,7 +68,7 @@ func (c *Cache) note(a *archive, n int) {
 	}
 }
 
-// hurry has what the index was not told yet told at once.
+// hurry has the index updated at once.
 func (c *Cache) hurry() {
 	c.keeper.mu.Lock()
 	c.keeper.blocks = max(c.keeper.blocks, flushBlocks)
@@ -78,7 +78,7 @@ func (c *Cache) hurry() {
 
 // keep is the housekeeping goroutine. It sleeps while there is nothing to do.
 func (c *Cache) keep() {
-	var since time.Time // of the oldest change that the index does not know
+	var since time.Time // time of the oldest change that the index does not know
 	for {
 		var tick <-chan time.Time
 		var timer *time.Timer
@@ -88,7 +88,7 @@ func (c *Cache) keep() {
 		}
 		select {
 		case <-c.keeper.bell:
-			// Many rings in a row are answered once.
+			// Several rings in a row count as one.
 		case <-tick:
 		case <-c.ctx.Done():
 		}
@@ -113,7 +113,7 @@ func (c *Cache) keep() {
 	}
 }
 
-// dirty reports whether the index has to learn something, and whether at once.
+// dirty reports whether the index has to be updated, and whether at once.
 func (c *Cache) dirty() (dirty, urgent bool) {
 	c.keeper.mu.Lock()
 	defer c.keeper.mu.Unlock()
@@ -121,8 +121,7 @@ func (c *Cache) dirty() (dirty, urgent bool) {
 	return len(c.keeper.changed) > 0 || len(c.keeper.removed) > 0 || waited, c.keeper.blocks >= flushBlocks || waited
 }
 
-// tidy ends streams that nobody needs, and reports whether there is anything to
-// look at again later.
+// tidy ends streams that nobody needs, and reports whether to look again later.
 func (c *Cache) tidy() bool {
 	c.mu.Lock()
 	active := make([]*archive, 0, len(c.active))
@@ -155,7 +154,7 @@ func (a *archive) tidy(now time.Time) bool {
 		case now.Sub(a.idle) >= abandonAfter+finishWithin:
 			s.cancel()
 		case now.Sub(a.idle) >= abandonAfter:
-			// The block it is in is worth finishing, the connection is not.
+			// Its current block is worth finishing. The connection is not.
 			s.end = s.next
 			s.poke()
 		}
@@ -163,8 +162,8 @@ func (a *archive) tidy(now time.Time) bool {
 	return again
 }
 
-// tidyMemory gives up the blocks in memory that are on disk as well when nobody is
-// reading any more, and reports whether there are any left.
+// tidyMemory gives up the blocks in memory that are also on disk once nobody reads
+// any more. It reports whether any are left.
 func (a *archive) tidyMemory(now time.Time) bool {
 	a.mu.Lock()
 	reading := slices.ContainsFunc(a.cursors, func(cur *cursor) bool { return now.Sub(cur.last) < cursorBusy })
@@ -186,9 +185,9 @@ func (a *archive) tidyMemory(now time.Time) bool {
 	return left
 }
 
-// hold has the keeper keep a's data file open until what has been written to it is
-// synced: of a file that nobody has open Linux may forget that a write failed.
-// a.mu is held.
+// hold makes the keeper keep a's data file open until everything written to it is
+// synced. Linux may forget that a write failed if nobody has the file open. a.mu is
+// held.
 func (c *Cache) hold(a *archive) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -210,8 +209,8 @@ func (c *Cache) unhold(a *archive) {
 	}
 }
 
-// takeHeld makes the reference that hold took, or a new one, the caller's, so that
-// what is written from now on is held anew. a.mu is held.
+// takeHeld gives the caller the reference that hold took, or a new one. What is
+// written from now on is held anew. a.mu is held.
 func (c *Cache) takeHeld(a *archive) {
 	c.hold(a)
 	c.mu.Lock()
@@ -219,7 +218,7 @@ func (c *Cache) takeHeld(a *archive) {
 	a.unsynced = false
 }
 
-// releaseHeld gives back a reference that was taken by takeHeld.
+// releaseHeld returns a reference that takeHeld gave.
 func (c *Cache) releaseHeld(a *archive) {
 	c.mu.Lock()
 	a.held--
@@ -227,7 +226,7 @@ func (c *Cache) releaseHeld(a *archive) {
 	c.release(a)
 }
 
-// flush syncs what has been written and lets the index claim it.
+// flush syncs what has been written and then lets the index claim it.
 func (c *Cache) flush() (err error) {
 	c.keeper.mu.Lock()
 	removed, changed, syncs := c.keeper.removed, c.keeper.changed, c.keeper.syncs
@@ -253,7 +252,7 @@ func (c *Cache) flush() (err error) {
 	for _, name := range removed {
 		changes = append(changes, change{name: name, remove: true})
 	}
-	if len(changes) == 0 || c.keeper.idx == nil { // it has failed; what it does not know is fetched again
+	if len(changes) == 0 || c.keeper.idx == nil { // nil: it failed, and what it does not know is fetched again
 		return nil
 	}
 	if err := c.keeper.idx.commit(changes); err != nil {
@@ -266,8 +265,8 @@ func (c *Cache) flush() (err error) {
 	return nil
 }
 
-// changesOf syncs a's data file and returns what the index has to learn about it,
-// nil if nothing.
+// changesOf syncs a's data file and returns the changes for the index, or nil if
+// there are none.
 func (c *Cache) changesOf(a *archive) *change {
 	a.mu.Lock()
 	if a.dropped.Load() || a.state == nil {
@@ -306,7 +305,7 @@ func (c *Cache) changesOf(a *archive) *change {
 	return ch
 }
 
-// confirm notes that the disk has the blocks.
+// confirm notes that the blocks are on the disk.
 func (a *archive) confirm(blocks []blockChange) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -317,10 +316,10 @@ func (a *archive) confirm(blocks []blockChange) {
 	}
 }
 
-// lose gives up every block that was written since the last sync, because this
-// one failed: Linux reports a failed write once, to whichever sync comes next, and
-// takes the page for written. What such a block reads as is anybody's guess, and
-// may change. blocks are those that the index is not going to learn about now.
+// lose gives up every block written since the last sync, because this sync failed.
+// Linux reports a failed write once, to whichever sync comes next, and then treats
+// the page as written. What such a block reads as is unknown and may change. blocks
+// are those that the index will not learn about now.
 func (a *archive) lose(blocks []blockChange, err error) {
 	a.mu.Lock()
 	a.losses++
@@ -330,7 +329,7 @@ func (a *archive) lose(blocks []blockChange, err error) {
 	var lost []int
 	for b := range a.state {
 		if a.is(b) == blockWritten {
-			a.set(b, blockChecked) // nobody writes it while its room is given back
+			a.set(b, blockChecked) // nobody writes it while its room is freed
 			lost = append(lost, b)
 		}
 	}

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// lanes decides how many streams run side by side for a reader. It starts with
-// one, tries as many as are allowed while the readers wait for the network, and
-// keeps them only if the throughput of all streams together rose. From time to
-// time it looks whether half of them do as well. All archives come from one
-// server over one link, so what was learnt from one holds for the next.
+// lanes decides how many streams run side by side for a reader. It starts with one.
+// While readers wait for the network, it tries as many as are allowed, and keeps them
+// only if the throughput of all streams together rises. From time to time it checks
+// whether half of them do as well. All archives come from one server over one link,
+// so what one archive teaches holds for the next.
 type lanes struct {
 	mu      sync.Mutex
 	max     int
@@ -18,44 +18,44 @@ type lanes struct {
 	places  int // archives that such streams run for
 	news    bool
 
-	// The measurement under way.
+	// The current measurement.
 	since  time.Time
 	bytes  int64
-	spoilt bool // a stream stood still: it says nothing
+	spoilt bool // a stream stood still, so the measurement says nothing
 
-	// The experiment under way, if n is not what it was before.
-	before  int     // n before it, 0 if there is none
+	// The current experiment, if n has changed.
+	before  int     // n before the experiment, 0 if there is none
 	rate    float64 // bytes/s before it
-	settled bool    // the streams are as many as they should be, and up to speed
+	settled bool    // the right number of streams run, at full speed
 	proof   int     // measurements in its favour
 
 	last  float64   // the measurement before this one, with the same n; 0 if none
 	next  time.Time // the earliest time of the next experiment with more
 	fails int       // experiments with more that failed, in a row
 	check time.Time // when to try fewer, to see whether all are still needed
-	holds int       // such checks that found them needed, in a row
+	holds int       // checks that found all needed, in a row
 }
 
 const (
 	// laneEpoch is how long throughput is measured.
 	laneEpoch = 200 * time.Millisecond
-	// laneGain is by which factor the throughput must rise with more streams,
-	// laneProof times in a row: on a busy machine, one measurement may show
-	// anything.
+	// laneGain is the factor by which more streams must raise the throughput,
+	// laneProof times in a row. On a busy machine, one measurement proves nothing.
 	laneGain  = 1.25
 	laneProof = 2
 	// laneEnough is the rate of one stream, in bytes/s, above which the processor
 	// rather than the network is the limit.
 	laneEnough = 250e6
-	// laneRetry is the pause after the first failed experiment; it doubles up to
-	// laneRetryMax. laneCheck is the same for the first look whether fewer do.
+	// laneRetry is the pause after the first failed experiment. It doubles up to
+	// laneRetryMax. laneCheck is the same for the first check whether fewer streams
+	// do.
 	laneRetry    = 5 * time.Second
 	laneCheck    = 20 * time.Second
 	laneRetryMax = 2 * time.Minute
 )
 
-// count counts streams that serve readers, and archives that have some, up or
-// down.
+// count adds to the number of streams that serve readers, and to the number of
+// archives that have such streams. Either may be negative.
 func (l *lanes) count(streams, archives int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -63,7 +63,7 @@ func (l *lanes) count(streams, archives int) {
 	l.places += archives
 }
 
-// archives returns for how many archives streams serve readers, at least 1.
+// archives returns the number of archives that have streams for readers, at least 1.
 func (l *lanes) archives() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -145,8 +145,7 @@ func (l *lanes) try(n int, rate float64) {
 	l.n, l.news = n, true
 }
 
-// accept ends an experiment that has shown what it should: the next one may
-// follow at once.
+// accept ends an experiment that succeeded. The next one may follow at once.
 func (l *lanes) accept(now time.Time) {
 	if l.n > l.before {
 		l.fails, l.holds = 0, 0
@@ -157,7 +156,7 @@ func (l *lanes) accept(now time.Time) {
 	l.before = 0
 }
 
-// refuse ends an experiment that has not.
+// refuse ends an experiment that failed.
 func (l *lanes) refuse(now time.Time) {
 	if l.n > l.before {
 		l.next = now.Add(min(laneRetry<<min(l.fails, 10), laneRetryMax))

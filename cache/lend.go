@@ -25,14 +25,14 @@ func (h *handle) Lend(ctx context.Context, p []byte, off int64) (download.Loan, 
 	return download.Loan{Pieces: l.pieces, Return: l.giveBack}, nil
 }
 
-// loan is what a reader has borrowed of an archive.
+// loan is the part of an archive that a reader has borrowed.
 type loan struct {
 	a      *archive
 	pieces [][]byte
-	blocks []*entry // referenced, one per piece; nil for one that is the reader's own
+	blocks []*entry // referenced, one per piece; nil where the piece is the reader's own memory
 }
 
-// take borrows [off, off+len(p)), and copies into p what is not in memory.
+// take borrows [off, off+len(p)). It copies into p whatever is not in memory.
 func (l *loan) take(ctx context.Context, p []byte, off int64) error {
 	a := l.a
 	a.touch(off, int64(len(p)))

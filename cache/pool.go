@@ -8,40 +8,41 @@ import (
 )
 
 const (
-	// poolBlocks is how many block buffers there are at most, for all readers of
-	// all archives together: the cache's memory.
+	// poolBlocks is the maximum number of block buffers, for all readers of all
+	// archives together. It bounds the cache's memory.
 	poolBlocks = 24
-	// poolEager is up to how many there are before a block that has been read is
-	// given up for another.
+	// poolEager is how many buffers there may be before the pool takes back a block
+	// that has been read.
 	poolEager = 12
 	// poolSpare is how many unused buffers are kept ready.
 	poolSpare = 4
-	// poolLook is how often one who waits for a buffer looks for one.
+	// poolLook is how often a goroutine that waits for a buffer looks for one.
 	poolLook = 50 * time.Millisecond
 )
 
-// pool lends block buffers. Buffers that hold a block for its readers, or its only
-// copy, stay lent; they are taken back from there, oldest first, when somebody
-// needs a buffer.
+// pool lends block buffers. A buffer that holds a block for its readers, or its only
+// copy, stays lent. When somebody needs a buffer, the pool takes such buffers back,
+// oldest first.
 type pool struct {
 	mu    sync.Mutex
 	spare [][]byte
 	lent  int
-	queue list.List // of chan []byte: who waits for a buffer, in order
+	queue list.List // of chan []byte: the goroutines that wait for a buffer, in order
 
-	// Entries whose buffer may be taken back: those a reader has passed already,
-	// those that nobody has read yet but are on disk, and the others.
+	// Entries whose buffer may be taken back. A reader has passed those in passed.
+	// Those in saved are on disk, but nobody has read them yet. The others are in
+	// fresh.
 	passed list.List // of *entry
 	saved  list.List // of *entry
 	fresh  list.List // of *entry
 }
 
-// try returns a buffer, or nil when all are lent. It may take back a block that
-// no reader will want soon, but none that is the only copy and was not read yet.
+// try returns a buffer, or nil when all are lent. It may take back a block that no
+// reader will want soon, but never the only copy of a block that nobody has read yet.
 func (p *pool) try() []byte { return p.take(false) }
 
-// get returns a buffer, waiting for one if need be. It takes back any block that
-// nobody is waiting for.
+// get returns a buffer, and blocks until there is one or ctx ends. It takes back any
+// block that nobody is waiting for.
 func (p *pool) get(ctx context.Context) ([]byte, error) {
 	if buf := p.take(true); buf != nil {
 		return buf, nil
@@ -50,8 +51,8 @@ func (p *pool) get(ctx context.Context) ([]byte, error) {
 	ch := make(chan []byte, 1)
 	el := p.queue.PushBack(ch)
 	p.mu.Unlock()
-	// A block becomes takeable by events, after which serve is called, but also by
-	// the time that its reader lets pass.
+	// An event can make a block takeable, and serve is called after each. So can time
+	// in which the reader does nothing, so look again now and then.
 	look := time.NewTicker(poolLook)
 	defer look.Stop()
 	for ctx.Err() == nil {
@@ -74,12 +75,13 @@ func (p *pool) get(ctx context.Context) ([]byte, error) {
 	return nil, ctx.Err()
 }
 
-// take returns a free buffer or takes one back, nil if neither is possible.
+// take returns a free buffer or takes one back. It returns nil if neither is
+// possible.
 func (p *pool) take(fresh bool) []byte {
 	p.mu.Lock()
 	if p.queue.Len() > 0 {
 		p.mu.Unlock()
-		return nil // whoever waits comes first
+		return nil // those that wait come first
 	}
 	if n := len(p.spare); n > 0 {
 		buf := p.spare[n-1]
@@ -107,8 +109,8 @@ func (p *pool) take(fresh bool) []byte {
 	return p.takeBackAny(fresh)
 }
 
-// takeBackAny frees the buffer of the entry that is missed least. Only if it is
-// urgent, that may be one that a reader will want soon.
+// takeBackAny frees the buffer of the entry that is missed least. If urgent is set,
+// that may be an entry that a reader will want soon.
 func (p *pool) takeBackAny(urgent bool) []byte {
 	lists := []*list.List{&p.passed, &p.saved}
 	if urgent {
@@ -122,7 +124,7 @@ func (p *pool) takeBackAny(urgent bool) []byte {
 	return nil
 }
 
-// takeBack frees the buffer of the oldest entry of a list that nobody needs.
+// takeBack frees the buffer of the oldest entry in a list that nobody needs.
 func (p *pool) takeBack(from *list.List, urgent bool) []byte {
 	// Bounded, because forget puts an entry that is in use back on its list.
 	for range poolBlocks {
@@ -192,8 +194,8 @@ func (p *pool) unlist(e *entry) {
 	}
 }
 
-// serve hands takeable blocks to those who wait for a buffer. It is called, with
-// no lock held, when a kept entry has become free to take.
+// serve hands takeable blocks to the goroutines that wait for a buffer. Call it
+// without a lock when a kept entry has become free to take.
 func (p *pool) serve() {
 	for {
 		p.mu.Lock()

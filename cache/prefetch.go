@@ -13,13 +13,13 @@ import (
 const (
 	// prefetchers is how many archives are fetched in the background at a time.
 	prefetchers = 2
-	// prefetchBackoff is the wait after a first failure; it doubles up to
-	// prefetchBackoffMax, and any progress resets it.
+	// prefetchBackoff is the wait after a first failure. It doubles up to
+	// prefetchBackoffMax. Any progress resets it.
 	prefetchBackoff    = time.Second
 	prefetchBackoffMax = time.Minute
 )
 
-// prefetcher holds the archives that are to be fetched whole. Guarded by c.mu.
+// prefetcher holds the archives that are to be fetched whole. c.mu guards it.
 type prefetcher struct {
 	queue   []*prefetch
 	running []*prefetch
@@ -32,12 +32,12 @@ type prefetch struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	fails  int
-	after  time.Time // not before
+	after  time.Time // not started before this time
 }
 
-// Prefetch implements [download.Archives]. An archive that cannot fit is left
-// out. Background fetches give way to readers: while one waits for the network,
-// they stand still, unless they bring just what it waits for.
+// Prefetch implements [download.Archives]. It skips an archive that cannot fit.
+// Background fetches give way to readers: while a reader waits for the network, they
+// stand still, unless they bring the block that it waits for.
 func (c *Cache) Prefetch(info download.ArchiveInfo) {
 	if _, err := download.ParseID(string(info.ID)); err != nil || info.Size <= 0 || c.disk == nil || !c.fits(info.Size) {
 		c.log.Debug("not fetched in the background", "op", "prefetch", "download", info.ID, "len", info.Size)
@@ -93,7 +93,7 @@ func (c *Cache) prefetchWorker() {
 	}
 }
 
-// sleep waits for d and reports whether the fetch is still to be made.
+// sleep waits for d and reports whether the fetch is still wanted.
 func (f *prefetch) sleep(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -105,8 +105,8 @@ func (f *prefetch) sleep(d time.Duration) bool {
 	}
 }
 
-// nextPrefetch takes the fetch that is due first off the queue, and how long it
-// has to wait; nil when the queue is empty, and then the worker is signed off.
+// nextPrefetch takes the fetch that is due first off the queue, and returns how long
+// it has to wait. If the queue is empty, it signs the worker off and returns nil.
 func (c *Cache) nextPrefetch() (*prefetch, time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -132,8 +132,7 @@ func (c *Cache) nextPrefetch() (*prefetch, time.Duration) {
 	return f, f.after.Sub(now)
 }
 
-// endPrefetch files the outcome of a fetch, and queues it again if that makes
-// sense.
+// endPrefetch records the result of a fetch, and queues it again if that makes sense.
 func (c *Cache) endPrefetch(f *prefetch, err error) {
 	again := err != nil && f.ctx.Err() == nil && !hopeless(err)
 	log := c.log.With("op", "prefetch", "download", f.info.ID)
@@ -160,7 +159,7 @@ func (c *Cache) endPrefetch(f *prefetch, err error) {
 	p.queue = append(p.queue, f)
 }
 
-// errNoRoom: the rest of an archive does not fit.
+// errNoRoom means that the rest of an archive does not fit.
 var errNoRoom = errors.New("no room in the cache")
 
 // hopeless reports whether trying again later cannot help.
@@ -173,7 +172,7 @@ func hopeless(err error) bool {
 	return false
 }
 
-// fetchWhole fetches what is missing of an archive, one stream at a time.
+// fetchWhole fetches the missing blocks of an archive, one stream at a time.
 func (c *Cache) fetchWhole(f *prefetch) error {
 	a, err := c.get(f.info, false)
 	if err != nil {
@@ -208,8 +207,8 @@ func (c *Cache) fetchWhole(f *prefetch) error {
 	return f.ctx.Err()
 }
 
-// backgroundStream makes a stream for the first gap that no stream is filling,
-// nil if there is none or no room; a.mu is held.
+// backgroundStream makes a stream for the first gap that no stream is filling. It
+// returns nil if there is no gap or no room. a.mu is held.
 func (a *archive) backgroundStream(ctx context.Context) *stream {
 	if a.noRoom || a.dropped.Load() {
 		return nil

@@ -8,7 +8,8 @@ import (
 	"downloadfs/download"
 )
 
-// readAt fills p from off; both lie inside the archive.
+// readAt fills p from off. Both lie inside the archive. It blocks until the bytes are
+// there or ctx ends.
 func (a *archive) readAt(ctx context.Context, p []byte, off int64) (int, error) {
 	a.touch(off, int64(len(p)))
 	n := 0
@@ -30,8 +31,8 @@ func (a *archive) readAt(ctx context.Context, p []byte, off int64) (int, error) 
 	return n, nil
 }
 
-// readBlock returns block b if its bytes that start at from are in memory, as many
-// as p has room for, referenced, and else fills p with them.
+// readBlock reads len(p) bytes of block b, from offset from in the block. If they are
+// in memory, it returns the block's entry, referenced. Otherwise it fills p.
 func (a *archive) readBlock(ctx context.Context, p []byte, b, from int) (*entry, error) {
 	for {
 		if e := a.inMem(b, int64(from+len(p))); e != nil {
@@ -109,10 +110,10 @@ func (a *archive) anyInMem(first, last int) bool {
 	return false
 }
 
-// await looks for the first need bytes of block b in memory. It returns their
-// entry, referenced, when they are there; else a waiter that will be woken when
-// they are or when anything else happened to the block, with a stream on the
-// way; or neither when the block is on disk.
+// await looks for the first need bytes of block b in memory. If they are there, it
+// returns their entry, referenced. If the block is on disk, it returns neither.
+// Otherwise it sees to it that a stream brings the block and returns a waiter. The
+// waiter is woken when the bytes are there or anything else happens to the block.
 func (a *archive) await(b int, need int64) (*waiter, *entry) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -144,8 +145,8 @@ func (a *archive) await(b int, need int64) (*waiter, *entry) {
 	return w, nil
 }
 
-// endWait takes the waiter off. It returns the entry that the waiter waited for,
-// referenced, if it is there, or the error that the waiter was given.
+// endWait removes the waiter. It returns the entry that the waiter waited for,
+// referenced, if it is there, or else the error that the waiter was given.
 func (a *archive) endWait(b int, w *waiter) (*entry, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -155,7 +156,7 @@ func (a *archive) endWait(b int, w *waiter) (*entry, error) {
 	if len(a.waiters[b]) == 0 {
 		delete(a.waiters, b)
 	}
-	// At once: as long as somebody waits for a block it is not taken away.
+	// Take the reference under the same lock: a block that nobody waits for may be taken away.
 	if e := a.mem[b]; e != nil && e.filled.Load() >= w.need {
 		a.ref(e)
 		return e, nil
@@ -173,9 +174,9 @@ func (a *archive) readFile(p []byte, b, from int) error {
 	return err
 }
 
-// readUnsynced is readBlock for a block that is on disk, as far as one knows. It
-// takes the whole block into memory if there is room, since all of it has to be read
-// to be checked.
+// readUnsynced is readBlock for a block that was written but not synced. All of it
+// has to be read for the check, so readUnsynced takes the whole block into memory if
+// there is room.
 func (a *archive) readUnsynced(p []byte, b, from int) (*entry, error) {
 	buf := a.c.pool.try()
 	if buf == nil {
@@ -190,19 +191,19 @@ func (a *archive) readUnsynced(p []byte, b, from int) (*entry, error) {
 	a.mu.Lock()
 	if old := a.mem[b]; old != nil || a.is(b) == blockAbsent {
 		a.mu.Unlock()
-		// Somebody else was first, or it is being fetched again.
+		// Somebody else was first, or the block is being fetched again.
 		copy(p, buf[from:])
 		a.c.pool.put(buf)
 		return nil, nil
 	}
 	a.mem[b] = e
 	a.mu.Unlock()
-	a.c.kick() // so that it is given up when nobody reads any more
+	a.c.kick() // gives the block up when nobody reads any more
 	return e, nil
 }
 
-// readChecked is readFile for a block that is not synced: until then, Linux may
-// have failed to write pages and forgotten them, and read old bytes or zeros.
+// readChecked is readFile for a block that is not synced. Linux may have failed to
+// write its pages and forgotten them, and then the file has old bytes or zeros.
 func (a *archive) readChecked(p []byte, b, from int) error {
 	a.mu.Lock()
 	sum := a.sums[b]
@@ -222,8 +223,8 @@ func (a *archive) readChecked(p []byte, b, from int) error {
 	return err
 }
 
-// distrust has all blocks checked again before they are used: a file in which one
-// good block cannot be read may have lost others, which read as zeros.
+// distrust marks all blocks to be checked again before use. A file in which one good
+// block cannot be read may have lost others, which read as zeros.
 func (a *archive) distrust() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -234,8 +235,8 @@ func (a *archive) distrust() {
 	}
 }
 
-// claimCheck makes the caller the one who checks block b, if it has to be checked
-// and nobody else does so.
+// claimCheck makes the caller check block b, and reports true, if the block has to be
+// checked and nobody else is doing so.
 func (a *archive) claimCheck(b int) bool {
 	if a.is(b) != blockClaimed {
 		return false
@@ -249,8 +250,8 @@ func (a *archive) claimCheck(b int) bool {
 	return true
 }
 
-// check verifies block b, which claimCheck gave to the caller, and wakes whoever
-// waits for the outcome. It returns why the block is not good.
+// check verifies block b, which claimCheck gave to the caller, and wakes all that
+// wait for the result. It returns the reason if the block is not good.
 func (a *archive) check(b int) error {
 	err := a.verify(b)
 	if err == nil {
@@ -260,13 +261,13 @@ func (a *archive) check(b int) error {
 		a.wakeAll(b)
 		return nil
 	}
-	// While it is still this goroutine's block: nobody has read it, nobody writes.
+	// The block is still this goroutine's: nobody has read it and nobody writes it.
 	a.giveBack(b)
 	a.damaged(b, true, err)
 	return err
 }
 
-// errSum: a block on disk is not what was written.
+// errSum means that a block on disk is not what was written.
 var errSum = errors.New("checksum mismatch")
 
 // verify reads block b from the disk and compares its sum.
@@ -288,9 +289,10 @@ func (a *archive) verify(b int) error {
 	return nil
 }
 
-// damaged takes back that block b is on disk, so that it is fetched again. checked
-// says that the caller has claimed its check, and given its room back; else that
-// waits until it is written again, since others may be reading it.
+// damaged withdraws the claim that block b is on disk, so it is fetched again.
+// checked says that the caller has claimed its check and has freed its room.
+// Otherwise the room stays until the block is written again, because others may be
+// reading it.
 func (a *archive) damaged(b int, checked bool, err error) {
 	a.mu.Lock()
 	if s := a.is(b); s == blockAbsent || s == blockChecked && !checked {
@@ -312,9 +314,9 @@ func (a *archive) damaged(b int, checked bool, err error) {
 	a.c.note(a, 1)
 }
 
-// goodRange reports whether blocks first to last are good. It checks blocks of an
-// earlier run on the spot if they are few, else has the archive checked in the
-// background.
+// goodRange reports whether blocks first to last are good. If only a few are
+// unchecked blocks of an earlier run, it checks them at once. Otherwise it has the
+// archive checked in the background and reports false.
 func (a *archive) goodRange(first, last int) bool {
 	const few = 4
 	claimed := 0

@@ -10,7 +10,7 @@ import (
 	"downloadfs/download"
 )
 
-// errRecord: a record of the index cannot be what this version wrote.
+// errRecord means that this version cannot have written a record of the index.
 var errRecord = errors.New("damaged index record")
 
 // recordVersion is the first byte of every meta record.
@@ -19,7 +19,7 @@ const recordVersion = 1
 // maxName is how much of an archive's file name a record keeps.
 const maxName = 1024
 
-// meta is what the index knows of one data file besides its blocks.
+// meta is what the index knows about one data file besides its blocks.
 type meta struct {
 	info download.ArchiveInfo
 	used time.Time // when a reader last opened it, or it was first fetched
@@ -35,7 +35,8 @@ func (m meta) append(dst []byte) []byte {
 	return appendString(dst, m.info.Name[:min(len(m.info.Name), maxName)])
 }
 
-// decodeMeta decodes a record that append made; errRecord for anything else.
+// decodeMeta decodes a record that append made. It returns errRecord for anything
+// else.
 func decodeMeta(p []byte) (meta, error) {
 	d := decoder{p: p}
 	if d.byte() != recordVersion {
@@ -57,14 +58,14 @@ func decodeMeta(p []byte) (meta, error) {
 	return m, nil
 }
 
-// chunkBlocks is how many blocks one chunk record describes: small enough to be
-// rewritten often, large enough to keep the index small.
+// chunkBlocks is how many blocks one chunk record describes. It is small enough to be
+// rewritten often, and large enough to keep the index small.
 const chunkBlocks = 64
 
 // chunkRecordLen is the length of every chunk record.
 const chunkRecordLen = 8 + 4*chunkBlocks
 
-// chunk says which of chunkBlocks consecutive blocks are there, and their sums.
+// chunk says which of chunkBlocks consecutive blocks are there, and holds their sums.
 type chunk struct {
 	present uint64
 	sums    [chunkBlocks]uint32
@@ -76,7 +77,7 @@ func (c *chunk) set(i int, sum uint32) {
 	c.sums[i] = sum
 }
 
-// clear takes the claim of block i back.
+// clear withdraws the claim of block i.
 func (c *chunk) clear(i int) {
 	c.present &^= 1 << i
 	c.sums[i] = 0
@@ -97,7 +98,8 @@ func (c *chunk) append(dst []byte) []byte {
 	return dst
 }
 
-// decodeChunk decodes a record that append made; errRecord for anything else.
+// decodeChunk decodes a record that append made. It returns errRecord for anything
+// else.
 func decodeChunk(p []byte) (chunk, error) {
 	if len(p) != chunkRecordLen {
 		return chunk{}, fmt.Errorf("chunk: %w", errRecord)
@@ -109,7 +111,7 @@ func decodeChunk(p []byte) (chunk, error) {
 	return c, nil
 }
 
-// unixNano is 0 for the zero time, which time.Time.UnixNano leaves undefined.
+// unixNano returns 0 for the zero time, whose time.Time.UnixNano is undefined.
 func unixNano(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -128,8 +130,8 @@ func appendString(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }
 
-// decoder takes values off the front of p; after the first value that is not
-// there, bad is set and every further value is zero.
+// decoder takes values off the front of p. After the first value that is missing, bad
+// is set and every further value is zero.
 type decoder struct {
 	p   []byte
 	bad bool

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// restore opens the index and takes over what an earlier run left. It fails only
-// if the directory cannot be written to.
+// restore opens the index and takes over what an earlier run left. It fails only if
+// the directory cannot be written.
 func (c *Cache) restore() error {
 	records, err := c.openIndex()
 	if err != nil {
@@ -48,8 +48,8 @@ func (c *Cache) restore() error {
 	return nil
 }
 
-// openIndex opens the index and reads it. An index that cannot be used gives way
-// to an empty one, with a warning: all it knew can be fetched again.
+// openIndex opens the index and reads it. It replaces an unusable index with an empty
+// one and logs a warning: everything that the index knew can be fetched again.
 func (c *Cache) openIndex() (map[string]*record, error) {
 	idx, records, err := loadIndex(c.disk.index(), c)
 	if err == nil {
@@ -93,7 +93,7 @@ func (c *Cache) adopt(rec *record, entry fs.DirEntry) bool {
 	a := newArchive(c, rec.meta.info, rec.name)
 	a.used = rec.meta.used
 	if old := c.archives[a.info.ID]; old != nil {
-		// A crash came between a new data file and forgetting the old one.
+		// A crash came after the new data file, before the old one was forgotten.
 		if !a.used.After(old.used) {
 			return false
 		}
@@ -107,7 +107,7 @@ func (c *Cache) adopt(rec *record, entry fs.DirEntry) bool {
 				continue
 			}
 			if blockOffset(b)+int64(a.len(b)) > fi.Size() {
-				continue // found missing when it is read, but known already
+				continue // a read would find it missing; we know it now
 			}
 			a.sums[b] = ch.sums[i]
 			a.set(b, blockClaimed)
@@ -135,8 +135,8 @@ func (c *Cache) adopt(rec *record, entry fs.DirEntry) bool {
 	return true
 }
 
-// punchUnclaimed gives back the room of blocks that were written but never
-// claimed because the run that wrote them was killed.
+// punchUnclaimed frees the room of blocks that were written but not claimed, because
+// the run that wrote them was killed.
 func (c *Cache) punchUnclaimed(a *archive) error {
 	f, err := c.disk.open(a.name)
 	if err != nil {
@@ -168,8 +168,8 @@ func allocated(fi fs.FileInfo) int64 {
 	return fi.Size()
 }
 
-// shrink evicts until what is there fits the limit, which may be lower than in
-// the run before.
+// shrink evicts archives until the rest fits the limit, which may be lower than in
+// the last run.
 func (c *Cache) shrink() {
 	for c.used+c.indexSize.Load()+overhead > c.cfg.Size {
 		old, _ := c.oldest()
@@ -181,8 +181,8 @@ func (c *Cache) shrink() {
 	}
 }
 
-// checkLater has the blocks that an earlier run left in a checked in the
-// background, one archive at a time.
+// checkLater checks the blocks that an earlier run left in a. It works in the
+// background, on one archive at a time.
 func (c *Cache) checkLater(a *archive) {
 	if !c.checking.CompareAndSwap(false, true) {
 		return
@@ -193,7 +193,7 @@ func (c *Cache) checkLater(a *archive) {
 		defer c.release(a)
 		for b := 0; b < a.n && c.ctx.Err() == nil && !a.dropped.Load(); b++ {
 			if a.claimCheck(b) {
-				// Its outcome is in the log and in the block's state.
+				// The log and the block's state have the result.
 				_ = a.check(b)
 			}
 		}

@@ -2,44 +2,49 @@ package cache
 
 import "time"
 
-// What is asked of the source, and when. All of it runs under a.mu.
+// This file decides what to ask the source for, and when. All of it runs under a.mu.
+//
+// A first read asks for little: its block, and with the archive's head also the tail,
+// which every zip reader wants next. A reader that goes on sequentially gets a long
+// stream that runs ahead of it in a bounded window. A far seek opens another stream.
 
 const (
-	// smallArchive is up to how many blocks an archive is fetched whole with its
-	// first block.
+	// smallArchive is the number of blocks up to which an archive is fetched whole
+	// with its first block.
 	smallArchive = 4
-	// tailBytes is how much of an archive's end a zip reader looks at first: the
-	// end record and the longest comment it can have.
+	// tailBytes is how much of an archive's end a zip reader looks at first: the end
+	// record and the longest comment that it can have.
 	tailBytes = 66 << 10
-	// nearTail is how far before the known tail a first read may be for the gap to
-	// be asked for at once: it is the central directory.
+	// nearTail is the largest gap, in blocks, between a first read and the known
+	// tail that is asked for at once. The gap is the central directory.
 	nearTail = 8
-	// nearSeek is how many blocks a stream is read through for a reader ahead of
-	// it, rather than opening another.
+	// nearSeek is the distance in blocks up to which a stream reads through to a
+	// reader ahead of it. Beyond that, another stream is opened.
 	nearSeek = 2
-	// firstRange and rangeGrowth make the ranges asked for grow with what has been
-	// read in order, so that a reader that stops early wastes little of the link:
-	// what a server has put on the wire cannot be taken back.
+	// firstRange and rangeGrowth make the ranges grow with what has been read in
+	// order. A reader that stops early then wastes little of the link: a server
+	// cannot take back what it has put on the wire.
 	firstRange  = 8
 	rangeGrowth = 8
-	// diskWindow is how many blocks ahead of a reader are fetched to disk,
-	// memoryWindow ahead of all readers together when they are kept in memory.
+	// diskWindow is how many blocks ahead of a reader are fetched to disk.
+	// memoryWindow is how many are fetched ahead of all readers together when blocks
+	// stay in memory.
 	diskWindow   = 16
 	memoryWindow = poolBlocks / 2
-	// minSegment and maxSegment bound what each of several parallel streams of one
-	// reader fetches at a time.
+	// minSegment and maxSegment bound what each of a reader's parallel streams
+	// fetches at a time.
 	minSegment = 4
 	maxSegment = 32
 	// parallelRun is how much a reader reads in order before it gets more than one
-	// stream: more than a zip's directory has, as a rule.
+	// stream. A zip's directory is usually smaller.
 	parallelRun = 8 << 20
 )
 
 // tail returns the first block of the archive's tail.
 func (a *archive) tail() int { return blockOf(max(0, a.info.Size-tailBytes)) }
 
-// want sees to it that missing block b comes: a stream that will soon be there is
-// left to bring it, else another is opened.
+// want sees to it that the missing block b comes. It leaves the block to a stream
+// that will soon be there, or else opens another stream.
 func (a *archive) want(b int) {
 	a.c.missed()
 	for s := range a.streams {
@@ -55,7 +60,7 @@ func (a *archive) want(b int) {
 	dear := a.c.skips.dear()
 	if dear && !a.inMemory() {
 		for b > 0 && a.missing(b-1) && !a.claimed(b-1) {
-			b-- // it comes by anyway
+			b-- // the stream passes it anyway
 		}
 	}
 	var run int64
@@ -76,8 +81,8 @@ func (a *archive) want(b int) {
 	a.start(b, end, false)
 }
 
-// readEnd returns the block after the last one of a read that block b is in: it is
-// asked for as a whole.
+// readEnd returns the block after the last block of the read that includes block b. A
+// read is asked for as a whole.
 func (a *archive) readEnd(b int) int {
 	end := b + 1
 	for _, cur := range a.cursors {
@@ -107,7 +112,7 @@ func (a *archive) stop(b int) int {
 		}
 	}
 	if a.state == nil {
-		// All is missing that is not in memory, and there can be any number of it.
+		// Every block that is not in memory is missing, and there is no limit to their number.
 		for i := range a.mem {
 			if i > b && i < limit {
 				limit = i
@@ -123,8 +128,8 @@ func (a *archive) stop(b int) int {
 	return limit
 }
 
-// rangeEnd returns where a stream that starts at block b for a reader that has
-// read run bytes in order ends.
+// rangeEnd returns the end of a stream that starts at block b, for a reader that has
+// read run bytes in order.
 func (a *archive) rangeEnd(b int, run int64, lanes int) int {
 	stop := a.stop(b)
 	switch {
@@ -144,8 +149,8 @@ func (a *archive) rangeEnd(b int, run int64, lanes int) int {
 	return end
 }
 
-// segment returns how many blocks from b on one of several parallel streams
-// fetches: few at first and at the end of the archive, where the streams have to
+// segment returns how many blocks from b on each of several parallel streams fetches.
+// It is few at first, and few at the end of the archive, where the streams have to
 // finish together.
 func (a *archive) segment(b int, run int64, lanes int) int {
 	if a.inMemory() {
@@ -161,21 +166,21 @@ func (a *archive) segment(b int, run int64, lanes int) int {
 // inMemory reports whether new blocks stay in memory.
 func (a *archive) inMemory() bool { return !a.toDisk() || a.noRoom }
 
-// window returns how many blocks ahead of a reader that has read run bytes in
-// order one stream may be.
+// window returns how many blocks a stream may be ahead of a reader that has read run
+// bytes in order.
 func (a *archive) window(run int64) int {
 	if a.inMemory() {
 		return max(1, memoryWindow/max(1, a.c.lanes.archives()))
 	}
 	most := diskWindow
 	if a.c.lanes.archives() == 1 {
-		most = keepAhead // so that memory has all of it until it is read
+		most = keepAhead // memory then holds all of it until it is read
 	}
 	return int(min(max(1, 2*run/BlockSize), int64(most)))
 }
 
-// reach returns how many blocks ahead of cur streams may start, and how many they
-// may go on.
+// reach returns how many blocks ahead of cur a stream may start, and how many blocks
+// ahead it may go on to.
 func (a *archive) reach(cur *cursor, lanes int) (start, goOn int) {
 	w := a.window(cur.run)
 	if lanes == 1 {
@@ -196,21 +201,21 @@ func (a *archive) lanes(cur *cursor) int {
 	return a.c.lanes.allowed()
 }
 
-// ahead opens the streams that are to run ahead of cur.
+// ahead opens the streams that should run ahead of cur.
 func (a *archive) ahead(cur *cursor) {
 	if !cur.sequential() || a.handles == 0 || time.Since(cur.last) > cursorBusy {
 		return
 	}
 	lanes := a.lanes(cur)
-	// From where the latest read starts: what it lacks itself comes with the same
+	// Begin where the latest read starts: what that read lacks comes with the same
 	// request as what follows.
 	first := blockOf(cur.from)
 	reach, _ := a.reach(cur, lanes)
 	limit := min(a.n, cur.block()+reach)
 	active := 0
 	for s := range a.streams {
-		// The one stream of a reader gets its successor while it ends; of several
-		// there are never more than allowed.
+		// A reader's only stream gets its successor while it ends. Parallel streams
+		// are never more than allowed.
 		if (s.next < s.end || lanes > 1) && s.end >= first-diskWindow && s.next <= limit {
 			active++
 		}
@@ -226,7 +231,7 @@ func (a *archive) ahead(cur *cursor) {
 	}
 }
 
-// split gives a part of a stream that serves [first, limit) to another stream.
+// split hands part of a stream that serves [first, limit) to another stream.
 func (a *archive) split(first, limit int, run int64, lanes int) bool {
 	const worth = 4 // blocks
 	var longest *stream
@@ -249,8 +254,8 @@ func (a *archive) split(first, limit int, run int64, lanes int) bool {
 	return true
 }
 
-// wanted reports whether stream s shall fetch its next block now; resuming asks
-// it of a stream that has stopped because it was far enough ahead.
+// wanted reports whether stream s should fetch its next block now. resuming says that
+// s has stopped because it was far enough ahead.
 func (a *archive) wanted(s *stream, resuming bool) bool {
 	if a.serves(s, resuming) {
 		if s.background.CompareAndSwap(true, false) {
@@ -261,8 +266,8 @@ func (a *archive) wanted(s *stream, resuming bool) bool {
 	return s.background.Load() && !a.c.busy()
 }
 
-// serves reports whether the next block of s is one that a reader waits for, or
-// that is to be read ahead for one.
+// serves reports whether a reader waits for the next block of s, or whether the block
+// should be read ahead for one.
 func (a *archive) serves(s *stream, resuming bool) bool {
 	if a.urgent(s) {
 		return true
@@ -289,8 +294,8 @@ func (a *archive) serves(s *stream, resuming bool) bool {
 	return false
 }
 
-// urgent reports whether a reader waits for the next block of s, or for one that
-// s will soon be at.
+// urgent reports whether a reader waits for the next block of s, or for one that s
+// will reach soon.
 func (a *archive) urgent(s *stream) bool {
 	end := min(s.end, s.next+a.near()+1)
 	for b := range a.waiters {
@@ -301,7 +306,8 @@ func (a *archive) urgent(s *stream) bool {
 	return false
 }
 
-// near returns how many blocks a stream is read through for a reader ahead of it.
+// near returns the distance in blocks up to which a stream reads through to a reader
+// ahead of it.
 func (a *archive) near() int {
 	if a.c.skips.dear() {
 		return a.n
@@ -309,7 +315,7 @@ func (a *archive) near() int {
 	return nearSeek
 }
 
-// poke makes the streams that have stopped look whether they are wanted again.
+// poke makes the streams that have stopped check whether they are wanted again.
 func (a *archive) poke() {
 	for s := range a.streams {
 		s.poke()

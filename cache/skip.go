@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// skipCost learns whether the source pays for a stream's offset. A server over
-// object storage reads an archive from its beginning to get to a range, and one
-// that cannot skip at all makes the client do so. Where that is the case, a long
-// way read through costs less than another stream, and what lies on the way is
-// worth keeping. All archives come from one server, so it is learnt once.
+// skipCost learns whether the source pays for a stream's offset. A server over object
+// storage reads an archive from its beginning to reach a range. A server that cannot
+// skip at all leaves that to the client. In both cases, reading a long way through
+// costs less than another stream, and the bytes on the way are worth keeping. All
+// archives come from one server, so this is learnt once.
 type skipCost struct {
 	mu    sync.Mutex
-	base  time.Duration // the quickest opening of a stream
+	base  time.Duration // the fastest opening of a stream
 	rate  float64       // bytes/s of a stream, the latest blocks' mean
 	opens []*skipSample // the latest, in order
 }
@@ -26,17 +26,19 @@ type skipSample struct {
 }
 
 const (
-	// skipNoise is the least time that reading up to an offset must take for the
-	// opening of a stream there to say anything; from skipLong on it says all.
+	// skipNoise is how long reading up to an offset must take, at least, before the
+	// opening of a stream there says anything. From skipLong on, one opening is
+	// proof.
 	skipNoise = 150 * time.Millisecond
 	skipLong  = 8 * skipNoise
-	// skipDear is the share of that time from which on an opening counts as paying
-	// for its offset. Of the latest skipLook that say anything, skipSure have to.
+	// skipDear is the share of that time from which an opening counts as paying for
+	// its offset. Of the latest skipLook openings that say anything, skipSure have to
+	// pay.
 	skipDear = 0.3
 	skipLook = 4
 	skipSure = 3
-	// skipKept is how many openings are kept, and skipLife for how long: what made
-	// them slow may have been something else, and pass.
+	// skipKept is how many openings are kept, and skipLife is for how long. Something
+	// else may have made them slow, and it may have passed.
 	skipKept = 16
 	skipLife = 10 * time.Minute
 )
@@ -52,7 +54,7 @@ func (k *skipCost) opening(off int64) *skipSample {
 	return s
 }
 
-// opened notes that the first byte is there, or that it will not come.
+// opened notes that the first byte has arrived, or that it will not come.
 func (k *skipCost) opened(s *skipSample, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -66,7 +68,7 @@ func (k *skipCost) opened(s *skipSample, err error) {
 	}
 }
 
-// received notes that a block of n bytes came in one go and took so long.
+// received notes that a block of n bytes arrived in one go, and how long it took.
 func (k *skipCost) received(n int, took time.Duration) {
 	if took <= 0 {
 		return

@@ -11,19 +11,19 @@ import (
 )
 
 const (
-	// overhead is room kept for the directory's small files and for what the index
-	// grows between two looks at its size.
+	// overhead is the room kept for the directory's small files, and for the index's
+	// growth between two looks at its size.
 	overhead = 128 << 10
-	// fileOverhead is charged for every data file, and once more for every
-	// extentBlocks of its blocks: its inode and extents. ext4 has room for 340
-	// extents in 4 KiB, and at worst each block is one.
+	// fileOverhead is charged for every data file, and again for every extentBlocks
+	// of its blocks. It covers the inode and extents. ext4 has room for 340 extents
+	// in 4 KiB, and at worst each block is one.
 	fileOverhead = 4 << 10
 	extentBlocks = 256
-	// plenty is how much must be free beyond what has to stay free for freeFor to
-	// pass until the disk is looked at again; others write less in that time.
+	// plenty is how much must be free beyond MinFree for the disk to be looked at
+	// only once every freeFor. Others write less than that in that time.
 	plenty  = 1 << 30
 	freeFor = 250 * time.Millisecond
-	// diskPause is for how long nothing is written after the disk refused to.
+	// diskPause is how long nothing is written after the disk refused a write.
 	diskPause = 10 * time.Second
 )
 
@@ -43,22 +43,22 @@ func (c *Cache) Usage() download.Usage {
 	return u
 }
 
-// roundUp returns n in whole units of a file system.
+// roundUp rounds n up to a multiple of 4 KiB, the unit of a file system.
 func roundUp(n int64) int64 { return (n + 4095) &^ 4095 }
 
-// fits reports whether an archive of size bytes could be kept whole if nothing
-// else were there; c.mu need not be held.
+// fits reports whether an archive of size bytes could be kept whole if the cache were
+// empty. c.mu need not be held.
 func (c *Cache) fits(size int64) bool {
 	return roundUp(size)+fileRoom(size)+overhead+c.indexSize.Load() <= c.cfg.Size
 }
 
-// fileRoom returns what the data file of an archive of size bytes takes besides
-// the blocks.
+// fileRoom returns the room that the data file of an archive of size bytes takes
+// besides its blocks.
 func fileRoom(size int64) int64 { return fileOverhead * int64(1+blockCount(size)/extentBlocks) }
 
 // reserve sets room aside for n bytes of a block of a. For an archive that fits
-// whole it evicts others as far as necessary. It reports whether there is room;
-// nothing may be written without it.
+// whole, it evicts others as far as necessary. It reports whether there is room.
+// Nothing may be written without it.
 func (c *Cache) reserve(a *archive, n int64) bool {
 	if c.disk == nil || time.Now().UnixNano() < c.diskPaused.Load() {
 		return false
@@ -66,8 +66,8 @@ func (c *Cache) reserve(a *archive, n int64) bool {
 	if got, _ := c.tryReserve(a, n); got {
 		return true
 	}
-	// One at a time makes room: what is being removed by another counts as taken
-	// until it is gone, and no longer as something that can be removed.
+	// Only one goroutine makes room at a time. What another is removing counts as
+	// used until it is gone, and cannot be removed again.
 	c.evicting.Lock()
 	defer c.evicting.Unlock()
 	for {
@@ -87,8 +87,8 @@ func (c *Cache) reserve(a *archive, n int64) bool {
 	}
 }
 
-// tryReserve sets room aside if there is any. If not, it returns what would have
-// to be evicted next, nil if evicting would not help.
+// tryReserve sets room aside if there is any. If not, it returns the archive to evict
+// next, or nil if evicting would not help.
 func (c *Cache) tryReserve(a *archive, n int64) (got bool, victim *archive) {
 	free, err := c.freeSpace()
 	if err != nil {
@@ -115,9 +115,9 @@ func (c *Cache) tryReserve(a *archive, n int64) (got bool, victim *archive) {
 	return false, victim
 }
 
-// giveBack frees the room of block b on the disk, of which nothing is of use any
-// more; where that cannot be done, it stays charged until b is written again or
-// the archive goes. No other goroutine may write to or read b's room meanwhile.
+// giveBack frees the room of block b on the disk, whose bytes are of no use any more.
+// If it cannot, the room stays charged until b is written again or the archive goes.
+// No other goroutine may write to or read b's room meanwhile.
 func (a *archive) giveBack(b int) {
 	err := os.ErrNotExist
 	if f := a.file.Load(); f != nil {
@@ -133,7 +133,7 @@ func (a *archive) giveBack(b int) {
 	a.c.unreserve(a, int64(a.len(b)))
 }
 
-// reserveBlock sets room aside for block b, unless it has kept its room.
+// reserveBlock sets room aside for block b, unless b still has its room.
 func (a *archive) reserveBlock(b int) bool {
 	a.mu.Lock()
 	kept := a.stuck[b]
@@ -142,9 +142,9 @@ func (a *archive) reserveBlock(b int) bool {
 	return kept || a.c.reserve(a, int64(a.len(b)))
 }
 
-// freeSpace returns what is free on the disk. Where that is much more than has to
-// stay free, what was true a moment ago, less what was reserved since, will do: a
-// block need not cost a look at the disk.
+// freeSpace returns how much is free on the disk. If that is much more than MinFree,
+// it uses the last figure less what was reserved since, if that figure is recent. A
+// block then need not cost a look at the disk.
 func (c *Cache) freeSpace() (int64, error) {
 	c.mu.Lock()
 	left, seen := c.free.left, c.free.seen
@@ -162,7 +162,7 @@ func (c *Cache) freeSpace() (int64, error) {
 	return left, nil
 }
 
-// unreserve gives room back that reserve set aside.
+// unreserve releases room that reserve set aside.
 func (c *Cache) unreserve(a *archive, n int64) {
 	n = roundUp(n)
 	c.mu.Lock()
@@ -173,8 +173,8 @@ func (c *Cache) unreserve(a *archive, n int64) {
 }
 
 // oldest returns the least recently used archive that nobody uses and that takes
-// room, nil if there is none, and how much room all such archives take; c.mu is
-// held.
+// room, or nil if there is none. It also returns the room of all such archives. c.mu
+// is held.
 func (c *Cache) oldest() (old *archive, room int64) {
 	for _, a := range c.archives {
 		if a.refs > a.held || a.charged == 0 {
@@ -188,8 +188,8 @@ func (c *Cache) oldest() (old *archive, room int64) {
 	return old, room
 }
 
-// evict removes an unlinked archive, which nobody reads, to make room. Its file
-// is emptied first: that frees the room even while the keeper syncs it.
+// evict removes an unlinked archive, which nobody reads, to make room. It empties the
+// file first: that frees the room even while the keeper syncs it.
 func (c *Cache) evict(a *archive) {
 	a.log().Info("evicting an archive to make room", "op", "evict", "state", "evicted", "len", a.onDisk.Load())
 	err := c.disk.empty(a.name)
@@ -207,12 +207,12 @@ func (c *Cache) evict(a *archive) {
 	}
 }
 
-// diskFailed notes that the disk refused to be written to, and leaves it alone
-// for a while.
+// diskFailed notes that the disk refused a write, and leaves the disk alone for a
+// while.
 func (c *Cache) diskFailed(err error) {
 	now := time.Now()
 	if until := c.diskPaused.Swap(now.Add(diskPause).UnixNano()); until > now.UnixNano() {
-		return // others have failed the same way
+		return // others have failed in the same way
 	}
 	msg := "cannot write to the cache, reading from the server"
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {

@@ -19,27 +19,27 @@ const (
 	// streamLinger is how long a stream that is far enough ahead keeps its
 	// connection.
 	streamLinger = 15 * time.Second
-	// abandonAfter is how long streams go on after the last reader has left, and
-	// finishWithin how long they then have to finish the block they are in.
+	// abandonAfter is how long streams go on after the last reader has left. They
+	// then have finishWithin to finish their current block.
 	abandonAfter = time.Second
 	finishWithin = 10 * time.Second
-	// streamAttempts is how often a stream is opened again without having brought
-	// a single byte, and streamBackoff the first wait in between.
+	// streamAttempts is how often a stream is opened again without receiving a single
+	// byte. streamBackoff is the first wait in between.
 	streamAttempts = 5
 	streamBackoff  = 100 * time.Millisecond
-	// storeAhead is how many filled blocks of a stream wait to be written while it
-	// goes on receiving.
+	// storeAhead is how many filled blocks of a stream may wait to be written while
+	// it goes on receiving.
 	storeAhead = 4
 )
 
-// stream fetches consecutive blocks of an archive. It is the only one to fetch
-// the blocks [next, end).
+// stream fetches consecutive blocks of an archive. No other stream fetches the blocks
+// [next, end).
 type stream struct {
 	a      *archive
 	ctx    context.Context
 	cancel context.CancelFunc
-	// background streams fetch all they are given and give way to readers. One that
-	// comes to serve a reader becomes an ordinary one.
+	// background is set for a stream that fetches everything it is given and gives
+	// way to readers. Once such a stream serves a reader, it becomes an ordinary one.
 	background atomic.Bool
 
 	// Guarded by a.mu.
@@ -74,14 +74,14 @@ func (a *archive) newStream(ctx context.Context, b, end int) *stream {
 	return s
 }
 
-// count counts a stream for readers up or down; a.mu is held.
+// count adds d to the number of streams for readers. a.mu is held.
 func (a *archive) count(d int) {
 	before := a.serving
 	a.serving += d
 	a.c.lanes.count(d, min(a.serving, 1)-min(before, 1))
 }
 
-// poke makes a stream that waits look again.
+// poke makes a waiting stream check again.
 func (s *stream) poke() {
 	select {
 	case s.bell <- struct{}{}:
@@ -89,7 +89,7 @@ func (s *stream) poke() {
 	}
 }
 
-// run fetches until all is there, nobody wants more, or the source gives up.
+// run fetches until everything is there, nobody wants more, or the source gives up.
 func (s *stream) run() {
 	a := s.a
 	a.c.retain(a)
@@ -137,13 +137,13 @@ func (s *stream) run() {
 	s.finish(e, err)
 }
 
-// filled is a block that is to be stored, and its sum.
+// filled is a block to be stored, and its sum.
 type filled struct {
 	e   *entry
 	sum uint32
 }
 
-// protect turns a panic of f, which runs the source's code, into an error.
+// protect turns a panic in f into an error. f runs the source's code.
 func (s *stream) protect(f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -153,8 +153,8 @@ func (s *stream) protect(f func() error) (err error) {
 	return f()
 }
 
-// finish takes the stream off. Whoever waits for one of its blocks gets err, or
-// looks again if there is none.
+// finish removes the stream. Waiters for its blocks get err, or check again if err is
+// nil.
 func (s *stream) finish(e *entry, err error) {
 	a := s.a
 	stopped := s.ctx.Err() != nil
@@ -181,7 +181,7 @@ func (s *stream) finish(e *entry, err error) {
 			continue
 		}
 		for _, w := range ws {
-			// A background stream fails nobody: its waiters open their own.
+			// A background stream fails nobody. Its waiters open their own streams.
 			if err != nil && !s.background.Load() {
 				w.err = err
 			}
@@ -225,7 +225,7 @@ func (s *stream) claim() *entry {
 			s.next++
 			s.paused = time.Time{}
 			if s.next == s.end {
-				// What comes after this stream is opened while it ends.
+				// Open its successor while it ends.
 				for _, cur := range a.cursors {
 					a.ahead(cur)
 				}
@@ -265,8 +265,8 @@ func (s *stream) claim() *entry {
 	}
 }
 
-// rest waits until the stream is poked; a background stream also looks again by
-// itself, since nobody pokes it when the readers have gone.
+// rest waits until the stream is poked. A background stream also wakes up by itself,
+// because nobody pokes it when the readers have gone.
 func (s *stream) rest() {
 	var tick <-chan time.Time
 	if s.background.Load() {
@@ -282,8 +282,8 @@ func (s *stream) rest() {
 	}
 }
 
-// fill fetches block e and returns its sum. A stream that breaks is opened again
-// at the byte it reached.
+// fill fetches block e and returns its sum. If the stream breaks, fill opens it again
+// at the byte that it reached.
 func (s *stream) fill(e *entry) (uint32, error) {
 	a := s.a
 	var sum uint32
@@ -358,15 +358,15 @@ func (s *stream) open(e *entry, filled int) error {
 
 func (s *stream) closeBody() {
 	if s.body != nil {
-		// What it delivered has been checked; its end is of no interest.
+		// What it delivered has been checked, so its end does not matter.
 		_ = s.body.Close()
 		s.body = nil
 	}
 }
 
-// retry waits before the stream is opened again, or returns err when it makes no
-// sense to. Any byte that came resets the attempts. Why a stream broke off says
-// little about the next one.
+// retry waits before the stream is opened again. It returns err when opening again
+// makes no sense. Any byte that arrives resets the attempts. The reason why a stream
+// broke says little about the next one.
 func (s *stream) retry(err error, attempt *int) error {
 	if s.ctx.Err() != nil || errors.Is(err, download.ErrChanged) {
 		return err
@@ -389,8 +389,8 @@ func (s *stream) retry(err error, attempt *int) error {
 	}
 }
 
-// final reports whether the source, asked for a stream once more, would only say
-// the same again.
+// final reports whether asking the source for a stream again would only give the same
+// error.
 func final(err error) bool {
 	for _, f := range []error{
 		download.ErrNotFound, download.ErrExpired, download.ErrChanged, download.ErrForbidden, download.ErrUnauthorized,
@@ -403,9 +403,9 @@ func final(err error) bool {
 	return false
 }
 
-// sourceError makes the source's error one that a reader can be given: an archive
-// that was there and is no longer known has been deleted, and a connection that
-// keeps breaking is a server out of reach.
+// sourceError turns the source's error into one for readers. An archive that was
+// there and is no longer known has been deleted. A connection that keeps breaking
+// means that the server is unreachable.
 func sourceError(err error) error {
 	switch {
 	case errors.Is(err, download.ErrNotFound):
@@ -416,8 +416,8 @@ func sourceError(err error) error {
 	return fmt.Errorf("%w: %w", download.ErrUnavailable, err)
 }
 
-// store writes the filled block e to disk, or keeps it in memory if that is not
-// possible.
+// store writes the filled block e to disk. If it cannot, it keeps the block in
+// memory.
 func (s *stream) store(e *entry, sum uint32) {
 	a := s.a
 	a.mu.Lock()
@@ -426,7 +426,7 @@ func (s *stream) store(e *entry, sum uint32) {
 	written := a.toDisk() && a.write(e, keep)
 	a.mu.Lock()
 	if written && a.losses != losses {
-		// A sync failed in between, and may have been told of this write.
+		// A sync failed meanwhile, and its error may be about this write.
 		a.mu.Unlock()
 		a.giveBack(e.b)
 		a.mu.Lock()
@@ -448,7 +448,7 @@ func (s *stream) store(e *entry, sum uint32) {
 			a.c.pool.keep(e)
 		}
 	}
-	// Whoever came late finds the block now.
+	// Waiters that came late find the block now.
 	a.wake(e.b, math.MaxInt64)
 	if a.c.lanes.changed() {
 		for _, cur := range a.cursors {
@@ -462,7 +462,7 @@ func (s *stream) store(e *entry, sum uint32) {
 	if written {
 		a.c.note(a, 1)
 		if a.n >= flushBlocks && a.complete() {
-			a.c.hurry() // whoever opens it next may get the file itself
+			a.c.hurry() // the next open may get the file itself
 		}
 	}
 	if buf == nil {
@@ -470,10 +470,10 @@ func (s *stream) store(e *entry, sum uint32) {
 	}
 }
 
-// writeChunk is how much is written at once. A kernel with large folios takes
-// the page cache's memory in pieces of the size of the write, and pieces of 1 MiB
-// are dear where free memory has been given back to a hypervisor: measured, 1.1 s
-// of processor time per GiB against 0.2 s.
+// writeChunk is how much is written at once. A kernel with large folios takes page
+// cache memory in pieces of the size of the write. Pieces of 1 MiB are expensive
+// where free memory has been given back to a hypervisor: measured, 1.1 s of processor
+// time per GiB against 0.2 s.
 const writeChunk = 256 << 10
 
 func writeAt(f *os.File, p []byte, off int64) error {
@@ -487,8 +487,9 @@ func writeAt(f *os.File, p []byte, off int64) error {
 	return nil
 }
 
-// write writes e to the data file and reports whether it could. What its readers
-// get from memory goes past the page cache where that works.
+// write writes e to the data file and reports whether it could. If past is set, it
+// writes past the page cache where that works: readers then get the block from
+// memory.
 func (a *archive) write(e *entry, past bool) bool {
 	if !a.reserveBlock(e.b) {
 		return false
@@ -501,7 +502,7 @@ func (a *archive) write(e *entry, past bool) bool {
 		if err = writeAt(f, e.buf[:e.full], blockOffset(e.b)); err == nil {
 			return true
 		}
-		a.giveBack(e.b) // what was written of it
+		a.giveBack(e.b) // frees what was written of it
 	} else {
 		a.c.unreserve(a, int64(e.full))
 	}

@@ -6,14 +6,14 @@ import (
 	"sync"
 )
 
-// sumChunk is how much of a block is read at once to be checked; it stays in a
+// sumChunk is how much of a block is read at a time to check it. It fits in a
 // processor's own cache.
 const sumChunk = 128 << 10
 
 var sumBuffers = sync.Pool{New: func() any { return new([sumChunk]byte) }}
 
-// sumOf returns the CRC32C of r's bytes [off, off+n). It shows see, if there is
-// one, every part of them and where it is from off.
+// sumOf returns the CRC32C of r's bytes [off, off+n). If see is not nil, sumOf calls
+// it with each part and the part's position relative to off.
 func sumOf(r io.ReaderAt, off, n int64, see func(at int, part []byte)) (uint32, error) {
 	buf := sumBuffers.Get().(*[sumChunk]byte)
 	defer sumBuffers.Put(buf)

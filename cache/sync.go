@@ -8,7 +8,7 @@ import (
 	"downloadfs/download"
 )
 
-// errNoIndex: nothing that is fetched is remembered after a crash, or at all.
+// errNoIndex means that the index is gone: a later run remembers nothing that is fetched.
 var errNoIndex = errors.New("the cache has no index")
 
 // Sync implements [download.Archives].
@@ -17,7 +17,7 @@ func (c *Cache) Sync(ctx context.Context, id download.ID) error {
 	if a == nil || a.state == nil {
 		return fmt.Errorf("sync %s: it is not in the cache: %w", id, download.ErrNotFound)
 	}
-	c.note(a, 0) // whoever has written a block may not have come so far yet
+	c.note(a, 0) // the goroutine that wrote a block may not have noted it yet
 	flushed := make(chan error, 1)
 	c.mu.Lock()
 	if c.closed {
