@@ -54,7 +54,7 @@ and is left alone (exit code 6).`,
 	return cmd
 }
 
-// cacheAction does something with the cache of one account and tells of it on w.
+// cacheAction does something with the cache of one account and reports it on w.
 type cacheAction func(ctx context.Context, w io.Writer, account string, c *cache.Cache) error
 
 // eachCache opens the caches below dir, one after the other.
@@ -66,7 +66,7 @@ func eachCache(ctx context.Context, cmd *cobra.Command, dir string, do cacheActi
 	if err != nil {
 		return err
 	}
-	// Warnings only: what is done is told on standard output.
+	// Warnings only: standard output reports what is done.
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	if len(indexes) == 0 {
 		fmt.Fprintf(cmd.OutOrStdout(), "no cache in %s\n", dir)
@@ -90,7 +90,7 @@ func oneCache(ctx context.Context, w io.Writer, dir string, log *slog.Logger, do
 	return errors.Join(do(ctx, w, filepath.Base(dir), c), c.Close())
 }
 
-// escapeGlob makes a name stand for itself in a pattern.
+// escapeGlob escapes a name so that a pattern matches exactly that name.
 func escapeGlob(name string) string {
 	escaped := make([]rune, 0, len(name))
 	for _, r := range name {

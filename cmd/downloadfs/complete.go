@@ -12,7 +12,7 @@ import (
 	"downloadfs/download"
 )
 
-// completeTimeout is how long a shell may hang on a Tab.
+// completeTimeout is how long a shell may wait after a Tab.
 const completeTimeout = 4 * time.Second
 
 // completeProfiles completes the names of profiles.
@@ -20,7 +20,7 @@ func completeProfiles(cmd *cobra.Command, args []string, _ string) ([]string, co
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveDefault
 	}
-	stack, _ := readConfig(cmd) // what can be read of it
+	stack, _ := readConfig(cmd) // use what can be read
 	return stack.Names(), cobra.ShellCompDirectiveNoFileComp
 }
 
@@ -30,11 +30,11 @@ func (o *getOptions) completeFlags(cmd *cobra.Command) {
 		return completeProfiles(cmd, nil, toComplete)
 	})
 	if err != nil {
-		panic(err) // there is such a flag
+		panic(err) // the flag exists
 	}
 }
 
-// completeItems completes paths of the repository, which it asks the server for.
+// completeItems completes paths in the repository. It asks the server for them.
 func (o *getOptions) completeItems(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 	const nothing = cobra.ShellCompDirectiveNoFileComp
 	if toComplete == "" {
@@ -65,7 +65,7 @@ func (o *getOptions) completeItems(cmd *cobra.Command, args []string, toComplete
 	return names, nothing | cobra.ShellCompDirectiveNoSpace
 }
 
-// pathsBelow returns the paths that begin with prefix, one level deep; those of
+// pathsBelow returns the paths that begin with prefix, one level deep. The paths of
 // folders end in a slash.
 func pathsBelow(ctx context.Context, c *connection, prefix string) ([]string, error) {
 	dir, base := path.Split(prefix)

@@ -64,7 +64,7 @@ func newConfigShowCommand() *cobra.Command {
 	return cmd
 }
 
-// showConfig writes YAML, with the origins as comments.
+// showConfig writes the configuration as YAML, with the origins as comments.
 func showConfig(w io.Writer, flags *pflag.FlagSet, rest config.Section, origins bool) error {
 	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	line := func(key, value, from string) error {
@@ -151,7 +151,7 @@ func fileSummary(f *config.File) string {
 	return "missing or empty"
 }
 
-// checkFile tries each section on a mount of its own.
+// checkFile tries each section on its own mount command.
 func checkFile(f *config.File) []error {
 	var errs []error
 	try := func(section config.Section) {
@@ -178,7 +178,7 @@ func checkFile(f *config.File) []error {
 	return errs
 }
 
-// unknownVariables tells of variables that look like a flag's and are none.
+// unknownVariables lists variables that look like a flag's but belong to none.
 func unknownVariables(root *cobra.Command) []string {
 	names := []string{envServeUsers}
 	var visit func(*cobra.Command)

@@ -48,8 +48,8 @@ func (o *serverOptions) connect(ctx context.Context, cmd *cobra.Command, t targe
 	return &connection{c, t, login}, nil
 }
 
-// findAnyServer returns the server that name says (URL or PROFILE); without one,
-// the server of the first item that is a URL, or else the only profile there is.
+// findAnyServer returns the server that name (URL or PROFILE) names. Without a name,
+// it returns the server of the first item that is a URL, or else the only profile.
 func findAnyServer(cmd *cobra.Command, name string, items []string) (target, error) {
 	if name != "" {
 		return findServer(cmd, name)

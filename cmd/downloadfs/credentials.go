@@ -21,11 +21,11 @@ const (
 	envPassword = "ALFRESCO_PASSWORD"
 )
 
-// maxPasswordFile bounds what is read of a password file.
+// maxPasswordFile is the largest part of a password file that is read.
 const maxPasswordFile = 64 << 10
 
-// takeEnvironment returns a secret of the environment, which it leaves, so that
-// no child process inherits it.
+// takeEnvironment returns a secret from the environment and removes it there, so no
+// child process inherits it.
 func takeEnvironment(name string) (client.Secret, error) {
 	secret := client.Secret(os.Getenv(name))
 	if err := os.Unsetenv(name); err != nil {
@@ -34,8 +34,8 @@ func takeEnvironment(name string) (client.Secret, error) {
 	return secret, nil
 }
 
-// readPasswordFile returns the first line of a file that others can neither
-// read nor write; flag is what named it.
+// readPasswordFile returns the first line of a file that others can neither read nor
+// write. flag is the flag that named the file, for errors.
 func readPasswordFile(name, flag string) (client.Secret, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -46,7 +46,7 @@ func readPasswordFile(name, flag string) (client.Secret, error) {
 	if err != nil {
 		return "", exitf(exitUsage, "cannot read %s: %w", flag, err)
 	}
-	// A pipe, as the shell's <(…) makes one, is private whatever its mode says.
+	// A pipe, such as the shell makes for <(…), is private whatever its mode is.
 	const exposed iofs.FileMode = 0o027
 	if info.Mode().IsRegular() && info.Mode().Perm()&exposed != 0 {
 		return "", exitf(exitUsage, "others can read or write %s %s; run: chmod 600 %s", flag, name, name)
@@ -58,14 +58,14 @@ func readPasswordFile(name, flag string) (client.Secret, error) {
 	return firstLine(text), nil
 }
 
-// firstLine is the secret in a text.
+// firstLine returns the secret in a text: its first line.
 func firstLine(text []byte) client.Secret {
 	line, _, _ := strings.Cut(withoutMark(text), "\n")
 	return client.Secret(strings.TrimSuffix(line, "\r"))
 }
 
-// withoutMark returns a text without the byte-order mark that editors on Windows
-// put before it, and as UTF-8 if the mark says that it is UTF-16.
+// withoutMark removes the byte-order mark that editors on Windows put before a text.
+// It converts UTF-16 to UTF-8 if the mark says that the text is UTF-16.
 func withoutMark(text []byte) string {
 	var order binary.ByteOrder
 	switch {
@@ -86,8 +86,8 @@ func withoutMark(text []byte) string {
 var errURLSecret = errors.New("credentials do not belong into the URL, where every local user can see them; set " +
 	envUsername + " and " + envPassword + " in the environment")
 
-// parseServerURL finds the server whose address is on the command line. Its
-// errors never repeat the URL, which may hold a secret.
+// parseServerURL parses the server's URL on the command line. Its errors never repeat
+// the URL, which may hold a secret.
 func parseServerURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -99,7 +99,7 @@ func parseServerURL(text string) (*url.URL, error) {
 	if (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {
 		return nil, exitf(exitUsage, "the server URL must be like https://alfresco.example.com, not %q", u.Redacted())
 	}
-	// Whatever address of it a person has: a browser's, say.
+	// People give any of the server's addresses, such as the one in their browser.
 	server, err := client.ServerURL(text)
 	if err != nil {
 		return nil, exitf(exitUsage, "%w", err)

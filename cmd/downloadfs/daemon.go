@@ -18,16 +18,17 @@ import (
 	"downloadfs/client"
 )
 
-// envDaemon tells the process of a mount in the background which descriptor its
-// parent waits on. It is no flag's variable.
+// envDaemon tells the process of a background mount which descriptor its parent waits
+// on. It is not the variable of a flag.
 const envDaemon = "_DOWNLOADFS_DAEMON_FD"
 
 // daemonFD is that descriptor.
 const daemonFD = 3
 
-// startDaemon runs this command again in the background and returns when the mount
-// is ready, or with the exit code that it ended with, having told why on standard
-// error itself. prepare may change the command before it is started.
+// startDaemon runs this command again in the background and returns when the mount is
+// ready. If the mount fails, startDaemon returns the exit code; the child has already
+// written the reason to standard error. prepare may change the command before it
+// starts.
 func startDaemon(cmd *cobra.Command, args []string, password client.Secret, prepare func(*exec.Cmd)) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -39,14 +40,14 @@ func startDaemon(cmd *cobra.Command, args []string, password client.Secret, prep
 	}
 	defer r.Close()
 	child := exec.Command(self, args...)
-	child.Args[0] = "downloadfs" // whatever name this process has, as of a mount helper
+	child.Args[0] = "downloadfs" // this process may have another name, such as a mount helper's
 	child.Env = append(os.Environ(), envDaemon+"="+fmt.Sprint(daemonFD))
 	if password != "" {
-		child.Env = append(child.Env, envPassword+"="+password.Reveal()) // the child takes it out of its own
+		child.Env = append(child.Env, envPassword+"="+password.Reveal()) // the child removes it from its environment
 	}
 	child.Stdin, child.Stderr = os.Stdin, os.Stderr
 	child.ExtraFiles = []*os.File{w}
-	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no terminal's hangup reaches it
+	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a terminal's hangup does not reach it
 	if prepare != nil {
 		prepare(child)
 	}
@@ -56,7 +57,7 @@ func startDaemon(cmd *cobra.Command, args []string, password client.Secret, prep
 	if err := w.Close(); err != nil {
 		return err
 	}
-	// Ctrl-C ends the start of the child, which tells why.
+	// Ctrl-C stops the child's start, and the child says so.
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
@@ -77,17 +78,18 @@ func startDaemon(cmd *cobra.Command, args []string, password client.Secret, prep
 	return fmt.Errorf("the mount's process ended before the mount was ready (%v)", err)
 }
 
-// errTold: what went wrong is on standard error already.
+// errTold means that standard error already says what went wrong.
 var errTold = errors.New("the mount did not start")
 
-// daemonChild is the process of a mount in the background.
+// daemonChild is the process of a mount in the background, as the process itself sees
+// it.
 type daemonChild struct {
 	parent *os.File
 	log    *logFile
 }
 
-// asDaemon returns this process's side of a mount in the background, nil if it
-// is in the foreground.
+// asDaemon returns this process's side of a background mount, or nil if the mount
+// runs in the foreground.
 func asDaemon() (*daemonChild, error) {
 	if os.Getenv(envDaemon) == "" {
 		return nil, nil
@@ -96,12 +98,12 @@ func asDaemon() (*daemonChild, error) {
 		return nil, err
 	}
 	unix.CloseOnExec(daemonFD)
-	signal.Ignore(syscall.SIGHUP) // of a session that ends: the mount stays
+	signal.Ignore(syscall.SIGHUP) // sent when the session ends; the mount stays
 	return &daemonChild{parent: os.NewFile(daemonFD, "parent")}, nil
 }
 
-// ready lets go of the terminal and of the directory that the mount was started
-// in, and tells the parent.
+// ready lets go of the terminal and of the directory where the mount was started, and
+// tells the parent.
 func (d *daemonChild) ready(line string) error {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
@@ -113,7 +115,7 @@ func (d *daemonChild) ready(line string) error {
 			return err
 		}
 	}
-	if err := d.log.takeStderr(); err != nil { // of a crash
+	if err := d.log.takeStderr(); err != nil { // for what a crash writes
 		return err
 	}
 	if err := os.Chdir("/"); err != nil {
@@ -123,8 +125,8 @@ func (d *daemonChild) ready(line string) error {
 	return errors.Join(err, d.parent.Close())
 }
 
-// absolute makes the names that a process in the background uses later hold
-// wherever it is.
+// absolute makes the file names that a background process uses later absolute, so
+// they hold wherever it is.
 func (o *mountOptions) absolute() error {
 	for _, name := range []*string{&o.stateDir, &o.cacheDir, &o.caCert, &o.clientCert, &o.clientKey, &o.logFile} {
 		if *name == "" {
@@ -139,7 +141,7 @@ func (o *mountOptions) absolute() error {
 	return nil
 }
 
-// defaultLogFile is where a mount in the background logs.
+// defaultLogFile returns the file that a background mount logs to.
 func (o *mountOptions) defaultLogFile(mountpoint string) (string, error) {
 	dir, err := accountDir("state-dir", o.stateDir, "logs")
 	if err != nil {

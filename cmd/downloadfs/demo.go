@@ -53,14 +53,14 @@ Everything it makes is temporary; MOUNTPOINT must be an empty directory.`,
 	return cmd
 }
 
-// Samples that the steps ask for, as the server knows them.
+// The samples that the steps ask for, by their paths on the server.
 const (
 	demoFolder   = "Sites/marketing/documentLibrary/Photos"
 	demoDocument = "Sites/marketing/documentLibrary/Budget 2026.csv"
 )
 
-// demoZipTime is about how long the server of the demo takes for the samples,
-// so that one sees the status move.
+// demoZipTime is about how long the demo's server takes to zip the samples, so that
+// you can see the status move.
 const demoZipTime = 4 * time.Second
 
 func runDemo(cmd *cobra.Command, o demoOptions, mountpoint string) (err error) {
@@ -68,7 +68,7 @@ func runDemo(cmd *cobra.Command, o demoOptions, mountpoint string) (err error) {
 	if err != nil {
 		return err
 	}
-	// A real account's password has no business in the commands that are run.
+	// Keep the password of a real account from the commands that the demo runs.
 	if err := os.Unsetenv(envPassword); err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func runDemo(cmd *cobra.Command, o demoOptions, mountpoint string) (err error) {
 		d.say("until Ctrl-C ends it here.")
 		return s.serve(signals)
 	}
-	// The signal that ended the steps has done its work; the next one detaches.
+	// Drop the signal that ended the steps. The next one detaches.
 	select {
 	case <-signals:
 	default:
@@ -165,8 +165,8 @@ func runDemo(cmd *cobra.Command, o demoOptions, mountpoint string) (err error) {
 	return errors.Join(err, s.end(signals))
 }
 
-// removeDemo removes what the demo made, unless something is mounted there
-// still: removing files in a mount cancels downloads.
+// removeDemo removes what the demo made, unless something is still mounted there:
+// removing files in a mount cancels downloads.
 func removeDemo(dir string) error {
 	real, err := filepath.EvalSymlinks(dir)
 	if err != nil {
@@ -199,8 +199,8 @@ func contentSize(dir string) (int64, error) {
 	return total, err
 }
 
-// demo shows the main job step by step. It touches the mount only through child
-// processes: a call of the process that serves it could block itself.
+// demo shows the main job step by step. Only child processes touch the mount: a call
+// by the process that serves the mount could block itself.
 type demo struct {
 	out       io.Writer
 	client    *client.Client
@@ -216,7 +216,7 @@ func (d *demo) say(format string, args ...any) {
 // remaining is how long a step may wait for the server.
 const remaining = 30 * time.Second
 
-// until tries ok until it is true.
+// until calls ok until it returns true.
 func until(ctx context.Context, what string, ok func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, remaining)
 	defer cancel()

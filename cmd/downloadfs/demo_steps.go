@@ -21,7 +21,7 @@ const stepTimeout = time.Minute
 
 var idLine = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
-// steps shows the main job and fails as soon as a step does not do what it should.
+// steps shows the main job. It fails as soon as a step does not do what it should.
 func (d *demo) steps(ctx context.Context) error {
 	folder, err := d.client.Resolve(ctx, "/"+demoFolder)
 	if err != nil {
@@ -68,7 +68,7 @@ func (d *demo) create(ctx context.Context, what, list string) (string, error) {
 	return id, nil
 }
 
-// watch shows the status moving.
+// watch shows how the status moves.
 func (d *demo) watch(ctx context.Context, id string) error {
 	d.say("\n# Its directory is there at once, and its status moves:")
 	if _, err := d.run(ctx, "ls -l "+id); err != nil {
@@ -91,7 +91,7 @@ func (d *demo) watch(ctx context.Context, id string) error {
 	return nil
 }
 
-// unpack waits for the archive as any zip tool does, and compares what is in it.
+// unpack waits for the archive, as any zip tool does, and compares the files in it.
 func (d *demo) unpack(ctx context.Context, id string) error {
 	d.say("\n# Reading the archive waits until the server is DONE:")
 	if _, err := d.run(ctx, "unzip -l "+id+"/archive.zip"); err != nil {
@@ -115,7 +115,7 @@ func (d *demo) unpack(ctx context.Context, id string) error {
 	return nil
 }
 
-// cancel removes a running download and sees the server forget it.
+// cancel removes a running download and checks that the server forgets it.
 func (d *demo) cancel(ctx context.Context, id string) error {
 	d.say("\n# Removing its directory cancels it, on the server too:")
 	if out, err := d.run(ctx, "sleep 1; grep status "+id+"/status"); err != nil {
@@ -146,13 +146,13 @@ func (d *demo) cancel(ctx context.Context, id string) error {
 	return err
 }
 
-// run shows a command, runs it in the downloads directory and shows its output,
-// which it returns. The command is a child process in a group of its own.
+// run shows a command, runs it in the downloads directory, and shows and returns its
+// output. The command is a child process in its own process group.
 func (d *demo) run(ctx context.Context, script string) (string, error) {
 	d.say("$ %s", script)
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
-	// The shell enters the mount after it was started: while Go starts a process
+	// The shell enters the mount only after it has started. While Go starts a process
 	// with a directory, this process could not serve that directory.
 	cmd := exec.CommandContext(ctx, "sh", "-c", `cd "$1" && { `+script+`; }`, "sh", d.downloads)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

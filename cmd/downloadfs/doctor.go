@@ -29,11 +29,11 @@ import (
 )
 
 const (
-	// maxSkew is by how much this clock and the server's may differ.
+	// maxSkew is how much this clock and the server's may differ.
 	maxSkew = 2 * time.Minute
-	// lowSpace is less than what a cache can do much with.
+	// lowSpace is the room below which a cache cannot do much.
 	lowSpace = 2 << 30
-	// certificateSoon is when the end of a certificate is near.
+	// certificateSoon is how long before its end a certificate is reported.
 	certificateSoon = 14 * 24 * time.Hour
 )
 
@@ -59,7 +59,7 @@ that a mount should work.`,
 	return cmd
 }
 
-// doctor goes through its findings.
+// doctor collects the findings.
 type doctor struct {
 	ctx    context.Context
 	cmd    *cobra.Command
@@ -69,7 +69,7 @@ type doctor struct {
 	code   int
 }
 
-// The words for how a finding is.
+// The words for the result of a finding.
 const (
 	findingOK   = "ok"
 	findingWarn = "warn"
@@ -81,10 +81,10 @@ func (d *doctor) say(how, what, format string, args ...any) {
 	_ = d.table.Flush()
 }
 
-// fail says what is wrong, and that a mount would end with code.
+// fail reports a failure. A mount would end with code.
 func (d *doctor) fail(code int, what, format string, args ...any) {
 	d.failed++
-	// Which of two failures is worse: the earlier, of which the later may follow.
+	// The first failure decides the exit code: later ones may follow from it.
 	if d.code == 0 {
 		d.code = code
 	}
@@ -116,7 +116,7 @@ func (d *doctor) run(name string) error {
 	return nil
 }
 
-// machine looks at FUSE.
+// machine checks FUSE.
 func (d *doctor) machine() {
 	if err := fs.Available(d.o.allowOther); err != nil {
 		d.fail(exitMountpoint, "FUSE", "%v", err)
@@ -146,7 +146,7 @@ func (d *doctor) machine() {
 	}
 }
 
-// disk looks at where files are to be kept.
+// disk checks the place where files are to be kept.
 func (d *doctor) disk(what, dir string) {
 	if dir == "" {
 		d.fail(exitUsage, what, "there is no home directory; give --%s-dir", what)
@@ -169,8 +169,8 @@ func (d *doctor) disk(what, dir string) {
 	}
 }
 
-// server looks at the way to the server, the login and the API, as far as one
-// works.
+// server checks the connection to the server, the login and the API, as far as each
+// step works.
 func (d *doctor) server(t target) {
 	host := t.server.Hostname()
 	ctx, cancel := context.WithTimeout(d.ctx, 30*time.Second)
@@ -196,7 +196,7 @@ func (d *doctor) server(t target) {
 	d.api(ctx, c)
 }
 
-// withoutName is a resolver's error without the name, which is told anyway.
+// withoutName returns a resolver's error without the name, which is shown anyway.
 func withoutName(err error) string {
 	if e, ok := errors.AsType[*net.DNSError](err); ok {
 		return e.Err
@@ -204,7 +204,7 @@ func withoutName(err error) string {
 	return err.Error()
 }
 
-// transport looks at TLS and at the clocks.
+// transport checks TLS and the clocks.
 func (d *doctor) transport(ctx context.Context, t target) bool {
 	hc, err := client.NewHTTPClient(d.o.clientConfig(t.server, credentials{}, nil))
 	if err != nil {
@@ -253,7 +253,8 @@ func (d *doctor) transport(ctx context.Context, t target) bool {
 
 func host(t target) string { return t.server.Hostname() }
 
-// api looks whether there are downloads, and whether parts of content are given.
+// api checks whether there are downloads, and whether the server sends parts of
+// content.
 func (d *doctor) api(ctx context.Context, c *connection) {
 	_, err := c.Get(ctx, download.ID(uuid.NewString()))
 	if !errors.Is(err, download.ErrNotFound) {
@@ -278,7 +279,7 @@ func (d *doctor) api(ctx context.Context, c *connection) {
 	d.say(findingOK, "ranges", "the server gives parts of files")
 }
 
-// someFile looks for a file of two bytes or more, and not far.
+// someFile looks for a file of two bytes or more, not far from the root.
 func someFile(ctx context.Context, c *connection) (download.Node, error) {
 	root, err := c.Resolve(ctx, "/")
 	if err != nil {

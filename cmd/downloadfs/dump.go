@@ -11,9 +11,9 @@ import (
 // maxStacks bounds a stack dump in the log.
 const maxStacks = 4 << 20
 
-// dumpOnSignal writes, at each SIGUSR1, one log record with what the process
-// uses and the stacks of all its goroutines. Unlike SIGQUIT it ends nothing.
-// The returned function ends it.
+// dumpOnSignal writes one log record at each SIGUSR1, with what the process uses and
+// the stacks of all its goroutines. Unlike SIGQUIT, it ends nothing. The returned
+// function stops it.
 func dumpOnSignal(log *slog.Logger) (stop func()) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGUSR1)
@@ -44,7 +44,7 @@ func dump(log *slog.Logger) {
 		"heapBytes", mem.HeapAlloc, "stacks", string(buf[:n]))
 }
 
-// openDescriptors counts this process's descriptors; -1 where it cannot.
+// openDescriptors counts this process's descriptors. It returns -1 where it cannot.
 func openDescriptors() int {
 	entries, err := os.ReadDir("/dev/fd")
 	if err != nil {

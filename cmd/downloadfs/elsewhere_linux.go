@@ -12,9 +12,9 @@ import (
 	"github.com/moby/sys/mountinfo"
 )
 
-// elsewhere tells who has the file system of a device mounted: other paths here,
-// and other mount namespaces, such as those of containers that were started while
-// it was mounted, by a process of each.
+// elsewhere lists who else has the file system of a device mounted: other paths here,
+// and other mount namespaces, each named by one of its processes. A container that
+// was started while the file system was mounted has such a namespace.
 func elsewhere(proc, device string) (texts []string) {
 	entries, err := os.ReadDir(proc)
 	if err != nil || device == "" {
@@ -44,10 +44,12 @@ func elsewhere(proc, device string) (texts []string) {
 	return texts
 }
 
-// elsewhereText is elsewhere as the end of a sentence, "" for nobody.
+// elsewhereText returns elsewhere's list as the end of a sentence, or "" if it is
+// empty.
 func elsewhereText(device string) string { return strings.Join(elsewhere("/proc", device), ", ") }
 
-// pathsOn returns where a device is mounted according to the text of a mountinfo.
+// pathsOn returns the paths where the text of a mountinfo says that a device is
+// mounted.
 func pathsOn(text []byte, device string) (paths []string) {
 	list, err := mountinfo.GetMountsFromReader(bytes.NewReader(text), nil)
 	if err != nil {

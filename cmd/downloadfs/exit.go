@@ -7,8 +7,8 @@ import (
 	"downloadfs/download"
 )
 
-// The exit codes. They are part of the command's interface: scripts and units
-// decide by them whether starting again can help.
+// The exit codes. They are part of the command's interface: scripts and units use
+// them to decide whether starting again can help.
 const (
 	exitOK          = 0
 	exitOther       = 1
@@ -28,13 +28,13 @@ type exitError struct {
 func (e *exitError) Error() string { return e.err.Error() }
 func (e *exitError) Unwrap() error { return e.err }
 
-// exitf makes an error with an exit code. Its text is one line: what went
-// wrong, where, and what to do about it.
+// exitf makes an error with an exit code. Its text is one line: what went wrong,
+// where, and what to do about it.
 func exitf(code int, format string, args ...any) error {
 	return &exitError{code: code, err: fmt.Errorf(format, args...)}
 }
 
-// exitCode returns the code that err ends the process with.
+// exitCode returns the exit code for err.
 func exitCode(err error) int {
 	if err == nil {
 		return exitOK

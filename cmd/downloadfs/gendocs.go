@@ -16,8 +16,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// The build with the tag gendocs has a command that writes man pages and
-// completions; the program that people install does not need what it is made with.
+// With the tag gendocs, the program has a command that writes man pages and
+// completions. The program that people install does not need the packages for that.
 func init() {
 	generators = append(generators, func(root *cobra.Command) *cobra.Command {
 		return &cobra.Command{
@@ -37,7 +37,7 @@ func generateDocs(root *cobra.Command, dir string) error {
 	if err := os.MkdirAll(man, 0o755); err != nil {
 		return err
 	}
-	// The names of this machine's directories are no defaults for others.
+	// This machine's directories are not the defaults elsewhere.
 	scrubDefaults(root)
 	header := &doc.GenManHeader{Section: "1", Source: "downloadfs " + versionText(), Manual: "downloadfs", Date: &date}
 	if err := doc.GenManTree(root, header, man); err != nil {
@@ -55,7 +55,7 @@ func generateDocs(root *cobra.Command, dir string) error {
 	return nil
 }
 
-// scrubDefaults puts ~ in place of the home directory in the defaults of flags.
+// scrubDefaults replaces the home directory in the defaults of flags by ~.
 func scrubDefaults(cmd *cobra.Command) {
 	home, _ := os.UserHomeDir()
 	for _, flags := range []*pflag.FlagSet{cmd.Flags(), cmd.PersistentFlags()} {

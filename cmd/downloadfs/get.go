@@ -118,7 +118,8 @@ func runGet(ctx context.Context, cmd *cobra.Command, o *getOptions, args []strin
 	return nil
 }
 
-// readItems parses what is asked for, as downloads/new does, a line each.
+// readItems parses the items that the user asks for, one per line, as downloads/new
+// does.
 func readItems(stdin io.Reader, args []string) (download.List, error) {
 	text := strings.Join(args, "\n") + "\n"
 	if len(args) == 1 && args[0] == "-" {
@@ -142,15 +143,15 @@ func readItems(stdin io.Reader, args []string) (download.List, error) {
 	return l, nil
 }
 
-// recordPath is where a try is remembered: of the same nodes, the same account and
-// the same place to put them.
+// recordPath returns the file that remembers a try to get the same nodes, for the
+// same account, to the same place.
 func (o *getOptions) recordPath(t target, username string, nodes []download.NodeID) string {
 	if o.stateDir == "" || o.output == "-" {
 		return ""
 	}
 	dir, err := accountDir("state-dir", o.stateDir, accountKey(t.server, username))
 	if err != nil {
-		return "" // then this try is not remembered
+		return "" // this try is not remembered then
 	}
 	hash := sha256.New()
 	cwd, _ := os.Getwd()
@@ -166,7 +167,7 @@ type getter struct {
 	out     io.Writer
 }
 
-// getResult is where things are.
+// getResult says where the files are.
 type getResult struct {
 	file  string // the zip, "" if none is kept
 	dir   string // where it is unpacked
@@ -217,12 +218,13 @@ func (g *getter) run(ctx context.Context, nodes []download.NodeID) (getResult, e
 			return result, err
 		}
 	}
-	g.fetcher.Forget(ctx, a.ID, g.record) // removes the part, where the file is not kept
+	g.fetcher.Forget(ctx, a.ID, g.record) // also removes the part if the file is not kept
 	return result, nil
 }
 
-// direct returns what takes the zip as it comes: standard output, or a device or
-// pipe, which a rename would replace by a file. It returns nil for any other output.
+// direct returns the writer if the zip is written as it arrives: to standard output,
+// or to a device or pipe, which a rename would replace by a file. It returns nil for
+// any other output.
 func (g *getter) direct() (io.WriteCloser, error) {
 	name := g.options.output
 	if name == "-" {
@@ -244,7 +246,8 @@ type nopCloser struct{ io.Writer }
 
 func (nopCloser) Close() error { return nil }
 
-// keep gives part its name; one that is taken is replaced, or else gets a number.
+// keep gives part its name. If the name is taken, keep replaces that file, or else
+// adds a number to the name.
 func keep(part, name string, replace bool) (string, error) {
 	if err := os.Chmod(part, 0o644&^umask()); err != nil {
 		return "", err
@@ -258,14 +261,14 @@ func keep(part, name string, replace bool) (string, error) {
 		if n > 0 {
 			try = fmt.Sprintf("%s (%d)%s", strings.TrimSuffix(name, ext), n, ext)
 		}
-		err := os.Link(part, try) // fails where the name is taken, unlike a rename
+		err := os.Link(part, try) // fails if the name is taken, unlike a rename
 		switch {
 		case errors.Is(err, os.ErrExist):
 			continue
 		case err == nil:
 			return try, os.Remove(part)
 		}
-		// A file system without links.
+		// This file system has no links.
 		if _, statErr := os.Lstat(try); statErr == nil {
 			continue
 		}
@@ -273,14 +276,15 @@ func keep(part, name string, replace bool) (string, error) {
 	}
 }
 
-// umask is what this user's files are not. It can be read only by setting it.
+// umask returns the permissions that this user's files lack. You can read it only by
+// setting it.
 func umask() os.FileMode {
 	mask := syscall.Umask(0o077)
 	syscall.Umask(mask)
 	return os.FileMode(mask)
 }
 
-// getError gives an error of the server its exit code, and a sentence for people.
+// getError gives a server's error its exit code, and a sentence for people.
 func getError(t target, err error) error {
 	code := exitCode(err)
 	switch {

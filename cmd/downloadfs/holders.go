@@ -24,9 +24,9 @@ func (h holder) String() string {
 	return fmt.Sprintf("%s (pid %d: %s)", h.name, h.pid, strings.Join(how, ", "))
 }
 
-// holders returns the processes that use the mount at path, as far as this user
-// may see. It reads links in /proc, whose texts the kernel keeps, so it never
-// waits for the mount. Where there is no /proc it finds none.
+// holders returns the processes that use the mount at path, as far as this user may
+// see. It reads only links in /proc. The kernel keeps their texts, so holders never
+// waits for the mount. Without /proc it finds none.
 func holders(path string) []holder {
 	return holdersIn("/proc", path)
 }
@@ -51,7 +51,7 @@ func holdersIn(proc, path string) []holder {
 	return all
 }
 
-// uses tells in which ways the process of a /proc directory uses path.
+// uses returns the ways in which the process of a /proc directory uses path.
 func uses(dir, path string) []string {
 	var how []string
 	add := func(what string) {
@@ -103,8 +103,8 @@ func below(name, path string) (string, bool) {
 	return strings.CutPrefix(name, strings.TrimSuffix(path, "/")+"/")
 }
 
-// printable replaces control characters, which other users could send a
-// terminal through the name of a process or a file.
+// printable replaces control characters. Through the name of a process or a file,
+// other users could otherwise send them to a terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
@@ -114,7 +114,8 @@ func printable(s string) string {
 	}, s)
 }
 
-// holdersText tells who keeps the mount busy, for the end of a sentence.
+// holdersText lists the processes that keep the mount busy, for the end of a
+// sentence.
 func holdersText(path string) string {
 	all := holders(path)
 	if len(all) == 0 {

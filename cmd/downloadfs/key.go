@@ -13,21 +13,21 @@ import (
 	"syscall"
 )
 
-// accountKey names the directory that holds the state, and the one that holds
-// the cache, of one user on one server: readable, and unique by its hash.
+// accountKey returns the name of the directories for the state and the cache of one
+// user on one server. The name is readable, and its hash makes it unique.
 func accountKey(server *url.URL, username string) string {
 	host, port := strings.ToLower(server.Hostname()), server.Port()
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[server.Scheme]
 	}
-	// A server's URL may be given with the web application or the API root.
+	// The server's URL may include the web application or the API root.
 	path, _, _ := strings.Cut(server.Path+"/", "/api/-default-/")
 	path = strings.TrimSuffix(strings.TrimRight(path, "/"), "/alfresco")
 	sum := sha256.Sum256([]byte(strings.Join([]string{server.Scheme, host, port, path, username}, "\x00")))
 	return fmt.Sprintf("%s-%s-%s-%s", safeName(host), port, safeName(username), hex.EncodeToString(sum[:4]))
 }
 
-// safeName keeps of s what cannot do harm in a file name.
+// safeName returns s without what could do harm in a file name.
 func safeName(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
@@ -39,8 +39,8 @@ func safeName(s string) string {
 	return strings.TrimLeft(s[:min(len(s), 40)], ".")
 }
 
-// defaultDir is where downloadfs keeps its state or cache: below $variable, or
-// below fallback in the home directory. Empty when there is neither.
+// defaultDir returns the directory for downloadfs's state or cache: below $variable,
+// or below fallback in the home directory. It returns "" when there is neither.
 func defaultDir(variable, fallback string) string {
 	if dir := os.Getenv(variable); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "downloadfs")
@@ -55,13 +55,14 @@ func defaultDir(variable, fallback string) string {
 func defaultStateDir() string { return defaultDir("XDG_STATE_HOME", ".local/state") }
 func defaultCacheDir() string { return defaultDir("XDG_CACHE_HOME", ".cache") }
 
-// errForeignDir: somebody else could read, or has prepared, what is kept there.
+// errForeignDir means that another user could read, or has prepared, what is kept in
+// a directory.
 var errForeignDir = errors.New("belongs to another user")
 
-// accountDir creates the directory key in dir, and dir with it, for this user
-// only. dir itself may be one that users share, such as /var/cache: it is left
-// as it is. But key in it must be this user's own directory: who else made it
-// could read what is kept there, or forge it.
+// accountDir creates the directory key in dir, and dir itself, for this user only.
+// Users may share dir, such as /var/cache, so an existing dir stays as it is. But key
+// must be this user's own directory: anybody else who made it could read what is kept
+// there, or forge it.
 func accountDir(flag, dir, key string) (string, error) {
 	if dir == "" {
 		return "", exitf(exitUsage, "no home directory to keep files in; give --%s", flag)

@@ -1,4 +1,4 @@
 package main
 
-// hasKeyring reports whether there is a keyring: each Mac has one.
+// hasKeyring reports whether there is a keyring. Every Mac has one.
 func hasKeyring() bool { return true }

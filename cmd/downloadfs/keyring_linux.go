@@ -5,8 +5,8 @@ import (
 	"path/filepath"
 )
 
-// hasKeyring reports whether there is a session bus, on which a keyring could be.
-// Without this look the library would start a bus.
+// hasKeyring reports whether there is a session bus, which a keyring needs. Without
+// this check the library would start a bus.
 func hasKeyring() bool {
 	if os.Getenv("DBUS_SESSION_BUS_ADDRESS") != "" {
 		return true

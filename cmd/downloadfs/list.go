@@ -35,7 +35,8 @@ type listedMount struct {
 	State      string `json:"state"`
 }
 
-// ourMounts returns the mounts of downloadfs, topmost only, and how they are.
+// ourMounts returns the mounts of downloadfs and their states. Of mounts on one path
+// it returns only the topmost.
 func ourMounts() ([]listedMount, error) {
 	all, err := mounts()
 	if err != nil {
@@ -54,7 +55,7 @@ func ourMounts() ([]listedMount, error) {
 	return listed, nil
 }
 
-// mountState says how a mount is.
+// mountState returns the state of a mount.
 func mountState(path string) string {
 	switch err := probe(path, probeTimeout); {
 	case err == nil:

@@ -42,9 +42,9 @@ func (o *logOptions) logger(w io.Writer) (*slog.Logger, error) {
 	return log, nil
 }
 
-// libraries takes what a library has to say to the standard logger, such as
-// net/http of a server that answers unasked. What is quoted from elsewhere is
-// left out: it could hold a secret.
+// libraries takes what libraries write to the standard logger. For example, net/http
+// reports servers that answer unasked. It drops quoted text, which could hold a
+// secret.
 type libraries struct{ log *slog.Logger }
 
 func (l libraries) Write(p []byte) (int, error) {

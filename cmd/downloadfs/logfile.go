@@ -12,12 +12,12 @@ import (
 )
 
 const (
-	logFileMB    = 10 // when a log file is put aside
+	logFileMB    = 10 // size at which a log file is put aside
 	logFilesKept = 3
 )
 
-// logFile is a file that is put aside when it is large, and opened again at
-// SIGUSR2, after whatever rotates logs has moved it.
+// logFile is a log file that is put aside when it is large. At SIGUSR2, after a log
+// rotation has moved it, it is opened again.
 type logFile struct {
 	file *lumberjack.Logger
 	stop func()
@@ -52,10 +52,10 @@ func openLogFile(path string) (*logFile, error) {
 	return l, nil
 }
 
-// Write is io.Writer's.
+// Write implements io.Writer.
 func (l *logFile) Write(p []byte) (int, error) { return l.file.Write(p) }
 
-// reopen lets go of the file; the next record makes it again.
+// reopen closes the file. The next record creates it again.
 func (l *logFile) reopen() {
 	_ = l.file.Close()
 	l.mu.Lock()
@@ -66,7 +66,8 @@ func (l *logFile) reopen() {
 	}
 }
 
-// takeStderr makes standard error the file: what the runtime says of a crash.
+// takeStderr sends standard error to the file. The runtime writes there when the
+// process crashes.
 func (l *logFile) takeStderr() error {
 	f, err := os.OpenFile(l.file.Filename, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
@@ -79,7 +80,7 @@ func (l *logFile) takeStderr() error {
 	return unix.Dup2(int(f.Fd()), 2)
 }
 
-// close ends it.
+// close closes the file.
 func (l *logFile) close() error {
 	l.stop()
 	return l.file.Close()

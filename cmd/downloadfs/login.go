@@ -77,8 +77,8 @@ input.`,
 	return cmd
 }
 
-// addStoredFlags adds the flags that say for whom and where a login is stored, and
-// how to talk to the server.
+// addStoredFlags adds the flags that say whose login is stored, where it is stored,
+// and how to talk to the server.
 func (o *serverOptions) addStoredFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.username, "username", "", "the account's name, if there is a login for more than one")
 	f.StringVar(&o.stateDir, "state-dir", defaultStateDir(), "where logins are stored if there is no keyring")
@@ -118,8 +118,8 @@ func runLogin(ctx context.Context, cmd *cobra.Command, o loginCommandOptions, t 
 	return nil
 }
 
-// beDefault makes the login that of whoever names no user of the server, unless
-// there is one of its own.
+// beDefault makes this login the default for a command that names no user of the
+// server, unless a login without a user is stored.
 func (o *loginCommandOptions) beDefault(t target, store login.Store) error {
 	key := accountKey(t.server, "")
 	if o.username == "" {
@@ -148,7 +148,7 @@ func (o *loginCommandOptions) chooseStore() (login.Store, error) {
 		}
 		return keyring, nil
 	case "auto":
-		// There can be a session without a keyring in it.
+		// A session may have no keyring.
 		if keyring != nil {
 			if _, err := keyring.Get("downloadfs-probe"); errors.Is(err, login.ErrNone) {
 				return keyring, nil
@@ -190,7 +190,7 @@ func (o *loginCommandOptions) person(ctx context.Context, cmd *cobra.Command, t 
 	return login.Entry{}, exitf(exitLogin, "cannot log in to %s: %s", t.server, reason(err))
 }
 
-// show tells a person where to log in, and opens a browser where there is one.
+// show tells a person where to log in, and opens a browser if there is one.
 func (o *loginCommandOptions) show(w io.Writer, p login.Prompt) {
 	fmt.Fprintf(w, "To log in, open %s\nand enter the code %s\n", printable(p.Address), printable(p.Code))
 	full := cmp.Or(p.Full, p.Address)
@@ -198,8 +198,8 @@ func (o *loginCommandOptions) show(w io.Writer, p login.Prompt) {
 	if opener == "" && (os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND_DISPLAY") != "") {
 		opener = "xdg-open"
 	}
-	// Only an address of the web is opened: whatever else a provider says could be
-	// anything on this machine.
+	// Open only a web address. Anything else that a provider says could be anything
+	// on this machine.
 	if o.noBrowser || opener == "" || !strings.HasPrefix(full, "https://") && !strings.HasPrefix(full, "http://") {
 		return
 	}
@@ -239,7 +239,7 @@ func (o *loginCommandOptions) askPassword(cmd *cobra.Command) (login.Entry, erro
 	return login.Entry{Kind: login.KindPassword, Username: name, Secret: client.Secret(password)}, nil
 }
 
-// try makes a call with the login that was stored.
+// try makes a call with the stored login.
 func (o *loginCommandOptions) try(ctx context.Context, t target, store login.Store, key string, entry login.Entry) error {
 	c := credentials{username: entry.Username, source: "what you typed"}
 	if entry.Kind == login.KindPassword {
@@ -306,7 +306,7 @@ func runLogout(w io.Writer, o serverOptions, t target) error {
 		return exitf(exitOther, "no login for %s is stored", t.server)
 	}
 	if found {
-		return nil // a store that cannot be asked has none that could be used
+		return nil // a store that does not answer has no usable login
 	}
 	return errors.Join(errs...)
 }

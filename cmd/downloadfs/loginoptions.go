@@ -21,16 +21,16 @@ import (
 	"downloadfs/login"
 )
 
-// credentials are what a server is logged in to with.
+// credentials are what a command logs in to a server with.
 type credentials struct {
 	username  string
 	password  client.Secret
 	passwords client.PasswordSource // instead of password
 	tokens    client.TokenSource    // instead of both
-	source    string                // where they are from, for a sentence
+	source    string                // where they come from, for messages
 }
 
-// what says in a sentence with what somebody logs in.
+// what describes, within a sentence, what somebody logs in with.
 func (c credentials) what() string {
 	switch {
 	case c.username != "":
@@ -53,10 +53,10 @@ type loginOptions struct {
 	clientSecretFile string
 }
 
-// loginWays are the flags and keys of which one says what to log in with.
+// loginWays are the flags and keys that say what to log in with. One of them is used.
 var loginWays = []string{"password-file", "password-command", "token-command", "client-secret-file", keyPassword, keySecret}
 
-// Names of what systemd's LoadCredential= gives to a service.
+// The names of the files that systemd's LoadCredential= gives to a service.
 const (
 	credentialPassword = "alfresco-password"
 	credentialSecret   = "alfresco-client-secret"
@@ -81,7 +81,7 @@ func (o *loginOptions) addProviderFlags(f *pflag.FlagSet) {
 // way is one place that credentials could come from.
 type way struct {
 	name string
-	rank int // of the ways that are there, one of the highest rank counts
+	rank int // a way of the highest rank among those present is used
 	use  func(*credentials) error
 }
 
@@ -94,7 +94,7 @@ const (
 	rankFlag
 )
 
-// rankOf is the rank of a flag, 0 if it is not set.
+// rankOf returns the rank of a flag, 0 if it is not set.
 func rankOf(f *pflag.Flag) int {
 	switch from := origin(f); {
 	case from == "":
@@ -107,9 +107,9 @@ func rankOf(f *pflag.Flag) int {
 	return rankFile
 }
 
-// login returns the credentials for t's server. Of the flags, the environment, the
-// configuration, and what 'downloadfs login' has stored, the first that says
-// something counts. fromEnv is the password of the environment.
+// login returns the credentials for t's server. It looks at the flags, the
+// environment, the configuration, and what 'downloadfs login' has stored, and uses
+// the first that says something. fromEnv is the password of the environment.
 func (o *serverOptions) login(cmd *cobra.Command, t target, fromEnv client.Secret) (credentials, error) {
 	c := credentials{username: o.username, source: origin(cmd.Flags().Lookup("username"))}
 	if name := os.Getenv(envUsername); name != "" && rankOf(cmd.Flags().Lookup("username")) <= rankFile {
@@ -139,7 +139,7 @@ func (o *serverOptions) login(cmd *cobra.Command, t target, fromEnv client.Secre
 	return c, nil
 }
 
-// way returns the way that counts, or none.
+// way returns the way that is used, or none.
 func (o *serverOptions) way(cmd *cobra.Command, t target, fromEnv client.Secret) (way, error) {
 	flags := cmd.Flags()
 	ofFlag := func(name string, use func(*credentials) error) way {
@@ -212,7 +212,7 @@ func readSecret(stdin io.Reader, name, flag string) (client.Secret, error) {
 	return firstLine(text), nil
 }
 
-// asClient makes credentials of the client itself.
+// asClient makes the credentials for a client that logs in as itself.
 func (o *serverOptions) asClient(c *credentials, server *url.URL, secret client.Secret) error {
 	provider, err := o.provider(server)
 	if err != nil {
@@ -224,7 +224,7 @@ func (o *serverOptions) asClient(c *credentials, server *url.URL, secret client.
 	return nil
 }
 
-// provider is the OpenID Connect provider that the flags name.
+// provider returns the OpenID Connect provider that the flags name.
 func (o *serverOptions) provider(server *url.URL) (login.OIDC, error) {
 	issuer := cmp.Or(o.oidcIssuer, login.DefaultIssuer(server))
 	hc, err := o.providerClient(issuer)
@@ -234,7 +234,7 @@ func (o *serverOptions) provider(server *url.URL) (login.OIDC, error) {
 	return login.OIDC{Issuer: issuer, Client: o.oidcClient, Scopes: strings.Fields(o.oidcScopes), HTTP: hc}, nil
 }
 
-// providerClient checks the address of a provider and returns what talks to it.
+// providerClient checks the address of a provider and returns an HTTP client for it.
 func (o *serverOptions) providerClient(issuer string) (*http.Client, error) {
 	u, err := parseServerURL(issuer)
 	if err != nil {
@@ -255,7 +255,7 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// loginStores are where logins are kept on this machine, the preferred one first.
+// loginStores returns the stores for logins on this machine, the preferred one first.
 func (o *serverOptions) loginStores() []login.Store {
 	var stores []login.Store
 	if hasKeyring() {
@@ -267,11 +267,11 @@ func (o *serverOptions) loginStores() []login.Store {
 	return stores
 }
 
-// loginsDir is the directory of the state directory that has the logins.
+// loginsDir is the subdirectory of the state directory that holds the logins.
 const loginsDir = "logins"
 
-// stored returns credentials that 'downloadfs login' has stored for the server, or
-// for that user of it.
+// stored returns the credentials that 'downloadfs login' has stored for the server,
+// or for one user of it.
 func (o *serverOptions) stored(server *url.URL, c credentials) (credentials, error) {
 	key := accountKey(server, c.username)
 	entry, store, err := login.Find(o.loginStores(), key)

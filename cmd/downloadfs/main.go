@@ -23,7 +23,7 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run executes the command line and returns the exit code. A failure is told in
+// run executes the command line and returns the exit code. It reports a failure in
 // exactly one line on stderr.
 func run(args []string, stdout, stderr io.Writer) int {
 	root := newRootCommand()
@@ -92,8 +92,8 @@ Exit codes: 0 all is well, 1 something else, 2 wrong usage, 3 login refused,
 	return root
 }
 
-// usageArgs makes a wrong number of arguments, or an unknown subcommand, a
-// usage error.
+// usageArgs turns a wrong number of arguments, or an unknown subcommand, into a usage
+// error.
 func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if check == nil {
@@ -106,8 +106,8 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// oneLine joins the lines of a message, so that it stays one line for people
-// and for whatever collects standard error.
+// oneLine joins the lines of a message. It then stays one line for people and for
+// programs that collect standard error.
 func oneLine(s string) string {
 	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
 }

@@ -55,7 +55,7 @@ environment variable too: --cache-size as ` + envName("cache-size") + `.`,
   downloadfs mount work`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			// The password leaves the environment before anything else happens.
+			// Take the password out of the environment before anything else happens.
 			password, err := takeEnvironment(envPassword)
 			if err != nil {
 				return err
@@ -92,7 +92,7 @@ func (o *mountOptions) addFlags(cmd *cobra.Command) {
 	f.Var(&o.splitSize, "split-size", "the content that the server is asked to zip at once, if less than its own limit")
 	f.Var(&o.maxZipEntry, "max-zip-entry", "the largest file that the server is asked to zip; 0 for what a real one can")
 	if err := f.MarkHidden("max-zip-entry"); err != nil {
-		panic(err) // the flag was added one line above
+		panic(err) // the flag was added just above
 	}
 	f.BoolVar(&o.allowOther, "allow-other", false, "let other users read the mount")
 	f.StringVar(&o.wait, "wait", "touch", "what waits for a pending archive: touch (stat, open and read), or open (stat never waits)")
@@ -103,7 +103,7 @@ func (o *mountOptions) addFlags(cmd *cobra.Command) {
 	o.log.addFlags(cmd)
 }
 
-// check refuses flag values that cannot be right.
+// check rejects flag values that cannot be right.
 func (o *mountOptions) check() error {
 	if o.prefetch != "auto" && o.prefetch != "off" {
 		return exitf(exitUsage, "--prefetch %q is not one of auto, off", o.prefetch)
@@ -123,7 +123,7 @@ func (o *mountOptions) check() error {
 	return o.serverOptions.check()
 }
 
-// partSize is Manager's PartSize.
+// partSize returns Manager's PartSize.
 func (o *mountOptions) partSize() int64 {
 	if o.split == "off" {
 		return -1
@@ -195,8 +195,8 @@ func runMount(cmd *cobra.Command, o mountOptions, target target, password client
 	return s.serve(signals)
 }
 
-// watchSignals returns the signals that ask to unmount. It also keeps a log
-// that nobody reads any more from ending the mount.
+// watchSignals returns the signals that ask to unmount. It also keeps the mount alive
+// when nobody reads its log any more.
 func watchSignals() <-chan os.Signal {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	signals := make(chan os.Signal, 4)
@@ -207,8 +207,8 @@ func watchSignals() <-chan os.Signal {
 	return signals
 }
 
-// accountDirs returns the directories of one user on one server. The one for the
-// state is created; a cache whose directory cannot be used does without it.
+// accountDirs returns the directories of one user on one server. It creates the one
+// for the state. A cache works without its directory if that cannot be used.
 func (o *mountOptions) accountDirs(server *url.URL, username string) (state, cache string, err error) {
 	key := accountKey(server, username)
 	if state, err = accountDir("state-dir", o.stateDir, key); err != nil {
@@ -218,5 +218,5 @@ func (o *mountOptions) accountDirs(server *url.URL, username string) (state, cac
 	if o.cacheDir == "" || errors.Is(err, errForeignDir) {
 		return "", "", err
 	}
-	return state, filepath.Join(o.cacheDir, key), nil // the cache says what else is wrong with it
+	return state, filepath.Join(o.cacheDir, key), nil // the cache reports other problems with its directory
 }

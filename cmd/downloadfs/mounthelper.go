@@ -18,26 +18,27 @@ import (
 	"downloadfs/config"
 )
 
-// mountHelpers are the names by which mount(8), and so fstab, systemd and autofs,
-// run this program: for the types downloadfs and fuse.downloadfs.
+// mountHelpers are the names by which mount(8) runs this program, for the types
+// downloadfs and fuse.downloadfs. So do fstab, systemd and autofs.
 var mountHelpers = []string{"mount.downloadfs", "mount.fuse.downloadfs"}
 
-// isMountHelper reports whether a program's name is one of them.
+// isMountHelper reports whether a program's name is one of mountHelpers.
 func isMountHelper(argv0 string) bool { return slices.Contains(mountHelpers, filepath.Base(argv0)) }
 
-// Where a mount of root's without a home keeps its files.
+// Where root's mount keeps its files if it has no home directory.
 const (
 	systemStateDir = "/var/lib/downloadfs"
 	systemCacheDir = "/var/cache/downloadfs"
 )
 
-// helperCall is what mount(8) wants: mount.TYPE SPEC DIR [-sfnv] [-N NS] [-o OPTIONS] [-t TYPE].
+// helperCall is a call by mount(8): mount.TYPE SPEC DIR [-sfnv] [-N NS] [-o OPTIONS]
+// [-t TYPE].
 type helperCall struct {
 	spec, dir string
 	flags     []string // of mount
-	user      string   // who mounts; "": who runs it
-	sloppy    bool     // unknown options are left out
-	fake      bool     // all but mounting
+	user      string   // the user who mounts; "" is the user who runs it
+	sloppy    bool     // ignore unknown options
+	fake      bool     // do everything except mounting
 }
 
 // runMountHelper is main for a mount helper. It returns when the mount is ready.
@@ -105,8 +106,8 @@ func parseHelper(args []string) (helperCall, error) {
 	return call, call.options(words)
 }
 
-// splitOptions splits the text of -o at commas; a comma in double quotes, or after
-// a backslash, belongs to its option, as in mount(8) and in fuse.
+// splitOptions splits the text of -o at commas. A comma in double quotes or after a
+// backslash belongs to its option, as in mount(8) and in fuse.
 func splitOptions(text string) ([]string, error) {
 	var words []string
 	var word strings.Builder
@@ -138,7 +139,7 @@ func splitOptions(text string) ([]string, error) {
 }
 
 // notOurs are options for mount(8), systemd and the kernel that every file system
-// is given: they are no concern of this one, or what it does anyway.
+// gets. They do not concern this one, or it does what they say anyway.
 var notOurs = []string{
 	"defaults", "auto", "noauto", "user", "users", "nouser", "owner", "group", "nofail", "_netdev", "rw",
 	"suid", "nosuid", "dev", "nodev", "exec", "noexec", "async", "atime", "noatime", "relatime", "diratime", "nodiratime", "strictatime", "silent", "loud",
@@ -195,7 +196,7 @@ func (c *helperCall) run(stdout, stderr io.Writer) error {
 		}
 	}
 	flags := c.flags
-	if home == "" { // as systemd starts it
+	if home == "" { // systemd starts it like this
 		for name, dir := range map[string]string{"--state-dir": systemStateDir, "--cache-dir": systemCacheDir} {
 			if !slices.ContainsFunc(flags, func(f string) bool { return strings.HasPrefix(f, name+"=") }) {
 				flags = append(flags, name+"="+dir)
@@ -204,7 +205,7 @@ func (c *helperCall) run(stdout, stderr io.Writer) error {
 	}
 	args := append([]string{"mount", "--daemon"}, flags...)
 	root := newRootCommand()
-	root.SetOut(io.Discard) // mount(8) says nothing either
+	root.SetOut(io.Discard) // mount(8) prints nothing either
 	root.SetErr(stderr)
 	return startDaemon(root, append(args, "--", c.spec, c.dir), password, func(child *exec.Cmd) {
 		if credential != nil {
@@ -214,7 +215,7 @@ func (c *helperCall) run(stdout, stderr io.Writer) error {
 	})
 }
 
-// userCredential is what a process of the user has.
+// userCredential returns the ids that a process of the user has.
 func userCredential(name string) (*syscall.Credential, string, error) {
 	u, err := user.Lookup(name)
 	if err != nil {

@@ -19,9 +19,9 @@ import (
 // probeTimeout is how long a mount that is in the way may take to answer.
 const probeTimeout = 2 * time.Second
 
-// prepareMountpoint returns the absolute path of a directory that can be
-// mounted on, or says why not. A mount of ours whose process is gone is
-// replaced; any other mount stays.
+// prepareMountpoint returns the absolute path of a directory that can be mounted on,
+// or an error that says why not. It replaces a downloadfs mount whose process is
+// gone. Any other mount stays.
 func prepareMountpoint(name string, log *slog.Logger) (string, error) {
 	if number, ok := strings.CutPrefix(name, "/dev/fd/"); ok {
 		return name, checkPassed(name, number)
@@ -42,7 +42,7 @@ func prepareMountpoint(name string, log *slog.Logger) (string, error) {
 	return path, nil
 }
 
-// clearMount removes dead mounts of ours from path and refuses any other one.
+// clearMount removes dead downloadfs mounts from path and rejects any other mount.
 func clearMount(path string, log *slog.Logger) error {
 	for {
 		m, mounted, err := mountAt(path)
@@ -65,8 +65,8 @@ func clearMount(path string, log *slog.Logger) error {
 	}
 }
 
-// checkPassed checks that a descriptor is one of /dev/fuse, which whoever started
-// this process has opened and mounted.
+// checkPassed checks that a descriptor is one of /dev/fuse. The program that started
+// this process has opened and mounted it.
 func checkPassed(name, number string) error {
 	fd, err := strconv.Atoi(number)
 	if err != nil || fd < 3 {
@@ -101,7 +101,7 @@ func checkDirectory(path string) error {
 	if len(entries) > 0 {
 		return exitf(exitMountpoint, "mountpoint %s is not empty (it holds %q); choose an empty directory", path, entries[0].Name())
 	}
-	// fusermount3 demands this of an ordinary user; said here, it is clearer.
+	// fusermount3 requires this of an ordinary user. The message here is clearer.
 	if err := unix.Access(path, unix.W_OK); err != nil {
 		return exitf(exitMountpoint, "mountpoint %s is not writable for this user: %w", path, err)
 	}

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fsType is the type by which the kernel lists our mounts.
+// fsType is the type that the kernel lists our mounts with.
 const fsType = "fuse.downloadfs"
 
 // mountEntry is one mount as the kernel lists it.
@@ -20,7 +20,7 @@ type mountEntry struct {
 	path   string
 	fsType string
 	source string
-	device string // of the file system, the same wherever it is mounted; "" on macOS
+	device string // the file system's, the same wherever it is mounted; "" on macOS
 }
 
 func (m mountEntry) ours() bool {
@@ -42,7 +42,7 @@ func mountAt(path string) (mountEntry, bool, error) {
 	return mountEntry{}, false, nil
 }
 
-// alsoOn returns the paths on which the file system of a device is mounted.
+// alsoOn returns the paths where the file system of a device is mounted.
 func alsoOn(device string) (paths []string) {
 	all, err := mounts()
 	if err != nil || device == "" {
@@ -56,8 +56,8 @@ func alsoOn(device string) (paths []string) {
 	return paths
 }
 
-// resolveMountpoint makes path absolute and free of symbolic links. The last
-// element may be a mount whose process is gone, on which every call fails.
+// resolveMountpoint makes path absolute and free of symbolic links. The last element
+// may be a mount whose process is gone. Every call on such a mount fails.
 func resolveMountpoint(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -84,18 +84,19 @@ func resolveMountpoint(path string) (string, error) {
 	return "", &os.PathError{Op: "resolve", Path: path, Err: syscall.ELOOP}
 }
 
-// errNoAnswer: a mount's process is there but did not answer a stat in time.
+// errNoAnswer means that a mount's process is there but did not answer a stat in
+// time.
 var errNoAnswer = errors.New("no answer")
 
-// probe looks at a mount from outside. A mount whose process is gone gives
-// ENOTCONN; one whose process hangs, errNoAnswer, and a goroutine is left
-// behind, so it is only for a process that is about to give up on the path.
+// probe looks at a mount from outside. It returns ENOTCONN if the mount's process is
+// gone, and errNoAnswer if it hangs. In the second case a goroutine is left behind,
+// so use probe only in a process that is about to give up on the path.
 func probe(path string, timeout time.Duration) error {
 	result := make(chan error, 1)
 	go func() {
 		_, err := os.Stat(path)
 		if err == nil {
-			// The kernel may know the root's attributes without asking; this it asks.
+			// The kernel may know the root's attributes without asking. For statfs it asks.
 			err = unix.Statfs(path, new(unix.Statfs_t))
 		}
 		result <- err

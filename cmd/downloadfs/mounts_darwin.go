@@ -2,8 +2,8 @@ package main
 
 import "golang.org/x/sys/unix"
 
-// mounts lists the mounts, without asking any of their file systems. (Package
-// mountinfo asks them on macOS, where one that hangs would hang us.)
+// mounts lists the mounts without asking any of their file systems. (Package
+// mountinfo asks them on macOS, and one that hangs would hang us.)
 func mounts() ([]mountEntry, error) {
 	n, err := unix.Getfsstat(nil, unix.MNT_NOWAIT)
 	if err != nil {
@@ -24,5 +24,5 @@ func mounts() ([]mountEntry, error) {
 	return all, nil
 }
 
-// elsewhereText: there are no mount namespaces.
+// elsewhereText returns "": macOS has no mount namespaces.
 func elsewhereText(string) string { return "" }

@@ -16,11 +16,11 @@ import (
 
 func termIsTerminal(f *os.File) bool { return isatty.IsTerminal(f.Fd()) }
 
-// plainEvery is how often a line tells of progress where no person looks.
+// plainEvery is how often a line reports progress where no person looks.
 const plainEvery = 10 * time.Second
 
-// progress shows how far a download is: a bar on a terminal, a line from time to
-// time elsewhere, or JSON.
+// progress shows how far a download is: a bar on a terminal, a line from time to time
+// elsewhere, or JSON.
 type progress struct {
 	w        io.Writer
 	json     bool
@@ -29,17 +29,17 @@ type progress struct {
 
 	phase   fetch.Phase
 	since   time.Time // start of the phase
-	from    int64     // bytes that were done then
+	from    int64     // bytes that were done at that time
 	told    time.Time
-	last    string // the line that is shown
-	pending bool   // the bar's line is not ended yet
+	last    string // the line shown now
+	pending bool   // the bar's line has not ended yet
 }
 
 func newProgress(w io.Writer, asJSON bool) *progress {
 	return &progress{w: w, json: asJSON, terminal: !asJSON && isTerminal(w), now: time.Now}
 }
 
-// event is fetch's Tell.
+// event is the Tell callback of fetch.
 func (p *progress) event(e fetch.Event) {
 	now := p.now()
 	changed := e.Phase != p.phase
@@ -76,7 +76,7 @@ func (p *progress) line(v map[string]any) {
 	}
 }
 
-// width is that of the terminal.
+// width returns the terminal's width.
 func (p *progress) width() int {
 	if f, ok := p.w.(*os.File); ok {
 		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
@@ -94,7 +94,7 @@ func (p *progress) end() {
 	}
 }
 
-// done tells where things are.
+// done reports where the files are.
 func (p *progress) done(r getResult) {
 	if p.json {
 		p.line(map[string]any{"phase": "done", "file": r.file, "directory": r.dir, "files": r.files, "size": r.size})
@@ -108,8 +108,8 @@ func (p *progress) done(r getResult) {
 	}
 }
 
-// progressText is one line of at most width characters; 0 has no bar and no limit.
-// moved is how many bytes were done in took.
+// progressText returns one line of at most width characters. With width 0 there is no
+// bar and no limit. moved is how many bytes were done in took.
 func progressText(e fetch.Event, width int, moved int64, took time.Duration) string {
 	var parts []string
 	percent := 0
@@ -145,7 +145,7 @@ func progressText(e fetch.Event, width int, moved int64, took time.Duration) str
 	return text[:min(len(text), width-1)]
 }
 
-// bytesText is a size for people, in powers of 1000.
+// bytesText returns a size for people, in powers of 1000.
 func bytesText(n int64) string {
 	if n < 1000 {
 		return fmt.Sprintf("%d B", n)
@@ -160,7 +160,7 @@ func bytesText(n int64) string {
 	return fmt.Sprintf("%.0f %cB", v, "kMGTPE"[unit])
 }
 
-// timeText is a span for people.
+// timeText returns a duration for people.
 func timeText(d time.Duration) string {
 	switch {
 	case d >= 48*time.Hour:

@@ -17,7 +17,8 @@ import (
 	"downloadfs/repository"
 )
 
-// envServeUsers holds accounts of serve, as --user does, separated by white space.
+// envServeUsers holds accounts for serve, written as for --user, separated by white
+// space.
 const envServeUsers = "DOWNLOADFS_SERVE_USERS"
 
 // serveOptions are the flags of serve.
@@ -133,7 +134,7 @@ func runServe(cmd *cobra.Command, o serveOptions, dir string) error {
 	select {
 	case sig := <-signals:
 		log.Info("ending", "op", "serve", "signal", sig.String())
-		// A zip or an answer in the making must not hold up the end.
+		// An unfinished zip or answer must not delay the end.
 		signal.Reset(os.Interrupt, syscall.SIGTERM)
 		return errors.Join(server.close(), repo.Close())
 	case err := <-server.failed:
@@ -144,18 +145,18 @@ func runServe(cmd *cobra.Command, o serveOptions, dir string) error {
 // httpServer is a running HTTP server.
 type httpServer struct {
 	*http.Server
-	failed <-chan error // one error, when it ends other than by close
+	failed <-chan error // one error, if it ends otherwise than by close
 	ended  <-chan struct{}
 }
 
-// How long a caller, who need not have logged in yet, may take to send a
-// request: its headers, and all of it.
+// How long a caller may take to send a request: its headers, and all of it. The
+// caller need not have logged in yet.
 const (
 	headerTimeout  = 30 * time.Second
 	requestTimeout = time.Minute
 )
 
-// serveHTTP answers with handler on listener until close.
+// serveHTTP serves listener with handler until close.
 func serveHTTP(listener net.Listener, handler http.Handler, log *slog.Logger) *httpServer {
 	server := &http.Server{
 		Handler:           handler,
@@ -181,7 +182,7 @@ func (s *httpServer) close() error {
 	return err
 }
 
-// baseURL is where a listener is reached from this machine.
+// baseURL returns the URL of a listener on this machine.
 func baseURL(listener net.Listener) string {
 	addr := listener.Addr().(*net.TCPAddr)
 	host := addr.IP.String()
@@ -191,8 +192,8 @@ func baseURL(listener net.Listener) string {
 	return fmt.Sprintf("http://%s", net.JoinHostPort(host, fmt.Sprint(addr.Port)))
 }
 
-// serveUsers reads the accounts of the flag and of the environment. Its errors
-// hold no password.
+// serveUsers reads the accounts from the flag and the environment. Its errors hold no
+// password.
 func serveUsers(flags []string) ([]repository.User, error) {
 	texts := append(flags, strings.Fields(os.Getenv(envServeUsers))...)
 	if err := os.Unsetenv(envServeUsers); err != nil {

@@ -41,7 +41,7 @@ func (o *serverOptions) check() error {
 	return nil
 }
 
-// clientConfig is how to talk to server.
+// clientConfig returns the client's configuration for server.
 func (o *serverOptions) clientConfig(server *url.URL, login credentials, log *slog.Logger) client.Config {
 	return client.Config{
 		URL:            server.String(),
@@ -56,8 +56,7 @@ func (o *serverOptions) clientConfig(server *url.URL, login credentials, log *sl
 		UserAgent:      "downloadfs/" + versionText(),
 		Logger:         log,
 
-		// Of a short budget a request or a connection that says nothing must not
-		// use up all.
+		// A silent request or connection must not use up all of a short budget.
 		MaxElapsed:     o.retryTimeout,
 		RequestTimeout: min(time.Minute, o.retryTimeout/2),
 		IdleTimeout:    min(30*time.Second, o.retryTimeout/4),

@@ -25,18 +25,19 @@ const (
 	checkTimeout = 10 * time.Second
 	// garbagePercent is how much the heap may grow before garbage is collected.
 	garbagePercent = 50
-	// lockTimeout is how long a mount waits for one that is just ending.
+	// lockTimeout is how long a mount waits for another one that is just ending.
 	lockTimeout = lingering + 2*time.Second
 	// busyRetry is how often a busy mount is tried again.
 	busyRetry = 250 * time.Millisecond
-	// lingering is how long a mount that nobody here sees any more stays for those
-	// who have it too and use nothing of it.
+	// lingering is how long a mount stays after nobody here sees it any more, for
+	// others who have it mounted but use nothing in it.
 	lingering = 2 * time.Second
-	// unmountTries is how often unmounting may fail for another reason.
+	// unmountTries is how often unmounting may fail for a reason other than being
+	// busy.
 	unmountTries = 20
 )
 
-// sessionConfig is what a mount is made from.
+// sessionConfig is what a session is made from.
 type sessionConfig struct {
 	options    mountOptions
 	server     *url.URL
@@ -45,10 +46,10 @@ type sessionConfig struct {
 	log        *slog.Logger
 }
 
-// session is a mounted file system and all that it is served with.
+// session is a mounted file system and everything that serves it.
 type session struct {
 	mountpoint string
-	device     string // the mount's, "" if it is not known
+	device     string // the mount's device, "" if unknown
 	manager    *download.Manager
 	cache      *cache.Cache
 	server     *fs.Server
@@ -56,15 +57,15 @@ type session struct {
 	client     *client.Client
 	stopDump   func()
 	log        *slog.Logger
-	before     int // goroutines that there were before it
+	before     int // number of goroutines before it started
 }
 
-// startSession logs in and mounts. ctx bounds starting only. Its errors carry
-// exit codes.
+// startSession logs in and mounts. ctx bounds the start only. The errors carry exit
+// codes.
 func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error) {
 	o, before := cfg.options, runtime.NumGoroutine()
-	// Most of the heap are buffers, which cost a collection nothing: collecting
-	// sooner saves memory and takes hardly any time.
+	// Most of the heap is buffers, which cost a collection nothing. Collecting
+	// earlier saves memory and takes hardly any time.
 	debug.SetGCPercent(garbagePercent)
 	c, err := client.New(o.clientConfig(cfg.server, cfg.login, cfg.log))
 	if err != nil {
@@ -153,7 +154,8 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 	return s, nil
 }
 
-// managerStallTimeout translates the flag's 0, for ever, to the manager's.
+// managerStallTimeout translates the flag's 0, which means for ever, into the
+// manager's value.
 func (o *mountOptions) managerStallTimeout() time.Duration {
 	if o.stallTimeout == 0 {
 		return -1
@@ -161,9 +163,9 @@ func (o *mountOptions) managerStallTimeout() time.Duration {
 	return o.stallTimeout
 }
 
-// checkServer logs in. The first result says why the server cannot be used now,
-// which need not end the mount: it would not end one that runs, and what is here is
-// of use without the server. The second ends it. Both carry exit codes.
+// checkServer logs in. offline says why the server cannot be used now. That need not
+// end the mount: it would not end a running one, and what is here is useful without
+// the server. err ends the mount. Both carry exit codes.
 func checkServer(ctx context.Context, c *client.Client, server *url.URL, login credentials) (offline, err error) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -180,10 +182,10 @@ func checkServer(ctx context.Context, c *client.Client, server *url.URL, login c
 	}
 }
 
-// reason is why a request failed, without what was requested.
+// reason returns why a request failed, without what was requested.
 func reason(err error) string { return cmp.Or(download.Reason(err), err.Error()) }
 
-// whenUnlocked opens something that one process at a time may use, and waits a
+// whenUnlocked opens something that only one process at a time may use. It waits a
 // moment for the process of a mount that was just ended.
 func whenUnlocked[T any](ctx context.Context, open func() (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
@@ -210,8 +212,8 @@ func lockedHint(err error, what string) error {
 	return fmt.Errorf("cannot open the %s: %w", what, err)
 }
 
-// serve blocks until the file system is unmounted: from outside, or because a
-// signal asked for it.
+// serve blocks until the file system is unmounted, from outside or because a signal
+// asked for it.
 func (s *session) serve(signals <-chan os.Signal) error {
 	select {
 	case <-s.ended:
@@ -227,9 +229,9 @@ func (s *session) serve(signals <-chan os.Signal) error {
 	}
 }
 
-// awaitUnused serves a mount that was unmounted from outside until nobody uses it
-// any more: files that were open are read to their end. A mount that others only
-// have too, in another mount namespace, is ended. So does a signal.
+// awaitUnused goes on serving a mount that was unmounted from outside until nobody
+// uses it any more. Files that are open can be read to their end. It ends a mount
+// that others, in other mount namespaces, have but do not use. A signal ends it too.
 func (s *session) awaitUnused(signals <-chan os.Signal) {
 	look := time.NewTicker(busyRetry)
 	defer look.Stop()
@@ -254,7 +256,7 @@ func (s *session) awaitUnused(signals <-chan os.Signal) {
 	s.abort()
 }
 
-// abort ends a mount that is not on its path any more for those who still have it.
+// abort ends a mount that is no longer on its path, for those who still have it.
 func (s *session) abort() {
 	if text := elsewhereText(s.device); text != "" {
 		s.log.Warn("ended for others who have it mounted too", "op", "detach", "mountpoint", s.mountpoint, "reason", text)
@@ -277,9 +279,9 @@ func (s *session) end(signals <-chan os.Signal) error {
 	return s.close()
 }
 
-// unmount releases everybody who waits and unmounts; while the mount is busy it
-// says by whom and tries again, until a signal asks to detach it. When it cannot
-// be unmounted for another reason, it gives up after a few seconds.
+// unmount releases all waiters and unmounts. While the mount is busy, it logs who
+// uses it and tries again, until a signal asks to detach it. If unmounting fails for
+// another reason, it gives up after a few seconds.
 func (s *session) unmount(signals <-chan os.Signal) error {
 	if err := notify("STOPPING=1"); err != nil {
 		s.log.Warn("cannot tell the service manager", "op", "unmount", "err", err)
@@ -335,7 +337,7 @@ func (s *session) busyText(err error) string {
 	return err.Error()
 }
 
-// close ends what the file system was served with; the manager may be closed
+// close ends everything that served the file system. The manager may be closed
 // already.
 func (s *session) close() error {
 	err := errors.Join(s.manager.Close(), s.cache.Close())
@@ -343,7 +345,7 @@ func (s *session) close() error {
 		s.stopDump()
 	}
 	s.client.Close()
-	// The goroutines of closed connections end a moment later.
+	// The goroutines of closed connections end a little later.
 	for deadline := time.Now().Add(time.Second); runtime.NumGoroutine() > s.before && time.Now().Before(deadline); {
 		time.Sleep(time.Millisecond)
 	}

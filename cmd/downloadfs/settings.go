@@ -14,10 +14,10 @@ import (
 	"downloadfs/config"
 )
 
-// systemConfig is the configuration of all users of this machine.
+// systemConfig is the configuration for all users of this machine.
 const systemConfig = "/etc/downloadfs/config.yaml"
 
-// originKey is the annotation of a flag that tells where its value is from.
+// originKey is the annotation of a flag that says where its value comes from.
 const originKey = "downloadfs_origin"
 
 // The keys of a profile that are not flags.
@@ -28,21 +28,21 @@ const (
 	keySecret     = "client-secret"
 )
 
-// pathFlags take file names, which a configuration file gives in full.
+// pathFlags take file names. A configuration file gives them in full.
 var pathFlags = map[string]bool{"state-dir": true, "cache-dir": true, "password-file": true, "client-secret-file": true,
 	"log-file": true, "ca-cert": true, "client-cert": true, "client-key": true}
 
-// notFromEnvironment are flags that have no variable: help, and what has one of
-// another name.
+// notFromEnvironment are flags without a variable of their own name: help, and flags
+// whose variable has another name.
 var notFromEnvironment = map[string]bool{"help": true, "user": true}
 
-// envName is the variable of a flag.
+// envName returns the name of a flag's variable.
 func envName(flag string) string {
 	return "DOWNLOADFS_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// applyEnvironment sets each flag that is not on the command line and whose
-// variable is in the environment.
+// applyEnvironment sets each flag that is not on the command line and has its
+// variable in the environment.
 func applyEnvironment(cmd *cobra.Command) error {
 	var errs []error
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
@@ -59,8 +59,8 @@ func applyEnvironment(cmd *cobra.Command) error {
 	return errors.Join(errs...)
 }
 
-// setFlag gives a flag a value from elsewhere than the command line. Its error
-// names where.
+// setFlag sets a flag to a value that is not from the command line. Its error names
+// the origin.
 func setFlag(cmd *cobra.Command, f *pflag.Flag, text, origin string) error {
 	if err := cmd.Flags().Set(f.Name, text); err != nil {
 		why := errors.Unwrap(err)
@@ -80,7 +80,7 @@ func setOrigin(f *pflag.Flag, origin string) {
 	f.Annotations[originKey] = []string{origin}
 }
 
-// origin is where a flag's value is from; "" is its default.
+// origin returns where a flag's value comes from, "" for its default.
 func origin(f *pflag.Flag) string {
 	if f != nil && len(f.Annotations[originKey]) > 0 {
 		return f.Annotations[originKey][0]
@@ -93,8 +93,7 @@ func addConfigFlag(f *pflag.FlagSet) {
 	f.String("config", "", "read this configuration file instead of "+filepath.Join("~", ".config", "downloadfs", "config.yaml")+" and "+systemConfig)
 }
 
-// configFiles are the files that hold the configuration, the first before the
-// others.
+// configFiles returns the configuration files. Earlier files win over later ones.
 func configFiles(cmd *cobra.Command) []string {
 	if f := cmd.Flags().Lookup("config"); f != nil && f.Value.String() != "" {
 		return []string{f.Value.String()}
@@ -106,8 +105,8 @@ func configFiles(cmd *cobra.Command) []string {
 	return append(files, systemConfig)
 }
 
-// configKeys are the keys that a section of a file may have: what mount can be
-// told, and what is in a profile only.
+// configKeys returns the keys that a section of a file may have: mount's flags, and
+// the keys that only a profile has.
 func configKeys() []config.Key {
 	keys := []config.Key{{Name: keyURL}, {Name: keyMountpoint, Path: true}, {Name: keyPassword, Secret: true}, {Name: keySecret, Secret: true}}
 	newMountCommand().Flags().VisitAll(func(f *pflag.Flag) {
@@ -143,9 +142,9 @@ func readConfig(cmd *cobra.Command) (config.Stack, error) {
 	return stack, nil
 }
 
-// applyProfile sets each flag that neither the command line nor the environment
-// has set as the profile of this name says, or else the defaults of the files.
-// What is no flag of cmd is returned.
+// applyProfile sets each flag that neither the command line nor the environment has
+// set. The values come from the profile of this name, or else from the defaults of
+// the files. It returns the settings that are not flags of cmd.
 func applyProfile(cmd *cobra.Command, name string) (config.Section, error) {
 	stack, err := readConfig(cmd)
 	if err != nil {
@@ -175,7 +174,7 @@ func applySection(cmd *cobra.Command, section config.Section) (config.Section, e
 	return rest, errors.Join(errs...)
 }
 
-// settingText is a setting as a flag would have it.
+// settingText returns a setting in the form that a flag takes.
 func settingText(s config.Setting) string {
 	if s.List {
 		return shellquote.Join(s.Words...)
@@ -195,14 +194,14 @@ func unknownProfile(cmd *cobra.Command, stack config.Stack, name string) error {
 	return exitf(exitUsage, "there is no profile %q in %s; write one, or give a URL like https://alfresco.example.com", name, files)
 }
 
-// isURL tells a server's URL from the name of a profile.
+// isURL distinguishes a server's URL from the name of a profile.
 func isURL(s string) bool { return strings.ContainsAny(s, ":/") }
 
-// argv is a command to run: a text that is split into words as a shell does, but
-// that no shell sees.
+// argv is a command to run. Its text is split into words as a shell does it, but no
+// shell sees it.
 type argv []string
 
-// Set splits a command, as pflag.Value does.
+// Set implements pflag.Value. It splits a command.
 func (a *argv) Set(text string) error {
 	words, err := shellquote.Split(text)
 	if err != nil || len(words) == 0 {
@@ -212,7 +211,7 @@ func (a *argv) Set(text string) error {
 	return nil
 }
 
-// String is the command as one could write it.
+// String returns the command as you could write it.
 func (a *argv) String() string { return shellquote.Join(*a...) }
 
 // Type names the flag's value in help texts.

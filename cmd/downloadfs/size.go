@@ -19,7 +19,7 @@ var sizeUnits = map[string]float64{
 	"kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12,
 }
 
-// Set reads a size, as pflag.Value does.
+// Set implements pflag.Value. It parses a size.
 func (s *size) Set(text string) error {
 	text = strings.TrimSpace(text)
 	digits := strings.TrimRight(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
@@ -35,7 +35,7 @@ func (s *size) Set(text string) error {
 	return nil
 }
 
-// String writes the size with the largest unit that loses nothing.
+// String returns the size with the largest unit that loses nothing.
 func (s *size) String() string {
 	for _, u := range []struct {
 		name  string

@@ -22,8 +22,8 @@ import (
 	"downloadfs/download"
 )
 
-// serverKeeps is how long a server keeps a download unless its administrator has
-// set something else.
+// serverKeeps is how long a server keeps a download, unless its administrator has set
+// another time.
 const serverKeeps = time.Hour
 
 func newStatusCommand() *cobra.Command {
@@ -56,7 +56,7 @@ unless its administrator has set something else).`,
 	return cmd
 }
 
-// downloadStatus is a download as its status.json tells it.
+// downloadStatus is a download as its status.json describes it.
 type downloadStatus struct {
 	Mountpoint  string          `json:"mountpoint"`
 	ID          string          `json:"id"`
@@ -74,7 +74,7 @@ type downloadStatus struct {
 	ChangedAt   time.Time       `json:"changedAt,omitzero"`
 }
 
-// statusSample is what a download's rate is reckoned from.
+// statusSample is the basis for computing a download's rate.
 type statusSample struct {
 	at    time.Time
 	bytes int64
@@ -99,7 +99,7 @@ func (s *statusView) show() error {
 	return err
 }
 
-// watch shows again and again; on a terminal in place.
+// watch shows the downloads again and again. On a terminal it updates them in place.
 func (s *statusView) watch(ctx context.Context, every time.Duration) error {
 	terminal := isTerminal(s.w) && !s.json
 	tick := time.NewTicker(every)
@@ -110,7 +110,7 @@ func (s *statusView) watch(ctx context.Context, every time.Duration) error {
 			return err
 		}
 		if terminal {
-			// To the top, each line cleared to its end, then everything below.
+			// Go to the top, clear each line to its end, then everything below.
 			text = "\x1b[H" + strings.ReplaceAll(text, "\n", "\x1b[K\n") + "\x1b[J"
 		} else if !s.json {
 			text += "\n"
@@ -156,7 +156,7 @@ func (s *statusView) render() (string, error) {
 	return b.String(), nil
 }
 
-// find returns the mountpoints to look at; each answers.
+// find returns the mountpoints to look at. Each of them answers.
 func (s *statusView) find() ([]string, error) {
 	listed, err := ourMounts()
 	if err != nil {
@@ -192,7 +192,7 @@ func (s *statusView) find() ([]string, error) {
 	return found, nil
 }
 
-// readStatus reads what the mount tells of its downloads, the newest first.
+// readStatus reads what the mount says about its downloads, the newest first.
 func readStatus(mountpoint string) ([]downloadStatus, error) {
 	dir := filepath.Join(mountpoint, "downloads")
 	entries, err := os.ReadDir(dir)
@@ -255,7 +255,7 @@ func (s *statusView) table(w io.Writer, all []downloadStatus) {
 	}
 }
 
-// rate is how fast the server zips: since the look before, or else since the
+// rate returns how fast the server zips, since the last look or else since the
 // download was made.
 func (s *statusView) rate(d downloadStatus, now time.Time) float64 {
 	key := d.Mountpoint + "\x00" + d.ID

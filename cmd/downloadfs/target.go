@@ -8,16 +8,16 @@ import (
 	"downloadfs/config"
 )
 
-// target is what a command is about: a server, and perhaps where it is mounted.
+// target is what a command works on: a server, and perhaps where it is mounted.
 type target struct {
 	server     *url.URL
-	mountpoint string         // "" if not said
-	ofProfile  bool           // the mountpoint is the profile's, and is made where it is missing
-	settings   config.Section // of the configuration, that are no flags
+	mountpoint string         // "" if not given
+	ofProfile  bool           // the mountpoint is from the profile, and is created if it is missing
+	settings   config.Section // settings of the configuration that are not flags
 }
 
-// findTarget reads URL MOUNTPOINT or PROFILE [MOUNTPOINT], and gives cmd's flags
-// what the configuration says. A missing mountpoint is an error.
+// findTarget reads URL MOUNTPOINT or PROFILE [MOUNTPOINT], and sets cmd's flags from
+// the configuration. A missing mountpoint is an error.
 func findTarget(cmd *cobra.Command, args []string) (target, error) {
 	t, err := findServer(cmd, args[0])
 	if err != nil {
@@ -32,8 +32,7 @@ func findTarget(cmd *cobra.Command, args []string) (target, error) {
 	return t, nil
 }
 
-// findServer reads URL or PROFILE, and gives cmd's flags what the configuration
-// says.
+// findServer reads URL or PROFILE, and sets cmd's flags from the configuration.
 func findServer(cmd *cobra.Command, name string) (t target, err error) {
 	if isURL(name) {
 		if t.server, err = parseServerURL(name); err != nil {

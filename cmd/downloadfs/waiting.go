@@ -9,14 +9,14 @@ import (
 	"syscall"
 )
 
-// waitingFor returns what below path the threads of a /proc directory wait for,
-// in a call such as open(2) or stat(2): it keeps the mount busy and is no open
-// file yet. The kernel tells the call's arguments, and one of the first two is
-// the address of the name. A name that is not absolute is found by the working
-// directory instead.
+// waitingFor returns the names below path that the threads of a /proc directory wait
+// for, in a call such as open(2) or stat(2). Such a call keeps the mount busy before
+// there is an open file. The kernel shows the call's arguments, and one of the first
+// two is the address of the name. The working directory shows a name that is not
+// absolute.
 //
-// Only processes of this user are looked into: another user's could have its name
-// in memory that waits for ever to be read.
+// It looks only into processes of this user. Another user's process could have its
+// name in memory that blocks a read for ever.
 func waitingFor(dir, path string) []string {
 	info, err := os.Stat(dir)
 	if err != nil {
@@ -50,8 +50,8 @@ func waitingFor(dir, path string) []string {
 	return names
 }
 
-// textAt returns the text at an address ("0x7ffe…") of a process's memory, up to
-// its NUL; "" if there is none that can be read.
+// textAt returns the text at an address ("0x7ffe…") of a process's memory, up to its
+// NUL. It returns "" if it cannot read any.
 func textAt(mem, address string) string {
 	at, err := strconv.ParseInt(address, 0, 64)
 	if err != nil || at <= 0 {
@@ -64,7 +64,7 @@ func textAt(mem, address string) string {
 	defer f.Close()
 	const maxPath = 4096
 	buf := make([]byte, maxPath)
-	n, _ := f.ReadAt(buf, at) // less at the end of what is mapped
+	n, _ := f.ReadAt(buf, at) // reads less at the end of the mapping
 	text, _, ok := bytes.Cut(buf[:n], []byte{0})
 	if !ok {
 		return ""
