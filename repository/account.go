@@ -5,14 +5,14 @@ import (
 	"crypto/subtle"
 )
 
-// account is a User as the server knows them: without the password's text.
+// account is a User as the server knows them, without the text of the password.
 type account struct {
 	name     string
 	password [sha256.Size]byte
 	admin    bool
 }
 
-// accounts makes the users' accounts; at least one of them is an administrator.
+// newAccounts makes the users' accounts. At least one of them is an administrator.
 func newAccounts(users []User) map[string]*account {
 	all := make(map[string]*account, len(users))
 	admins := 0
@@ -29,13 +29,14 @@ func newAccounts(users []User) map[string]*account {
 	return all
 }
 
-// is reports whether password is the account's, in constant time.
+// is reports whether password is the account's password, in constant time.
 func (a *account) is(password string) bool {
 	sum := sha256.Sum256([]byte(password))
 	return subtle.ConstantTimeCompare(sum[:], a.password[:]) == 1
 }
 
-// displayName is what Alfresco shows for the user in createdByUser and the like.
+// displayName returns what Alfresco shows for the user, in createdByUser and the
+// like.
 func displayName(name string) string {
 	if name == "admin" {
 		return "Administrator"

@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// apiError is a refusal that the caller sees as Alfresco's error body.
+// apiError is an error that the caller sees as Alfresco's error body.
 type apiError struct {
 	status int
 	key    string // errorKey; the message itself when empty

@@ -6,21 +6,21 @@ import (
 	"strings"
 )
 
-// ticketUser as the user name of basic authentication, in any case, says that the
-// password is a ticket.
+// ticketUser as the user name of basic authentication says that the password is a
+// ticket. Case does not matter.
 const ticketUser = "ROLE_TICKET"
 
 func isTicketUser(name string) bool { return strings.EqualFold(name, ticketUser) }
 
-// credentials are what an Authorization header carries: a ticket, or a name and
-// a password.
+// credentials are the content of an Authorization header: a ticket, or a name and a
+// password.
 type credentials struct {
 	ticket         string
 	name, password string
 }
 
-// parseBasic reads an Authorization header. A value without a colon, with an
-// empty name or with the name of ticketUser is a ticket.
+// parseBasic reads an Authorization header. A value is a ticket if it has no colon,
+// an empty name or the name ticketUser.
 func parseBasic(header string) (credentials, bool) {
 	scheme, value, _ := strings.Cut(header, " ")
 	if !strings.EqualFold(scheme, "basic") {
@@ -41,8 +41,8 @@ func parseBasic(header string) (credentials, bool) {
 	return credentials{name: name, password: password}, true
 }
 
-// authenticate returns who makes the request. A valid alf_ticket counts first;
-// an invalid one falls through to the Authorization header.
+// authenticate returns the account that makes the request. A valid alf_ticket counts
+// first. An invalid one falls through to the Authorization header.
 func (s *Repository) authenticate(r *http.Request) (*account, error) {
 	if t := r.URL.Query().Get("alf_ticket"); t != "" {
 		if a := s.tickets.validate(t); a != nil {

@@ -29,8 +29,8 @@ type paginationJSON struct {
 // maxPage is the largest page of a list.
 const maxPage = 1000
 
-// getChildren is GET /nodes/{id}/children: what the user may read in a folder,
-// a page at a time.
+// getChildren is GET /nodes/{id}/children: the nodes in a folder that the user may
+// read, a page at a time.
 func (s *Repository) getChildren(w http.ResponseWriter, r *http.Request, a *account) error {
 	n, d, err := s.resolveRelative(r, a)
 	if err != nil {
@@ -100,7 +100,7 @@ func pagingParameter(r *http.Request, name string, standard, least int) (int, er
 	return i, nil
 }
 
-// whereTerm is the part of Alfresco's query language that node listings know.
+// whereTerm is the part of Alfresco's query language that node listings support.
 var whereTerm = regexp.MustCompile(`^\s*(isFile|isFolder|nodeType)\s*=\s*('[^']*'|true|false)\s*$`)
 
 // parseWhere reads where=(isFile=true), (isFolder=true), (nodeType='cm:content')
@@ -138,8 +138,8 @@ func parseWhere(where string) (func(node) bool, error) {
 	}, nil
 }
 
-// parseOrder reads orderBy=name,sizeInBytes DESC; without one, folders come
-// first and then the names.
+// parseOrder reads orderBy=name,sizeInBytes DESC. Without it, folders come first and
+// then the names.
 func parseOrder(by string) (func(a, b node) int, error) {
 	if strings.TrimSpace(by) == "" {
 		by = "isFolder DESC,name ASC"
@@ -176,7 +176,7 @@ func parseOrder(by string) (func(a, b node) int, error) {
 	}, nil
 }
 
-// orderings are what a listing can be sorted by.
+// orderings are the keys that a listing can be sorted by.
 var orderings = map[string]func(a, b node) int{
 	"isFolder":    filesFirst,
 	"name":        func(a, b node) int { return cmp.Compare(strings.ToLower(a.name), strings.ToLower(b.name)) },
@@ -184,6 +184,6 @@ var orderings = map[string]func(a, b node) int{
 	"nodeType":    func(a, b node) int { return cmp.Compare(nodeType(a), nodeType(b)) },
 	"sizeInBytes": func(a, b node) int { return cmp.Compare(a.size, b.size) },
 	"modifiedAt":  func(a, b node) int { return a.modified.Compare(b.modified) },
-	// A folder on disk does not know what was added when: its order is the zip's.
+	// A folder on disk does not know when a file was added: use the zip's order.
 	"createdAt": filesFirst,
 }

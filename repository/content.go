@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// content is what a node's content property says, and how to read it.
+// content is what a node's content property says, and how to read the content.
 type content struct {
 	id       string
 	path     string // in the served folder; "" for a zip
@@ -45,8 +45,8 @@ func (s *Repository) getContent(w http.ResponseWriter, r *http.Request, a *accou
 	return s.sendContent(w, r, c)
 }
 
-// sendContent streams c as ContentStreamer does. If-Modified-Since is judged
-// before it is known whether there is any content.
+// sendContent streams c as ContentStreamer does. It checks If-Modified-Since before
+// it knows whether there is any content.
 func (s *Repository) sendContent(w http.ResponseWriter, r *http.Request, c content) error {
 	if since, ok := modifiedSince(r); ok && !c.modified.Truncate(time.Second).After(since) {
 		w.WriteHeader(http.StatusNotModified)
@@ -97,8 +97,8 @@ func noContent(id string) error {
 		id + " (property: {http://www.alfresco.org/model/content/1.0}content)"}
 }
 
-// requestedRange returns the range asked for. A Content-Range header, meant for
-// answers, wins over Range.
+// requestedRange returns the requested range. A Content-Range header, which is meant
+// for answers, wins over Range.
 func requestedRange(r *http.Request) (string, bool) {
 	for _, name := range []string{"Content-Range", "Range"} {
 		if v := r.Header.Values(name); len(v) > 0 {
@@ -108,7 +108,7 @@ func requestedRange(r *http.Request) (string, bool) {
 	return "", false
 }
 
-// modifiedSince reads If-Modified-Since; what is no date is ignored.
+// modifiedSince reads If-Modified-Since. It ignores a value that is no date.
 func modifiedSince(r *http.Request) (time.Time, bool) {
 	v := r.Header.Get("If-Modified-Since")
 	if t, err := http.ParseTime(v); err == nil {
@@ -118,8 +118,8 @@ func modifiedSince(r *http.Request) (time.Time, bool) {
 	return t, err == nil
 }
 
-// attach reports whether the content is sent as an attachment: always, but for
-// attachment=false and a type that a browser shows safely.
+// attach reports whether the content is sent as an attachment. It always is, except
+// for attachment=false with a type that a browser shows safely.
 func attach(r *http.Request, mimeType string) bool {
 	if !strings.EqualFold(r.URL.Query().Get("attachment"), "false") {
 		return true

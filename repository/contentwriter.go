@@ -20,9 +20,9 @@ type contentWriter struct {
 	repository *Repository
 }
 
-// single answers with one range. The 206 has no ETag and no Last-Modified, and
-// its Content-Length may be more than is sent; net/http then closes the
-// connection, as a server that ran out of bytes must.
+// single answers with one range. The 206 has no ETag and no Last-Modified. Its
+// Content-Length may promise more than is sent. net/http then closes the connection,
+// as a server that ran out of bytes must.
 func (c contentWriter) single(spec string) error {
 	rg, ok := parseRange(spec, c.size)
 	if !ok {
@@ -40,14 +40,14 @@ func (c contentWriter) unsatisfiable() error {
 	return nil
 }
 
-// The boundary is not one that RFC 2046 allows; it is Alfresco's.
+// RFC 2046 does not allow this boundary. It is Alfresco's.
 const (
 	rangeBoundary = "<ALF4558907921887235966L>"
 	rangeEnd      = "--" + rangeBoundary + "--\r\n"
 )
 
-// multiple answers with several ranges as multipart/byteranges, or does nothing
-// and says so when the header names none.
+// multiple answers with several ranges as multipart/byteranges. If the header names
+// none, it does nothing and returns false.
 func (c contentWriter) multiple(spec, mimeType string) (done bool, err error) {
 	ranges, ok := parseRanges(spec, c.size)
 	if !ok {
@@ -97,8 +97,9 @@ func mergeRanges(ranges []byteRange) []byteRange {
 	return merged
 }
 
-// send streams what there is of rg. The store skips to its start, at once or (with
-// SkipReads) by reading; where the skip falls short, nothing is sent.
+// send streams the part of rg that exists. The store skips to its start, at once or
+// (with SkipReads) by reading. If the skip does not reach the start, send sends
+// nothing.
 func (c contentWriter) send(rg byteRange) error {
 	n := min(rg.len(), c.size-rg.start)
 	if n <= 0 || rg.start > 0 && c.repository.cfg.SkipFails {
@@ -118,10 +119,10 @@ func (c contentWriter) send(rg byteRange) error {
 	return c.paced(pace, n, c.copy)
 }
 
-// contentChunk is how much content is sent at once at a ContentRate.
+// contentChunk is how much content is sent at once if there is a ContentRate.
 const contentChunk = 64 << 10
 
-// paced has n bytes moved by move: at once, or in chunks as they may pass.
+// paced has move move n bytes: all at once, or in chunks as the pace allows.
 func (c contentWriter) paced(pace *pacer, n int64, move func(n int64) error) error {
 	if pace == nil {
 		return move(n)
@@ -139,14 +140,15 @@ func (c contentWriter) paced(pace *pacer, n int64, move func(n int64) error) err
 	return nil
 }
 
-// copy sends n bytes from where the file is, by sendfile where there is one.
+// copy sends n bytes from the current position of the file, by sendfile if there is
+// one.
 func (c contentWriter) copy(n int64) error {
 	sent, err := io.CopyN(c.w, c.f, n)
 	c.repository.counters.contentBytes.Add(sent)
 	return err
 }
 
-// skip reads n bytes from where the file is and sends none of them.
+// skip reads n bytes from the current position of the file and sends none of them.
 func (c contentWriter) skip(n int64) error {
 	_, err := io.CopyN(io.Discard, c.f, n)
 	return err

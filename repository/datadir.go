@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// ErrDataServed is New's refusal of a data directory, named or temporary, that
-// is Dir or in it: a zip would be a node that everybody can read and that the
-// next zip takes in, itself included.
+// ErrDataServed means that New refuses a data directory, named or temporary, that is
+// Dir or in it. A zip there would be a node that everybody can read, and the next zip
+// would include it, and itself.
 var ErrDataServed = errors.New("the data directory is in the folder that is served")
 
-// openData makes the data directory, a temporary one if none is named.
+// openData opens the data directory, or creates a temporary one if none is named.
 func (s *Repository) openData() (err error) {
 	if s.cfg.DataDir == "" {
 		if err := refuseServed(s.cfg.Dir, os.TempDir()); err != nil {
@@ -38,8 +38,8 @@ func (s *Repository) openData() (err error) {
 	return nil
 }
 
-// refuseServed returns ErrDataServed if data is the served folder or in it. data
-// need not exist yet: what is made of it later has no links in it.
+// refuseServed returns ErrDataServed if data is the served folder or in it. data need
+// not exist yet: the parts created later have no links in them.
 func refuseServed(served, data string) error {
 	at, err := realPath(data)
 	for up := data; errors.Is(err, iofs.ErrNotExist) && filepath.Dir(up) != up; {
@@ -59,7 +59,7 @@ func refuseServed(served, data string) error {
 	return nil
 }
 
-// realPath returns the absolute path without symbolic links.
+// realPath returns the absolute path, without symbolic links.
 func realPath(path string) (string, error) {
 	path, err := filepath.EvalSymlinks(path)
 	if err != nil {

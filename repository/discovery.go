@@ -2,7 +2,7 @@ package repository
 
 import "net/http"
 
-// discoveryJSON names the generation of servers that this one behaves like.
+// discoveryJSON names the generation of servers that this server behaves like.
 type discoveryJSON struct {
 	Repository repositoryJSON `json:"repository"`
 }
@@ -33,7 +33,7 @@ type statusJSON struct {
 	IsDirectAccessURLEnabled     bool `json:"isDirectAccessUrlEnabled"`
 }
 
-// discover is GET /alfresco/api/discovery, by which clients learn a server's version.
+// discover is GET /alfresco/api/discovery, which tells clients the server's version.
 func (s *Repository) discover(w http.ResponseWriter, r *http.Request, _ *account) error {
 	return writeEntry(w, r, http.StatusOK, discoveryJSON{repositoryJSON{
 		ID: nodeID("downloadfs"), Edition: "Community",
@@ -44,7 +44,7 @@ func (s *Repository) discover(w http.ResponseWriter, r *http.Request, _ *account
 	}})
 }
 
-// probe is GET /probes/-ready- and /probes/-live-, which need no login.
+// probe is GET /probes/-ready- and /probes/-live-. They need no login.
 func (s *Repository) probe(w http.ResponseWriter, r *http.Request) error {
 	type message struct {
 		Message string `json:"message"`

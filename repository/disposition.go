@@ -5,9 +5,9 @@ import (
 	"unicode/utf16"
 )
 
-// contentDisposition is the header for a file of that name. Its filename is
-// ISO-8859-1 with a blank for each UTF-16 unit that is a control character, a
-// quotation mark or above 255; its filename* is the name.
+// contentDisposition returns the header for a file of that name. Its filename is
+// ISO-8859-1, with a blank for each UTF-16 unit that is a control character, a
+// quotation mark or above 255. Its filename* is the name.
 func contentDisposition(name string) string {
 	var b strings.Builder
 	b.WriteString(`attachment; filename="`)
@@ -31,7 +31,7 @@ func contentDisposition(name string) string {
 	return b.String()
 }
 
-// isAttrChar is RFC 5987's attr-char: what needs no escape.
+// isAttrChar reports whether c is an RFC 5987 attr-char, which needs no escape.
 func isAttrChar(c byte) bool {
 	switch {
 	case '0' <= c && c <= '9', 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z':

@@ -14,8 +14,8 @@ const (
 	statusTooLarge   = "MAX_CONTENT_SIZE_EXCEEDED"
 )
 
-// download is a download node. Its fields are guarded by the mutex of the
-// [downloads] it is in; the first group never changes.
+// download is a download node. The mutex of its [downloads] guards its fields. The
+// first group never changes.
 type download struct {
 	id      string
 	owner   string
@@ -31,12 +31,13 @@ type download struct {
 	totalFiles  int64
 	size        int64 // of the zip, known when DONE
 	cancelAsked bool
-	gone        bool // deleted: every call on the id is a 404
+	gone        bool // deleted: every call with the id gets a 404
 
 	saving sync.Mutex // held while the record is written; taken before downloads.mu
 }
 
-// progressJSON is the download as the API shows it: exactly these six.
+// progressJSON is the download as the API shows it, with exactly these six
+// properties.
 type progressJSON struct {
 	ID         string `json:"id"`
 	Status     string `json:"status"`

@@ -18,13 +18,13 @@ var (
 	errZipFailed    = errors.New("failure asked for by FailZipAfter")
 )
 
-// downloads are the download nodes and the pool of threads that zips them. All
+// downloads holds the download nodes and the pool of threads that zip them. All
 // methods are safe for concurrent use.
 type downloads struct {
 	cfg      Config
 	tree     *tree
 	accounts map[string]*account
-	dir      string // where zips, and with keep the records, are
+	dir      string // directory of the zips and, with keep, the records
 	keep     bool   // records survive the process
 	log      *slog.Logger
 
@@ -32,9 +32,9 @@ type downloads struct {
 	stop context.CancelFunc
 	wg   sync.WaitGroup // zip threads
 
-	mu      sync.Mutex // guards what follows and the downloads' changing fields
+	mu      sync.Mutex // guards the fields below and the changing fields of each download
 	byID    map[string]*download
-	queue   []*download // PENDING for want of a thread, oldest first
+	queue   []*download // PENDING until a thread is free, oldest first
 	running int         // zip threads
 	closed  bool
 }
@@ -46,7 +46,7 @@ func newDownloads(cfg Config, t *tree, accounts map[string]*account, dir string,
 	return ds
 }
 
-// close ends every zip thread and waits for it.
+// close ends every zip thread and waits for all of them.
 func (ds *downloads) close() {
 	ds.mu.Lock()
 	ds.closed, ds.queue = true, nil
@@ -55,8 +55,8 @@ func (ds *downloads) close() {
 	ds.wg.Wait()
 }
 
-// create makes a download of the nodes at paths and has it zipped in the
-// background as soon as a thread is free.
+// create makes a download of the nodes at paths. It is zipped in the background as
+// soon as a thread is free.
 func (ds *downloads) create(a *account, name string, paths []string) progressJSON {
 	now := time.Now()
 	d := &download{id: uuid.NewString(), owner: a.name, name: name, paths: paths,
@@ -81,7 +81,7 @@ func (ds *downloads) create(a *account, name string, paths []string) progressJSO
 	return p
 }
 
-// work zips d and then whatever is queued, until nothing is.
+// work zips d and then the queued downloads, until the queue is empty.
 func (ds *downloads) work(d *download) {
 	for d != nil {
 		ds.run(d)
@@ -102,8 +102,8 @@ func (ds *downloads) next() *download {
 	return d
 }
 
-// lookup returns the download with the id; only its unchanging fields may be
-// read without a snapshot.
+// lookup returns the download with the id. Read only its unchanging fields without a
+// snapshot.
 func (ds *downloads) lookup(id string) (*download, bool) {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
@@ -125,17 +125,17 @@ func (ds *downloads) view(d *download) view {
 	return view{d.progress(), d.modified, d.size, d.cancelAsked}
 }
 
-// cancel asks d's thread to stop; it does when it looks next, or never.
+// cancel asks d's thread to stop. The thread stops at its next check, or never.
 func (ds *downloads) cancel(d *download) {
 	ds.mu.Lock()
 	d.cancelAsked = true
-	d.modified = time.Now() // as every change of a node's properties does, DONE or not
+	d.modified = time.Now() // as with every change of a node's properties, DONE or not
 	ds.mu.Unlock()
 	ds.save(d)
 	ds.log.Info("download asked to cancel", "op", "cancel", "download", d.id)
 }
 
-// remove deletes d and its zip. Its thread stops when it looks next.
+// remove deletes d and its zip. Its thread stops at its next check.
 func (ds *downloads) remove(d *download) {
 	ds.mu.Lock()
 	d.gone = true
@@ -148,7 +148,7 @@ func (ds *downloads) remove(d *download) {
 	ds.log.Info("download deleted", "op", "delete", "download", d.id)
 }
 
-// expire removes the downloads made before t.
+// expire removes the downloads that were made before t.
 func (ds *downloads) expire(t time.Time) {
 	ds.mu.Lock()
 	var old []*download
@@ -163,7 +163,7 @@ func (ds *downloads) expire(t time.Time) {
 	}
 }
 
-// clean is the cleaner: it expires downloads until ctx ends.
+// clean runs the cleaner: it expires downloads until ctx ends.
 func (ds *downloads) clean(ctx context.Context) {
 	tick := time.NewTicker(ds.cfg.CleanerInterval)
 	defer tick.Stop()

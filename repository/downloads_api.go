@@ -12,8 +12,8 @@ import (
 // maxBody is how much of a request's body is read.
 const maxBody = 16 << 20
 
-// createDownload is POST /downloads. The checks come in the real server's order:
-// none, twice the same, unknown, forbidden, refused by the content store.
+// createDownload is POST /downloads. The checks come in the real server's order: no
+// ids, an id twice, unknown, forbidden, refused by the content store.
 func (s *Repository) createDownload(w http.ResponseWriter, r *http.Request, a *account) error {
 	ids, err := readNodeIDs(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
@@ -61,7 +61,7 @@ func (s *Repository) getDownload(w http.ResponseWriter, r *http.Request, a *acco
 	return writeEntry(w, r, http.StatusOK, s.downloads.view(d).progressJSON)
 }
 
-// cancelDownload is DELETE /downloads/{id}: accepted whatever the state.
+// cancelDownload is DELETE /downloads/{id}. It is accepted in every state.
 func (s *Repository) cancelDownload(w http.ResponseWriter, r *http.Request, a *account) error {
 	d, err := s.downloadOf(r.PathValue("id"), a)
 	if err != nil {
@@ -73,8 +73,9 @@ func (s *Repository) cancelDownload(w http.ResponseWriter, r *http.Request, a *a
 	return nil
 }
 
-// downloadOf returns the download that a may see by the id: 404 when there is no
-// such node, 400 when it is another kind of node, readable or not, then 403.
+// downloadOf returns the download with the id if a may see it. It returns 404 if
+// there is no such node, then 400 if it is another kind of node, readable or not,
+// then 403.
 func (s *Repository) downloadOf(id string, a *account) (*download, error) {
 	plain, err := stripVersion(id)
 	if err != nil {
@@ -93,8 +94,8 @@ func (s *Repository) downloadOf(id string, a *account) (*download, error) {
 	return d, nil
 }
 
-// stripVersion takes the version label off an id; the label of a private working
-// copy is unknown.
+// stripVersion takes the version label off an id. The label of a private working copy
+// is unknown.
 func stripVersion(id string) (string, error) {
 	plain, label, _ := strings.Cut(id, ";")
 	if label == "pwc" {
@@ -103,8 +104,7 @@ func stripVersion(id string) (string, error) {
 	return plain, nil
 }
 
-// validateNode finds the node that an id stands for. Aliases such as -root- are
-// none of the ids it knows.
+// validateNode finds the node for an id. It does not know aliases such as -root-.
 func (s *Repository) validateNode(id string) (node, error) {
 	plain, err := stripVersion(id)
 	if err != nil {
@@ -117,9 +117,9 @@ func (s *Repository) validateNode(id string) (node, error) {
 	return n, nil
 }
 
-// readNodeIDs reads the body of POST /downloads as Jackson does: a single value
-// is a list of one, numbers and booleans are strings, unknown properties and
-// wrong types are 400, an array 405, and nothing to read the ids from is 500.
+// readNodeIDs reads the body of POST /downloads as Jackson does. A single value is a
+// list of one. Numbers and booleans are strings. Unknown properties and wrong types
+// are 400, an array is 405, and nothing to read the ids from is 500.
 func readNodeIDs(body io.Reader) ([]string, error) {
 	var raw json.RawMessage
 	if err := json.NewDecoder(body).Decode(&raw); err != nil {

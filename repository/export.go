@@ -6,17 +6,15 @@ import (
 	"slices"
 )
 
-// visitor is what an export does with each node it meets. name is the node's
-// path in the zip.
+// visitor handles each node of an export. name is the node's path in the zip.
 type visitor interface {
 	folder(ctx context.Context, n node, name string) error
 	file(ctx context.Context, n node, name string) error
 }
 
-// export shows v the nodes at paths and everything below them that a may read,
-// in the order of the zip: a folder before what is in it, and in it the files
-// first. What a may not read, and what is not there any more, is left out without
-// a word.
+// export calls v for the nodes at paths and everything below them that a may read.
+// The order is the zip's: a folder comes before its content, and in it the files come
+// first. Nodes that a may not read, or that are gone, are left out silently.
 func (t *tree) export(ctx context.Context, a *account, paths []string, v visitor) error {
 	for _, p := range paths {
 		n, ok := t.byPath(p)
@@ -66,7 +64,7 @@ func filesFirst(a, b node) int {
 	return -1
 }
 
-// estimator adds up what an export will hold.
+// estimator adds up what an export will contain.
 type estimator struct {
 	bytes, files int64
 }
@@ -82,23 +80,24 @@ func (e *estimator) file(_ context.Context, n node, _ string) error {
 }
 
 const (
-	// copyBuffer and buffersPerUpdate are the real exporter's: it reports, and
-	// looks whether it is cancelled, with the first 20 KB of every file and then
-	// with every 500th buffer (10 MB).
+	// copyBuffer and buffersPerUpdate are the real exporter's. It reports, and checks
+	// whether it is cancelled, at the first 20 KB of every file and then at every
+	// 500th buffer (10 MB).
 	copyBuffer       = 20480
 	buffersPerUpdate = 500
 )
 
-// exporter zips what it is shown.
+// exporter zips the nodes that it is called with.
 type exporter struct {
 	tree *tree
 	zip  *zipStream
 	buf  []byte
-	// report publishes the counters and says whether to stop, and with what.
+	// report publishes the counters. Its error stops the export.
 	report func() error
-	// pace holds the export to its rate; it is called after each n bytes.
+	// pace limits the export to its rate. It is called after each n bytes.
 	pace func(ctx context.Context, n int) error
-	// failAfter ends the export with errZipFailed beyond so many bytes; 0 never.
+	// failAfter ends the export with errZipFailed after that many bytes. 0 means
+	// never.
 	failAfter int64
 
 	bytes, files int64 // added so far

@@ -7,8 +7,8 @@ import (
 
 const mimeBinary = "application/octet-stream"
 
-// mimeTypes are the types Alfresco knows files by, from their extensions. The
-// system's own table is not asked: answers must not depend on the machine.
+// mimeTypes are the types that Alfresco derives from file extensions. The system's
+// own table is not used: answers must not depend on the machine.
 var mimeTypes = map[string]string{
 	".avi": "video/x-msvideo", ".bmp": "image/bmp", ".bz2": "application/x-bzip2", ".css": "text/css",
 	".csv": "text/csv", ".doc": "application/msword",
@@ -27,7 +27,7 @@ var mimeTypes = map[string]string{
 	".xml":  "text/xml", ".zip": "application/zip",
 }
 
-// mimeNames are what Alfresco calls the types.
+// mimeNames are Alfresco's names for the types.
 var mimeNames = map[string]string{
 	mimeBinary: "Binary File (Octet Stream)", "application/json": "JSON", "application/msword": "Microsoft Word",
 	"application/pdf": "Adobe PDF Document", "application/zip": "ZIP", "audio/mpeg": "MPEG Audio",
@@ -48,7 +48,8 @@ func mimeType(name string) string {
 	return mimeBinary
 }
 
-// mimeTypeName returns what people call the type; a type without a name is its own.
+// mimeTypeName returns the name that people use for the type. A type without a name
+// is its own name.
 func mimeTypeName(t string) string {
 	if name, ok := mimeNames[t]; ok {
 		return name

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// nodeJSON is a node as the API shows it. What is nil or empty was not asked for
-// or does not apply.
+// nodeJSON is a node as the API shows it. Fields that are nil or empty were not asked
+// for or do not apply.
 type nodeJSON struct {
 	AspectNames         []string       `json:"aspectNames,omitempty"`
 	CreatedAt           string         `json:"createdAt"`
@@ -87,7 +87,7 @@ func (s *Repository) nodeJSON(n node, a *account, in includes) nodeJSON {
 	return j
 }
 
-// downloadJSON shows a download node. Its content appears with DONE.
+// downloadJSON shows a download node. The content appears when it is DONE.
 func (s *Repository) downloadJSON(d *download, in includes) nodeJSON {
 	v := s.downloads.view(d)
 	user := userJSON{d.owner, displayName(d.owner)}

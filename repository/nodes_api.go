@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// resolve returns the node of the tree, or the download node, that an id or one
-// of the aliases stands for: 404 when there is none, 403 when a may not read it.
+// resolve returns the node of the tree, or the download node, for an id or an alias.
+// It returns 404 when there is none, and 403 when a may not read it.
 func (s *Repository) resolve(id string, a *account) (node, *download, error) {
 	plain, err := stripVersion(id)
 	if err != nil {
@@ -39,8 +39,8 @@ func (s *Repository) resolve(id string, a *account) (node, *download, error) {
 	return n, nil, nil
 }
 
-// resolveRelative goes on from the node with the id by relativePath=, if there
-// is one. What a may not read is not found.
+// resolveRelative is resolve for the id, and then follows relativePath= if there is
+// one. A node that a may not read is not found.
 func (s *Repository) resolveRelative(r *http.Request, a *account) (node, *download, error) {
 	n, d, err := s.resolve(r.PathValue("id"), a)
 	rel := r.URL.Query().Get("relativePath")
@@ -77,9 +77,9 @@ func (s *Repository) getNode(w http.ResponseWriter, r *http.Request, a *account)
 	return writeEntry(w, r, http.StatusOK, s.nodeJSON(n, a, in))
 }
 
-// deleteNode is DELETE /nodes/{id}. A download node and its zip go at once. A
-// file or folder is only forgotten: its bytes are the user's own, so the served
-// folder stays as it is, and there is no trashcan to take it from again.
+// deleteNode is DELETE /nodes/{id}. A download node and its zip go at once. A file or
+// folder is only forgotten. Its bytes belong to the user, so the served folder stays
+// as it is, and no trashcan can restore the node.
 func (s *Repository) deleteNode(w http.ResponseWriter, r *http.Request, a *account) error {
 	id := r.PathValue("id")
 	n, d, err := s.resolve(id, a)

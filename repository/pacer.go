@@ -7,13 +7,13 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// pacer holds a stream of bytes to a rate. The nil pacer lets everything pass.
+// pacer limits a stream of bytes to a rate. The nil pacer lets everything pass.
 type pacer struct {
 	limiter *rate.Limiter
 }
 
-// newPacer returns a pacer for bytesPerSecond (nil for 0), whose waits take up
-// to chunk bytes at once. It saves up nothing before the first byte: n bytes take
+// newPacer returns a pacer for bytesPerSecond (nil for 0). Its waits take up to chunk
+// bytes at once. It saves up nothing before the first byte: n bytes take
 // n/bytesPerSecond from the start.
 func newPacer(bytesPerSecond int64, chunk int) *pacer {
 	if bytesPerSecond <= 0 {

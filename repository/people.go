@@ -18,7 +18,7 @@ type capabilitiesJSON struct {
 	IsMutable bool `json:"isMutable"`
 }
 
-// getPerson is GET /people/{id}, where -me- is who asks.
+// getPerson is GET /people/{id}. -me- is the user who asks.
 func (s *Repository) getPerson(w http.ResponseWriter, r *http.Request, a *account) error {
 	id := r.PathValue("id")
 	if id == "-me-" {

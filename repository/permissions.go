@@ -5,7 +5,7 @@ import "strings"
 // userHomes is the folder whose children belong to the users they are named after.
 const userHomes = "User Homes"
 
-// homeOwner returns whose home path is in, or "" if it is in nobody's.
+// homeOwner returns the user whose home contains path, or "" if it is in nobody's.
 func homeOwner(path string) string {
 	rest, ok := strings.CutPrefix(path, userHomes+"/")
 	if !ok {
@@ -15,15 +15,15 @@ func homeOwner(path string) string {
 	return name
 }
 
-// mayRead reports whether a may read the node at path: everything but other
-// users' homes.
+// mayRead reports whether a may read the node at path. It may read everything except
+// other users' homes.
 func (a *account) mayRead(path string) bool {
 	owner := homeOwner(path)
 	return a.admin || owner == "" || owner == a.name
 }
 
-// mayDelete reports whether a may delete the node at path: only its owner and
-// the administrators may. Outside the homes everything is the administrators'.
+// mayDelete reports whether a may delete the node at path. Only its owner and the
+// administrators may. The administrators own everything outside the homes.
 func (a *account) mayDelete(path string) bool {
 	return a.admin || homeOwner(path) == a.name
 }
@@ -39,8 +39,7 @@ func isSpecial(path string) bool {
 	return parent == "Sites" || parent == userHomes
 }
 
-// cutLast splits path into the folder that holds it and its name. The root has
-// no parent.
+// cutLast splits path into its folder and its name. The root has no folder.
 func cutLast(path string) (parent, name string, ok bool) {
 	if path == "" {
 		return "", "", false

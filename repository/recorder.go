@@ -5,8 +5,8 @@ import (
 	"net/http"
 )
 
-// recorder notes what is answered. It passes ReadFrom on, so that files are sent
-// by the kernel.
+// recorder notes what is answered. It passes ReadFrom on, so the kernel can send
+// files.
 type recorder struct {
 	http.ResponseWriter
 	status int

@@ -36,8 +36,8 @@ type record struct {
 	CancelAsked bool      `json:"cancelAsked"`
 }
 
-// save writes d's record as d is now, or removes it if d is gone. A failure is
-// only logged: the API knows no such answer.
+// save writes d's record in its current state, or removes the record if d is gone. It
+// only logs a failure: the API has no answer for that.
 func (ds *downloads) save(d *download) {
 	if !ds.keep {
 		return
@@ -63,10 +63,10 @@ func (ds *downloads) save(d *download) {
 	}
 }
 
-// load reads the records of an earlier run and removes what it left without one:
-// a kill can come between a record's removal and its zip's. What was finished is;
-// what was not stays in its state for ever, since nobody goes on with it. Files
-// that are not ours are left alone.
+// load reads the records of an earlier run. It removes files without a record,
+// because a kill can come between the removal of a record and of its zip. A finished
+// download is available again. An unfinished one stays in its state for ever, because
+// nobody goes on with it. load leaves files alone that are not the server's.
 func (ds *downloads) load() error {
 	entries, err := os.ReadDir(ds.dir)
 	if err != nil {
@@ -116,14 +116,14 @@ func (ds *downloads) loadRecord(id string) error {
 	return nil
 }
 
-// isDownloadID reports whether id is one that create may have given.
+// isDownloadID reports whether create may have made id.
 func isDownloadID(id string) bool {
 	u, err := uuid.Parse(id)
 	return err == nil && u.String() == id
 }
 
-// writeFileJSON replaces the file as a whole. It is on the disk before it gets
-// its name: after a power failure there is the old file or the new one, and not
+// writeFileJSON replaces the file as a whole. The new file is on the disk before it
+// gets its name. After a power failure there is the old file or the new one, but not
 // an empty one.
 func writeFileJSON(path string, v any) error {
 	b, err := json.Marshal(v)

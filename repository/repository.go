@@ -36,8 +36,8 @@ type Repository struct {
 
 var _ http.Handler = (*Repository)(nil)
 
-// New opens the folder and the data directory and starts the cleaner. Close ends
-// what it starts.
+// New opens the folder and the data directory and starts the cleaner. Close ends what
+// New starts.
 func New(cfg Config) (_ *Repository, err error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -109,13 +109,13 @@ func (s *Repository) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if rec.status == http.StatusUnauthorized {
 		s.counters.unauthorized.Add(1)
 	}
-	// The path only: the query may hold a ticket.
+	// Log the path only: the query may hold a ticket.
 	s.log.Debug("request", "op", r.Method, "path", r.URL.Path, "status", rec.status, "len", rec.sent, "took", time.Since(begun))
 }
 
-// Close ends every zip thread and the cleaner and waits for them, and removes
-// the data if it was temporary. Requests from then on are answered 503; those
-// under way are the HTTP server's to end first.
+// Close ends every zip thread and the cleaner, waits for them, and removes temporary
+// data. Later requests get a 503. The HTTP server must end requests that are under
+// way first.
 func (s *Repository) Close() error {
 	if s.closed.Swap(true) {
 		return nil

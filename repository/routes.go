@@ -12,8 +12,8 @@ const (
 	AuthAPI = "/alfresco/api/-default-/public/authentication/versions/1"
 )
 
-// call answers an authenticated request, or returns an error before it has
-// written anything.
+// call answers an authenticated request, or returns an error before it has written
+// anything.
 type call func(http.ResponseWriter, *http.Request, *account) error
 
 func (s *Repository) routes() *http.ServeMux {
@@ -57,7 +57,7 @@ func (s *Repository) routes() *http.ServeMux {
 	return mux
 }
 
-// authenticated makes a handler of h for users who log in.
+// authenticated returns a handler that calls h for users who log in.
 func (s *Repository) authenticated(h call) http.HandlerFunc {
 	return s.answer(func(w http.ResponseWriter, r *http.Request) error {
 		a, err := s.authenticate(r)
@@ -68,7 +68,8 @@ func (s *Repository) authenticated(h call) http.HandlerFunc {
 	})
 }
 
-// answer makes a handler of h: errors become Alfresco's error bodies.
+// answer returns a handler that calls h and turns errors into Alfresco's error
+// bodies.
 func (s *Repository) answer(h func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		err := h(w, r)
@@ -77,7 +78,7 @@ func (s *Repository) answer(h func(http.ResponseWriter, *http.Request) error) ht
 		}
 		if rec, ok := w.(*recorder); ok && rec.status != 0 {
 			s.log.Debug("answer cut short", "op", r.Method, "path", r.URL.Path, "err", err)
-			return // the status is out; a body that is too short closes the connection
+			return // the status has been sent; a body that is too short closes the connection
 		}
 		var e *apiError
 		if !errors.As(err, &e) {

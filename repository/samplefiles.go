@@ -8,7 +8,7 @@ import (
 	"math/rand/v2"
 )
 
-// samplePDF is a one-page document that viewers open.
+// samplePDF returns a one-page document that viewers can open.
 func samplePDF(title string) []byte {
 	text := fmt.Sprintf("BT /F1 24 Tf 72 720 Td (%s) Tj ET", title)
 	objects := []string{
@@ -60,9 +60,9 @@ func sampleSVG() []byte {
 	return b.Bytes()
 }
 
-// sampleBMP is a picture of a colour gradient with some grain, so that it packs
-// about as badly as a photo. Only integers are used: floats are not the same on
-// every machine.
+// sampleBMP returns a picture of a colour gradient with some grain. It compresses
+// about as badly as a photo. It uses only integers, because floats differ between
+// machines.
 func sampleBMP(width, height int, seed uint64) []byte {
 	const header = 54
 	size := header + 3*width*height // rows of a width divisible by 4 need no padding
@@ -87,8 +87,8 @@ func sampleBMP(width, height int, seed uint64) []byte {
 	return b
 }
 
-// sampleWAV is so many seconds of a humming machine: a triangle wave in noise,
-// 44.1 kHz, 16 bit, stereo.
+// sampleWAV returns the sound of a humming machine: a triangle wave in noise, 44.1
+// kHz, 16 bit, stereo.
 func sampleWAV(seconds int) []byte {
 	const rate, frame = 44100, 4
 	size := seconds * rate * frame

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// WriteSamples fills dir, which must exist, with a small document library of
-// about 19 MB to try things on: two sites, a shared folder and the homes of
-// admin, alice and bob. Bytes, names and times are the same on every machine. A
-// file that exists already is an error and is left alone.
+// WriteSamples fills dir, which must exist, with a small document library of about 19
+// MB for trying things: two sites, a shared folder and the homes of admin, alice and
+// bob. Bytes, names and times are the same on every machine. A file that exists
+// already is an error and stays unchanged.
 func WriteSamples(dir string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// Stats counts requests since the start, whatever they were answered, by what
-// they ask for.
+// Stats counts the requests since the start by what they ask for, whatever the
+// answer.
 type Stats struct {
 	Total        int64 `json:"total"`
 	Create       int64 `json:"create"`
@@ -23,7 +23,7 @@ type Stats struct {
 	Unauthorized int64 `json:"unauthorized"` // of Total, answered 401
 }
 
-// counters are Stats in the making.
+// counters collect the numbers for Stats.
 type counters struct {
 	total, create, get, cancel, node, children, content, deleted, ticket, other atomic.Int64
 	contentBytes, unauthorized                                                  atomic.Int64
@@ -40,7 +40,7 @@ func (s *Repository) Stats() Stats {
 	}
 }
 
-// getStats is GET /-/stats: no part of Alfresco's API, needs no login, is not
+// getStats is GET /-/stats. It is not part of Alfresco's API, needs no login, is not
 // counted, and exists only for callers on this machine.
 func (s *Repository) getStats(w http.ResponseWriter, r *http.Request) {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)

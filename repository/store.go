@@ -5,9 +5,9 @@ import (
 	"net/http"
 )
 
-// checkStore asks [Config.Refuse] about every file that a download of paths
-// would hold, as Alfresco looks for content in cold storage before it zips. Like
-// there, only the first 500 nodes are looked at.
+// checkStore asks [Config.Refuse] about every file in a download of paths, as
+// Alfresco looks for content in cold storage before it zips. Like Alfresco, it looks
+// only at the first 500 nodes.
 func (s *Repository) checkStore(ctx context.Context, a *account, paths []string) error {
 	if s.cfg.Refuse == nil {
 		return nil
@@ -32,7 +32,7 @@ func (c *storeCheck) file(_ context.Context, n node, _ string) error {
 	return storeError(c.refuse(n.path))
 }
 
-// storeError is the answer for content that the store does not hand out.
+// storeError returns the answer for content that the store does not hand out.
 func storeError(status int) error {
 	switch status {
 	case 0:

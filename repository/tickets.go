@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// tickets are the logins in force. A user has at most one, which every login of
-// the user shares, and it ends when it has not been used for maxIdle.
+// tickets are the valid logins. A user has at most one ticket, which all the user's
+// logins share. It ends when it has not been used for maxIdle.
 type tickets struct {
 	maxIdle time.Duration
 
@@ -27,7 +27,7 @@ func newTickets(maxIdle time.Duration) *tickets {
 	return &tickets{maxIdle: maxIdle, byID: make(map[string]*ticket), byUser: make(map[string]*ticket)}
 }
 
-// issue returns the user's ticket, a new one if there is none in force.
+// issue returns the user's ticket. It makes a new one if none is valid.
 func (ts *tickets) issue(a *account) string {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -44,8 +44,8 @@ func (ts *tickets) issue(a *account) string {
 	return t.id
 }
 
-// validate returns the ticket's user and notes that it was used; nil if it is
-// not, or no longer, in force.
+// validate returns the ticket's user and notes the use. It returns nil if the ticket
+// is not, or no longer, valid.
 func (ts *tickets) validate(id string) *account {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -68,7 +68,7 @@ func (ts *tickets) invalidate(id string) {
 	}
 }
 
-// alive extends the life of a ticket that is in force. Callers hold mu.
+// alive extends the life of a valid ticket. Callers hold mu.
 func (ts *tickets) alive(t *ticket) bool {
 	now := time.Now()
 	if now.Sub(t.lastUsed) >= ts.maxIdle {

@@ -5,14 +5,14 @@ import (
 	"net/http"
 )
 
-// ticketJSON is a login as the API shows it; only a new one names its user.
+// ticketJSON is a login as the API shows it. Only a new login names its user.
 type ticketJSON struct {
 	ID     string `json:"id"`
 	UserID string `json:"userId,omitempty"`
 }
 
-// createTicket is POST /tickets: it needs no login, and a wrong password is a
-// 403, not a 401.
+// createTicket is POST /tickets. It needs no login. A wrong password is a 403, not a
+// 401.
 func (s *Repository) createTicket(w http.ResponseWriter, r *http.Request) error {
 	var login struct {
 		UserID   *string `json:"userId"`
@@ -31,7 +31,7 @@ func (s *Repository) createTicket(w http.ResponseWriter, r *http.Request) error 
 	return writeEntry(w, r, http.StatusCreated, ticketJSON{s.tickets.issue(a), a.name})
 }
 
-// getTicket is GET /tickets/-me-: is the ticket in force?
+// getTicket is GET /tickets/-me-: is the ticket valid?
 func (s *Repository) getTicket(w http.ResponseWriter, r *http.Request, a *account) error {
 	t, err := s.requestTicket(r, a)
 	if err != nil {
@@ -51,9 +51,9 @@ func (s *Repository) deleteTicket(w http.ResponseWriter, r *http.Request, a *acc
 	return nil
 }
 
-// requestTicket returns the ticket a request is about: alf_ticket, dead or not,
-// before the one it logs in with. A password is no ticket (400), and a ticket
-// that is dead or another user's is unknown (404).
+// requestTicket returns the ticket that a request is about: alf_ticket, valid or not,
+// comes before the ticket that the request logs in with. A password is no ticket
+// (400). A ticket that is invalid or another user's is unknown (404).
 func (s *Repository) requestTicket(r *http.Request, a *account) (string, error) {
 	if me := r.PathValue("id"); me != "-me-" {
 		return "", badRequest("Invalid parameter: %s", me)

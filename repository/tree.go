@@ -13,15 +13,15 @@ import (
 	"github.com/google/uuid"
 )
 
-// nodeNamespace is the namespace of node ids: an id is the version 5 UUID of the
-// path in the served folder, so it is the same in every run.
+// nodeNamespace is the namespace of node ids. An id is the version 5 UUID of the path
+// in the served folder, so it is the same in every run.
 var nodeNamespace = uuid.MustParse("3c5c9f1e-6a0b-4d0e-9b55-0d7b1f1f6a11")
 
 func nodeID(path string) string {
 	return uuid.NewSHA1(nodeNamespace, []byte(path)).String()
 }
 
-// node is a file or folder of the served folder as it was found just now.
+// node is a file or folder of the served folder, as it was when found.
 type node struct {
 	id       string
 	path     string // slash-separated, "" for the root
@@ -31,17 +31,17 @@ type node struct {
 	modified time.Time
 }
 
-// tree is the served folder seen as nodes. Only folders and regular files are
-// nodes: a symbolic link could lead round in circles or past a permission.
+// tree is the served folder seen as nodes. Only folders and regular files are nodes.
+// A symbolic link could lead in circles or past a permission.
 type tree struct {
 	root *os.Root
 
 	mu      sync.RWMutex        // guards paths and deleted
-	paths   map[string]string   // node id -> path, for every node met so far
+	paths   map[string]string   // node id -> path, for every node seen so far
 	deleted map[string]struct{} // paths that a caller has deleted
 
 	walkMu sync.Mutex    // held while the folder is walked
-	walks  atomic.Uint64 // walks begun so far
+	walks  atomic.Uint64 // number of walks started so far
 }
 
 func newTree(root *os.Root) *tree {
@@ -59,12 +59,12 @@ func (t *tree) byID(id string) (node, bool) {
 	return t.byPath(path)
 }
 
-// pathOf finds the path an id stands for. An id not met before costs a walk of
-// the whole folder, which all callers that wait for it share.
+// pathOf finds the path for an id. An unknown id costs a walk of the whole folder.
+// All callers that wait for the walk share it.
 func (t *tree) pathOf(id string) (string, bool) {
 	u, err := uuid.Parse(id)
 	if err != nil || u.Version() != 5 || u.String() != id {
-		return "", false // none that nodeID ever gave
+		return "", false // nodeID never returns such an id
 	}
 	if p, ok := t.known(id); ok {
 		return p, true
@@ -72,7 +72,7 @@ func (t *tree) pathOf(id string) (string, bool) {
 	before := t.walks.Load()
 	t.walkMu.Lock()
 	defer t.walkMu.Unlock()
-	if t.walks.Load() == before { // else a walk has begun since and is over
+	if t.walks.Load() == before { // otherwise another walk has started and ended since
 		t.walks.Add(1)
 		t.walk()
 	}
@@ -86,12 +86,12 @@ func (t *tree) known(id string) (string, bool) {
 	return p, ok
 }
 
-// walk meets every node there is.
+// walk visits every node.
 func (t *tree) walk() {
 	var met []string
 	_ = iofs.WalkDir(t.root.FS(), ".", func(p string, d iofs.DirEntry, err error) error {
 		if err != nil || !d.IsDir() && !d.Type().IsRegular() {
-			return nil // what cannot be read is not there
+			return nil // a file that cannot be read is not a node
 		}
 		if !utf8.ValidString(p) {
 			if d.IsDir() {
@@ -124,8 +124,8 @@ func (t *tree) byPath(path string) (node, bool) {
 	if !validPath(path) || t.isDeleted(path) {
 		return node{}, false
 	}
-	// Every folder on the way must be one itself: os.Root would follow links
-	// that stay inside.
+	// Every folder on the way must be a real folder: os.Root would follow links that
+	// stay inside.
 	for i, c := range path {
 		if c != '/' {
 			continue
@@ -165,7 +165,7 @@ func (t *tree) children(path string) ([]node, error) {
 		}
 		fi, err := e.Info()
 		if err != nil {
-			continue // gone since
+			continue // gone meanwhile
 		}
 		if n, ok := newNode(p, fi); ok {
 			nodes, met = append(nodes, n), append(met, p)
@@ -176,7 +176,7 @@ func (t *tree) children(path string) ([]node, error) {
 	return nodes, nil
 }
 
-// open opens a file's content, if there still is a file: a zip comes to it long
+// open opens a file's content, if the file is still there. A zip gets to a file long
 // after the folder was listed.
 func (t *tree) open(path string) (*os.File, error) {
 	if n, ok := t.byPath(path); !ok || n.folder {
@@ -185,7 +185,7 @@ func (t *tree) open(path string) (*os.File, error) {
 	return t.root.Open(path)
 }
 
-// delete forgets the node at path and all below it; the folder on disk is left
+// delete forgets the node at path and everything below it. The folder on disk stays
 // as it is.
 func (t *tree) delete(path string) {
 	t.mu.Lock()
@@ -224,7 +224,7 @@ func newNode(path string, fi os.FileInfo) (node, bool) {
 	}
 	_, name, ok := cutLast(path)
 	if !ok {
-		name = "Company Home" // what Alfresco calls its root
+		name = "Company Home" // Alfresco's name for its root
 	}
 	n := node{id: nodeID(path), path: path, name: name, folder: fi.IsDir(), modified: fi.ModTime()}
 	if !n.folder {
@@ -245,7 +245,7 @@ func joinPath(folder, name string) string {
 	return folder + "/" + name
 }
 
-// osPath is path as os.Root wants it.
+// osPath returns path in the form that os.Root wants.
 func osPath(path string) string {
 	if path == "" {
 		return "."

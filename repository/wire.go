@@ -26,7 +26,7 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", jsonType)
 	w.Header().Set("Cache-Control", "no-cache")
 	w.WriteHeader(status)
-	_, _ = w.Write(b) // a client that went away is no concern of ours
+	_, _ = w.Write(b) // ignore a client that went away
 }
 
 // writeEntry answers with {"entry": v}, reduced to the request's fields=.
@@ -39,8 +39,8 @@ func writeEntry(w http.ResponseWriter, r *http.Request, status int, v any) error
 	return nil
 }
 
-// selectFields reduces v to the properties that the list parameter fields=
-// names; without it v is returned as it is.
+// selectFields reduces v to the properties that the list parameter fields= names.
+// Without it, v is returned as it is.
 func selectFields(r *http.Request, v any) (any, error) {
 	list := r.URL.Query().Get("fields")
 	if list == "" {

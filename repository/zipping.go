@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// run zips one download. What goes wrong is only in the log: the real server
-// catches nothing but a cancel, so the state stays as it is for ever.
+// run zips one download. It only logs an error: the real server catches nothing but a
+// cancel, so the state stays as it is for ever.
 func (ds *downloads) run(d *download) {
 	err := ds.archive(ds.ctx, d)
 	if err != nil {
@@ -45,7 +45,7 @@ func (ds *downloads) archive(ctx context.Context, d *download) error {
 	if err != nil {
 		return fmt.Errorf("create zip: %w", err)
 	}
-	defer os.Remove(f.Name()) // only there if it did not get its name
+	defer os.Remove(f.Name()) // exists only if it was not renamed
 	defer f.Close()
 
 	pace := newPacer(ds.cfg.ArchiveRate, copyBuffer)
@@ -107,8 +107,8 @@ func (ds *downloads) finish(d *download, part string, done func()) error {
 	return err
 }
 
-// update changes d under the lock, and saves it when its state is another one: a
-// record of every step would cost more than the zip. errZipGone if it was deleted.
+// update changes d under the lock. It saves d only if its state changes: a record of
+// every step would cost more than the zip. It returns errZipGone if d was deleted.
 func (ds *downloads) update(d *download, change func()) error {
 	ds.mu.Lock()
 	if d.gone {

@@ -13,14 +13,14 @@ import (
 	"github.com/klauspost/compress/flate"
 )
 
-// zipStream writes a zip as Alfresco's does (Commons Compress on a plain output
-// stream): every entry deflated, folders too, with its sizes in a data
-// descriptor behind it, a UTF-8 name with the Unicode path extra field, and the
-// node's times as the [ZipEra] has it. archive/zip cannot write that: it stores
-// folder entries, and its local and central extra fields are the same.
+// zipStream writes a zip as Alfresco does (Commons Compress on a plain output
+// stream). Every entry is deflated, including folders. Each has its sizes in a data
+// descriptor after the data, a UTF-8 name with the Unicode path extra field, and the
+// node's times as the [ZipEra] requires. archive/zip cannot write that: it stores
+// folder entries, and uses the same extra fields in local and central headers.
 //
-// It needs no seeking and holds nothing but the central directory in memory. It
-// is not safe for concurrent use.
+// It needs no seeking and holds nothing but the central directory in memory. It is
+// not safe for concurrent use.
 type zipStream struct {
 	format  zipFormat
 	out     *bufio.Writer
@@ -66,7 +66,7 @@ const (
 	extraUnicode = 0x7075
 )
 
-// zipFormat is how the zips of a server differ from another's.
+// zipFormat is what differs between the zips of servers.
 type zipFormat struct {
 	era  ZipEra
 	zone *time.Location // of the DOS times
@@ -75,12 +75,12 @@ type zipFormat struct {
 	maxEntry int64
 }
 
-// errZip64Required ends a zip whose entry is 4 GiB or more: its size was not
-// known when its header was written, and Commons Compress then refuses to go on.
+// errZip64Required ends a zip with an entry of 4 GiB or more. Its size was not known
+// when its header was written, and Commons Compress then refuses to go on.
 var errZip64Required = errors.New("entry of 4 GiB or more in a zip that is streamed")
 
-// newZipStream returns a zipStream on w. The fastest level of deflate is used:
-// most documents are compressed already, and 2 GiB must not take minutes.
+// newZipStream returns a zipStream on w. It uses the fastest level of deflate: most
+// documents are compressed already, and 2 GiB must not take minutes.
 func newZipStream(w io.Writer, format zipFormat) *zipStream {
 	z := &zipStream{format: format, crc: crc32.NewIEEE()}
 	z.out = bufio.NewWriterSize(w, zipBufferSize)
@@ -97,10 +97,10 @@ func (s zipSink) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// create begins an entry; a folder's name ends in a slash.
+// create begins an entry. A folder's name ends in a slash.
 func (z *zipStream) create(name string, modified time.Time) error {
 	if !strings.Contains(name, "/") {
-		name = strings.ReplaceAll(name, `\`, "/") // as Commons Compress does where the host is FAT
+		name = strings.ReplaceAll(name, `\`, "/") // as Commons Compress does if the host is FAT
 	}
 	z.entries = append(z.entries, zipEntry{name: name, modified: modified, offset: z.written})
 	date, clock := dosTime(modified.In(z.format.zone))
@@ -147,7 +147,7 @@ func (z *zipStream) closeEntry() error {
 	return z.flush(b)
 }
 
-// Close writes the central directory, in Zip64 form where the zip needs it.
+// Close writes the central directory, in Zip64 form if the zip needs it.
 func (z *zipStream) Close() error {
 	start := z.written
 	for i := range z.entries {
@@ -204,7 +204,7 @@ func (z *zipStream) central(e *zipEntry, b []byte) []byte {
 	b = binary.LittleEndian.AppendUint32(b, uint32(e.compressed))
 	b = binary.LittleEndian.AppendUint32(b, uint32(e.size))
 	b = appendUint16s(b, uint16(len(e.name)), uint16(len(extra)), 0, 0, 0)
-	b = binary.LittleEndian.AppendUint32(b, 0) // no attributes: Alfresco sets none, for folders neither
+	b = binary.LittleEndian.AppendUint32(b, 0) // no attributes: Alfresco sets none, not even for folders
 	b = binary.LittleEndian.AppendUint32(b, uint32(min(e.offset, zip32Max)))
 	b = append(b, e.name...)
 	return append(b, extra...)
