@@ -12,8 +12,8 @@ import (
 
 // The faults of this file send what the upstream answers, changed on its way.
 
-// Truncate sends the upstream's headers and only n bytes of the body, then
-// closes the connection.
+// Truncate sends the upstream's headers and only n bytes of the body, and then closes
+// the connection.
 func Truncate(n int64) Fault {
 	return Fault{fmt.Sprintf("cut after %d bytes", n), func(x *exchange) {
 		resp := x.forward(nil)
@@ -25,8 +25,8 @@ func Truncate(n int64) Fault {
 	}}
 }
 
-// Reset is Truncate with a TCP reset in place of an orderly close. The last
-// bytes sent may be lost with it.
+// Reset is Truncate with a TCP reset instead of an orderly close. The last bytes sent
+// may be lost with it.
 func Reset(n int64) Fault {
 	return Fault{fmt.Sprintf("reset after %d bytes", n), func(x *exchange) {
 		resp := x.forward(nil)
@@ -35,7 +35,7 @@ func Reset(n int64) Fault {
 		conn := x.hijack()
 		defer conn.Close()
 		if tc, ok := conn.(*net.TCPConn); ok {
-			_ = tc.SetLinger(0) // failing leaves an orderly close
+			_ = tc.SetLinger(0) // if this fails, the close is orderly
 		}
 		_, _ = io.WriteString(conn, rawHead(resp))
 		sent, _ := io.CopyN(conn, resp.Body, n)
@@ -43,7 +43,7 @@ func Reset(n int64) Fault {
 	}}
 }
 
-// rawHead is the answer's status line and headers as text.
+// rawHead returns the answer's status line and headers as text.
 func rawHead(resp *http.Response) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "HTTP/1.1 %s\r\n", resp.Status)
@@ -55,8 +55,8 @@ func rawHead(resp *http.Response) string {
 	return b.String()
 }
 
-// Short sends n bytes of the body as if they were all: the length is right for
-// them, the Content-Range is not.
+// Short sends n bytes of the body as if they were all. The length matches them, the
+// Content-Range does not.
 func Short(n int64) Fault {
 	return Fault{fmt.Sprintf("only %d bytes, length says so", n), func(x *exchange) {
 		resp := x.forward(nil)
@@ -66,7 +66,7 @@ func Short(n int64) Fault {
 	}}
 }
 
-// Overlong sends n bytes more than the range has, with a length that says so.
+// Overlong sends n bytes more than the range has. The length includes them.
 func Overlong(n int64) Fault {
 	return Fault{fmt.Sprintf("%d bytes too many", n), func(x *exchange) {
 		resp := x.forward(nil)
@@ -77,8 +77,8 @@ func Overlong(n int64) Fault {
 	}}
 }
 
-// Smuggle sends the answer and then, on the same connection and unasked, a
-// second one that claims to be for the next request.
+// Smuggle sends the answer and then, unasked and on the same connection, a second one
+// that claims to answer the next request.
 func Smuggle() Fault {
 	return Fault{"second answer unasked", func(x *exchange) {
 		resp := x.forward(nil)
@@ -94,7 +94,7 @@ func Smuggle() Fault {
 	}}
 }
 
-// Endless sends the upstream's answer in chunks and then bytes without end.
+// Endless sends the upstream's answer in chunks, and then bytes without end.
 func Endless() Fault {
 	return Fault{"body without end", func(x *exchange) {
 		resp := x.forward(nil)
@@ -108,8 +108,8 @@ func Endless() Fault {
 	}}
 }
 
-// StallAfter sends n bytes of the body and then nothing for d (0: ever), then
-// the rest.
+// StallAfter sends n bytes of the body, then nothing for d (0: for ever), then the
+// rest.
 func StallAfter(n int64, d time.Duration) Fault {
 	name := fmt.Sprintf("silent after %d bytes", n)
 	if d > 0 {
@@ -152,8 +152,8 @@ func Trickle(n int64, pause time.Duration) Fault {
 	}}
 }
 
-// ContentRange changes the Content-Range of a ranged answer. edit gets first and
-// last byte and total; it returns the header's value, "" for none.
+// ContentRange changes the Content-Range of a ranged answer. edit gets the first
+// byte, the last byte and the total. It returns the header's value, "" for none.
 func ContentRange(name string, edit func(first, last, total int64) string) Fault {
 	return Fault{"Content-Range " + name, func(x *exchange) {
 		resp := x.forward(nil)
@@ -169,8 +169,8 @@ func ContentRange(name string, edit func(first, last, total int64) string) Fault
 	}}
 }
 
-// ShiftRange claims a range that starts (and ends) n bytes further on, while the
-// bytes are those asked for.
+// ShiftRange claims a range that starts and ends n bytes further on. The bytes are
+// those asked for.
 func ShiftRange(n int64) Fault {
 	return ContentRange(fmt.Sprintf("shifted by %d", n), func(first, last, total int64) string {
 		return fmt.Sprintf("bytes %d-%d/%d", first+n, last+n, total)
@@ -184,7 +184,7 @@ func WrongEnd(n int64) Fault {
 	})
 }
 
-// HalfRange claims to send the first half of what was asked for, and sends more.
+// HalfRange claims to send the first half of the requested range, and sends more.
 func HalfRange() Fault {
 	return ContentRange("of half", func(first, last, total int64) string {
 		return fmt.Sprintf("bytes %d-%d/%d", first, first+(last-first)/2, total)
@@ -198,18 +198,18 @@ func WrongTotal(n int64) Fault {
 	})
 }
 
-// NoContentRange leaves the header out.
+// NoContentRange leaves out the Content-Range header.
 func NoContentRange() Fault {
 	return ContentRange("missing", func(int64, int64, int64) string { return "" })
 }
 
-// GarbageRange puts something unreadable in its place.
+// GarbageRange replaces the Content-Range header by something unreadable.
 func GarbageRange() Fault {
 	return ContentRange("unreadable", func(int64, int64, int64) string { return "bytes -9223372036854775808-99999999999999999999/*" })
 }
 
-// EmptyPartial answers 206 with the right Content-Range and no byte of body, as
-// a content store does whose one skip does not reach the start of the range.
+// EmptyPartial answers 206 with the right Content-Range and an empty body. A content
+// store does that if its single skip does not reach the start of the range.
 func EmptyPartial() Fault {
 	return Fault{"empty 206", func(x *exchange) {
 		resp := x.forward(nil)
@@ -225,7 +225,7 @@ func Whole() Fault {
 	}}
 }
 
-// WholeUntold is Whole in chunks, without a word on the archive's length.
+// WholeUntold is Whole in chunks, without the archive's length.
 func WholeUntold() Fault {
 	return Fault{"200 in chunks to a ranged request", func(x *exchange) {
 		resp := x.forward(func(r *http.Request) { r.Header.Del("Range") })

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// Authority is a certificate authority made for one test.
+// Authority is a certificate authority for one test.
 type Authority struct {
 	t    testing.TB
 	cert *x509.Certificate
@@ -24,7 +24,7 @@ type Authority struct {
 	file string
 }
 
-// NewAuthority makes a certificate authority that nobody knows yet.
+// NewAuthority makes a certificate authority that nobody trusts yet.
 func NewAuthority(t testing.TB) *Authority {
 	t.Helper()
 	a := &Authority{t: t}
@@ -43,11 +43,11 @@ func NewAuthority(t testing.TB) *Authority {
 	return a
 }
 
-// File is the path of the authority's certificate in PEM.
+// File returns the path of the authority's certificate in PEM.
 func (a *Authority) File() string { return a.file }
 
-// Issue makes a server's certificate for hosts (names or addresses) that ends at
-// the given time.
+// Issue makes a server's certificate for hosts (names or addresses). It expires at
+// notAfter.
 func (a *Authority) Issue(notAfter time.Time, hosts ...string) tls.Certificate {
 	a.t.Helper()
 	tmpl := &x509.Certificate{
@@ -67,8 +67,8 @@ func (a *Authority) Issue(notAfter time.Time, hosts ...string) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}
 }
 
-// WritePerson makes a client's certificate for a name, and replaces a file by it and
-// its key.
+// WritePerson makes a client's certificate for a name, and replaces file by the
+// certificate and its key.
 func (a *Authority) WritePerson(t testing.TB, file, name string) {
 	t.Helper()
 	cert, key := a.make(&x509.Certificate{
@@ -90,7 +90,7 @@ func (a *Authority) WritePerson(t testing.TB, file, name string) {
 	}
 }
 
-// make signs a certificate, by itself when there is no parent.
+// make signs a certificate. Without a parent the certificate signs itself.
 func (a *Authority) make(tmpl, parent *x509.Certificate, parentKey *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -25,10 +25,10 @@ func (x *exchange) note(edit func(*Record)) {
 	edit(x.rec)
 }
 
-// drop closes the connection at once; what was not flushed is lost.
+// drop closes the connection at once. Bytes that were not flushed are lost.
 func (x *exchange) drop() { panic(http.ErrAbortHandler) }
 
-// hijack takes over the connection; the caller closes it.
+// hijack takes over the connection. The caller closes it.
 func (x *exchange) hijack() net.Conn {
 	conn, _, err := http.NewResponseController(x.w).Hijack()
 	if err != nil {
@@ -37,8 +37,8 @@ func (x *exchange) hijack() net.Conn {
 	return conn
 }
 
-// hang waits for d (0: without end) or until the client or the test has gone,
-// and reports whether the time is over and the exchange should go on.
+// hang blocks for d (0: for ever), or until the client or the test has gone. It
+// reports whether the time is over and the exchange should go on.
 func (x *exchange) hang(d time.Duration) bool {
 	var timeout <-chan time.Time
 	if d > 0 {
@@ -53,9 +53,9 @@ func (x *exchange) hang(d time.Duration) bool {
 	return false
 }
 
-// forward sends the request on, changed by edit if that is not nil. When the
-// upstream cannot be reached the client's connection is dropped: to the client
-// this proxy is the server.
+// forward sends the request on, after edit has changed it if edit is not nil. If the
+// upstream cannot be reached, it drops the client's connection: to the client this
+// proxy is the server.
 func (x *exchange) forward(edit func(*http.Request)) *http.Response {
 	req, err := http.NewRequestWithContext(x.r.Context(), x.r.Method, x.upstream+x.r.URL.RequestURI(), bytes.NewReader(x.body))
 	if err != nil {
@@ -76,8 +76,8 @@ func (x *exchange) forward(edit func(*http.Request)) *http.Response {
 	return resp
 }
 
-// head sends status line and headers as the upstream gave them. A length of -1
-// sends the body in chunks.
+// head sends the status line and the headers of the upstream. With a length of -1 the
+// body is sent in chunks.
 func (x *exchange) head(resp *http.Response, status int, length int64) {
 	h := x.w.Header()
 	for k, v := range resp.Header {
@@ -96,7 +96,7 @@ func (x *exchange) status(code int) {
 	x.w.WriteHeader(code)
 }
 
-// relay passes the upstream's answer on and flushes each piece.
+// relay passes on the upstream's answer and flushes each piece.
 func (x *exchange) relay(resp *http.Response) {
 	defer resp.Body.Close()
 	x.head(resp, resp.StatusCode, resp.ContentLength)
@@ -105,7 +105,8 @@ func (x *exchange) relay(resp *http.Response) {
 	}
 }
 
-// out is the answer's body; what is written is counted and flushed at once.
+// out returns the writer of the answer's body. It counts and flushes everything at
+// once.
 func (x *exchange) out() io.Writer { return (*bodyWriter)(x) }
 
 type bodyWriter exchange
@@ -119,10 +120,10 @@ func (b *bodyWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// answer sends a complete answer of the proxy's own.
+// answer sends a complete answer by the proxy itself.
 func (x *exchange) answer(code int, contentType, body string) {
 	x.w.Header().Set("Content-Type", contentType)
 	x.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	x.status(code)
-	_, _ = io.WriteString(x.out(), body) // the client may have gone: its affair
+	_, _ = io.WriteString(x.out(), body) // ignore a client that has gone
 }

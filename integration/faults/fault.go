@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Fault is one way of answering wrongly. The functions of this package make
-// them; the zero Fault is not usable.
+// Fault is one way of answering wrongly. Make one with the functions of this package.
+// The zero Fault is not usable.
 type Fault struct {
 	name  string
 	serve func(*exchange)
@@ -17,7 +17,7 @@ type Fault struct {
 // String names the fault.
 func (f Fault) String() string { return f.name }
 
-// With returns the fault with further headers on its answer.
+// With returns the fault with another header on its answer.
 func (f Fault) With(key, value string) Fault {
 	return Fault{f.name + " with " + key, func(x *exchange) {
 		x.w.Header().Set(key, value)
@@ -30,8 +30,8 @@ func (f Fault) RetryAfter(d time.Duration) Fault {
 	return f.With("Retry-After", fmt.Sprint(int(d.Seconds())))
 }
 
-// RetryAfterDate returns the fault with a Retry-After header that is a date d
-// from now. HTTP dates have seconds only, so it is up to a second early.
+// RetryAfterDate returns the fault with a Retry-After header that is a date d from
+// now. HTTP dates are in whole seconds, so it is up to a second early.
 func (f Fault) RetryAfterDate(d time.Duration) Fault {
 	return Fault{f.name + " with Retry-After date", func(x *exchange) {
 		x.w.Header().Set("Retry-After", time.Now().Add(d).UTC().Format(http.TimeFormat))
@@ -39,7 +39,7 @@ func (f Fault) RetryAfterDate(d time.Duration) Fault {
 	}}
 }
 
-// Pass changes nothing; it is there to count and to wait for requests.
+// Pass changes nothing. Use it to count requests and to wait for them.
 func Pass() Fault {
 	return Fault{"pass", func(x *exchange) { x.relay(x.forward(nil)) }}
 }
@@ -53,14 +53,14 @@ func Status(code int) Fault {
 	}}
 }
 
-// Unauthorized answers 401 as Alfresco does: a ticket has ended.
+// Unauthorized answers 401 as Alfresco does when a ticket has ended.
 func Unauthorized() Fault {
 	f := Status(http.StatusUnauthorized).With("WWW-Authenticate", `Basic realm="Alfresco"`)
 	f.name = "status 401"
 	return f
 }
 
-// HTML answers with an error page of a proxy in front of the server.
+// HTML answers with the error page of a proxy in front of the server.
 func HTML(code int) Fault {
 	return Fault{fmt.Sprintf("HTML page %d", code), func(x *exchange) {
 		x.answer(code, "text/html", fmt.Sprintf("<html><head><title>%d</title></head><body><h1>%s</h1><script>alert(1)</script></body></html>",
@@ -68,7 +68,7 @@ func HTML(code int) Fault {
 	}}
 }
 
-// NoServer answers as HAProxy does when it has found no server for a request.
+// NoServer answers as HAProxy does when it finds no server for a request.
 func NoServer() Fault {
 	return Fault{"no server behind the proxy", func(x *exchange) {
 		x.answer(http.StatusServiceUnavailable, "text/html",
@@ -76,7 +76,7 @@ func NoServer() Fault {
 	}}
 }
 
-// JSON answers with a body of the test's own.
+// JSON answers with a body that the test chooses.
 func JSON(code int, body string) Fault {
 	return Fault{fmt.Sprintf("%d with %.40q", code, body), func(x *exchange) {
 		x.answer(code, "application/json;charset=UTF-8", body)
@@ -93,7 +93,7 @@ func Delay(d time.Duration) Fault {
 	}}
 }
 
-// DelayAnswer lets the upstream act and waits before the answer is passed on.
+// DelayAnswer lets the upstream act, and waits before it passes on the answer.
 func DelayAnswer(d time.Duration) Fault {
 	return Fault{fmt.Sprintf("acted, answer after %s", d), func(x *exchange) {
 		resp := x.forward(nil)
@@ -105,7 +105,7 @@ func DelayAnswer(d time.Duration) Fault {
 	}}
 }
 
-// Silence never answers; the upstream sees nothing.
+// Silence never answers. The upstream sees nothing.
 func Silence() Fault {
 	return Fault{"no answer", func(x *exchange) {
 		x.hang(0)
@@ -113,13 +113,13 @@ func Silence() Fault {
 	}}
 }
 
-// DropBefore closes the connection without an answer; the upstream sees nothing.
+// DropBefore closes the connection without an answer. The upstream sees nothing.
 func DropBefore() Fault {
 	return Fault{"connection closed before", func(x *exchange) { x.drop() }}
 }
 
-// DropAfter closes the connection without an answer after the upstream has
-// acted on the request: the answer is lost.
+// DropAfter closes the connection without an answer after the upstream has acted on
+// the request. The answer is lost.
 func DropAfter() Fault {
 	return Fault{"answer lost", func(x *exchange) {
 		x.forward(nil).Body.Close()

@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// The faults of this file are those of a server that means harm.
+// The faults in this file are those of a server that means harm.
 
-// Entry changes the entry of the upstream's JSON answer; name says how.
+// Entry changes the entry in the upstream's JSON answer. name describes the change.
 func Entry(name string, edit func(entry map[string]any)) Fault {
 	return Fault{"entry " + name, func(x *exchange) {
 		resp := x.forward(nil)
@@ -53,8 +53,8 @@ func Counters(bytesAdded, totalBytes, filesAdded, totalFiles any) Fault {
 	})
 }
 
-// Stuck makes a download look as if zipping had failed silently: IN_PROGRESS
-// with the same counters each time.
+// Stuck makes a download look as if zipping had failed silently: IN_PROGRESS, with
+// the same counters each time.
 func Stuck() Fault {
 	return Entry("stuck in progress", func(e map[string]any) {
 		e["status"], e["bytesAdded"], e["totalBytes"], e["filesAdded"], e["totalFiles"] = "IN_PROGRESS", 1000, 5000, 1, 5
@@ -95,7 +95,7 @@ func EndlessJSON(code int) Fault {
 }
 
 // GzipBomb answers with an entry that unpacks to n bytes, whatever the client
-// said it accepts.
+// accepts.
 func GzipBomb(code int, n int64) Fault {
 	return Fault{fmt.Sprintf("%d with a gzip bomb of %d bytes", code, n), func(x *exchange) {
 		x.w.Header().Set("Content-Type", "application/json;charset=UTF-8")
@@ -109,7 +109,7 @@ func GzipBomb(code int, n int64) Fault {
 	}}
 }
 
-// HeaderBomb answers with n bytes of headers, and then an empty entry.
+// HeaderBomb answers with n bytes of headers and then an empty entry.
 func HeaderBomb(n int) Fault {
 	return Fault{fmt.Sprintf("%d bytes of headers", n), func(x *exchange) {
 		conn := x.hijack()
@@ -127,7 +127,7 @@ func HeaderBomb(n int) Fault {
 	}}
 }
 
-// Raw answers with these very bytes, which need not be HTTP, and closes.
+// Raw answers with exactly these bytes, which need not be HTTP, and closes.
 func Raw(text string) Fault {
 	return Fault{fmt.Sprintf("raw %.40q", text), func(x *exchange) {
 		conn := x.hijack()
@@ -136,7 +136,7 @@ func Raw(text string) Fault {
 	}}
 }
 
-// repeat is an endless reader of one byte over and over.
+// repeat is an endless reader that repeats one byte.
 type repeat string
 
 func (r repeat) Read(p []byte) (int, error) {

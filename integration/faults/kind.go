@@ -18,8 +18,8 @@ const (
 	Node    Kind = "node"    // GET /nodes/{id}
 	Content Kind = "content" // GET /nodes/{id}/content
 	Resolve Kind = "resolve" // GET /nodes/{id}?relativePath=
-	Tickets Kind = "tickets" // anything below /tickets of the authentication API
-	Other   Kind = "other"   // whatever else
+	Tickets Kind = "tickets" // everything below /tickets of the authentication API
+	Other   Kind = "other"   // everything else
 )
 
 const (

@@ -2,8 +2,7 @@ package faults
 
 import "time"
 
-// Record is what is kept of one request: enough to count and compare, and no
-// credential.
+// Record describes one request: enough to count and compare, and no credential.
 type Record struct {
 	At         time.Time
 	Kind       Kind
@@ -11,13 +10,13 @@ type Record struct {
 	Path       string // without the query, which may hold a ticket
 	Range      string // the Range header
 	Authorized bool   // an Authorization header or a ticket was present
-	Fault      string // the fault it got; "" if none
+	Fault      string // the fault that it got; "" if none
 	Status     int    // the status sent; 0 if none was
 	Sent       int64  // bytes of body sent
-	Ended      bool   // the handler is through with it
+	Ended      bool   // the handler has finished it
 }
 
-// Requests returns what was asked so far of one kind (Any: all), oldest first.
+// Requests returns the requests of one kind so far (Any: of all kinds), oldest first.
 func (s *Server) Requests(kind Kind) []Record {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -30,10 +29,10 @@ func (s *Server) Requests(kind Kind) []Record {
 	return rs
 }
 
-// Count returns how many requests of a kind there were so far.
+// Count returns the number of requests of a kind so far.
 func (s *Server) Count(kind Kind) int { return len(s.Requests(kind)) }
 
-// Active returns how many requests of a kind are being answered right now.
+// Active returns the number of requests of a kind that are being answered now.
 func (s *Server) Active(kind Kind) int {
 	n := 0
 	for _, r := range s.Requests(kind) {

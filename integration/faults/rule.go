@@ -8,13 +8,13 @@ import (
 // Rule says which requests get a fault.
 type Rule struct {
 	On    Kind                     // the kind of request; Any for all
-	If    func(*http.Request) bool // further condition; nil for none
-	Skip  int                      // so many matching requests pass first
-	Times int                      // so many get the fault then; 0 for all
+	If    func(*http.Request) bool // a further condition; nil for none
+	Skip  int                      // how many matching requests pass first
+	Times int                      // how many get the fault after that; 0 for all
 	Fault Fault
 }
 
-// Injected is a rule in force.
+// Injected is an active rule.
 type Injected struct {
 	rule   Rule
 	server *Server
@@ -26,7 +26,7 @@ type Injected struct {
 	hits int // those that got the fault, guarded by mu
 }
 
-// claim counts a request that the rule matches and reports whether it gets the
+// claim counts a request if the rule matches it, and reports whether it gets the
 // fault.
 func (in *Injected) claim(kind Kind, r *http.Request) bool {
 	if in.rule.On != Any && in.rule.On != kind {
@@ -61,5 +61,6 @@ func (in *Injected) Hits() int {
 // First is closed when the first request gets the fault.
 func (in *Injected) First() <-chan struct{} { return in.first }
 
-// Remove ends the rule. Requests that are being answered with its fault stay so.
+// Remove ends the rule. A request that is being answered with its fault keeps the
+// fault.
 func (in *Injected) Remove() { in.server.remove(in) }

@@ -17,7 +17,7 @@ import (
 type Server struct {
 	srv       *httptest.Server
 	transport *http.Transport
-	done      chan struct{} // closed when the test ends: releases what hangs
+	done      chan struct{} // closed when the test ends; releases hanging exchanges
 
 	mu       sync.Mutex
 	upstream string      // guarded by mu
@@ -68,14 +68,14 @@ func (s *Server) URL() string { return s.srv.URL }
 // Addr returns the proxy's host and port.
 func (s *Server) Addr() string { return s.srv.Listener.Addr().String() }
 
-// SetUpstream points the proxy at another server from the next request on.
+// SetUpstream points the proxy at another server, from the next request on.
 func (s *Server) SetUpstream(url string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.upstream = url
 }
 
-// Inject puts a rule in force. Of several that match a request, the one
+// Inject activates a rule. If several rules match a request, the one that was
 // injected first answers.
 func (s *Server) Inject(r Rule) *Injected {
 	in := &Injected{rule: r, server: s, first: make(chan struct{})}
@@ -115,8 +115,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 	defer x.note(func(rec *Record) { rec.Ended = true })
 
-	// Read the body first: only then does the request's context tell when the
-	// client has gone.
+	// Read the body first. Only then does the request's context tell when the client
+	// has gone.
 	body, err := io.ReadAll(io.LimitReader(r.Body, 64<<20))
 	if err != nil {
 		x.drop()

@@ -13,8 +13,8 @@ const EnvBinary = "DOWNLOADFS_TEST_BINARY"
 
 var binary string
 
-// Main builds the binary once, runs the tests and exits. With the race detector
-// on, or the build tag portable, the binary has it too.
+// Main builds the binary once, runs the tests and exits. With the race detector on,
+// or the build tag portable, the binary has it too.
 func Main(m *testing.M) {
 	os.Exit(mainCode(m))
 }
@@ -41,7 +41,7 @@ func build(dir string) error {
 		return nil
 	}
 	binary = filepath.Join(dir, "downloadfs")
-	// Go would ask git for the version, and fail in a clone that is another user's.
+	// Go would ask git for the version, and fail in a clone that another user owns.
 	args := []string{"build", "-buildvcs=false", "-o", binary}
 	if Race {
 		args = append(args, "-race")

@@ -19,13 +19,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// daemonTimeout is how long the binary may take to start and to end.
+// daemonTimeout is how long the binary may take to start, and to end.
 var daemonTimeout = Scaled(20 * time.Second)
 
 // Record is one log record: slog's keys and values.
 type Record map[string]any
 
-// String returns the value of a key, "" without one.
+// String returns the value of a key, "" if there is none.
 func (r Record) String(key string) string {
 	if v, ok := r[key]; ok {
 		return fmt.Sprint(v)
@@ -33,12 +33,12 @@ func (r Record) String(key string) string {
 	return ""
 }
 
-// Log is what a process of ours has logged so far.
+// Log is what a process under test has logged so far.
 type Log struct {
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	text    strings.Builder
 	records []Record
-	broken  []string // lines that are no log records
+	broken  []string // lines that are not log records
 	allowed []*regexp.Regexp
 	more    chan struct{} // closed and replaced when a record comes
 }
@@ -50,7 +50,7 @@ func (l *Log) Text() string {
 	return l.text.String()
 }
 
-// Records returns the records with op, or all with "".
+// Records returns the records with op. With "" it returns all.
 func (l *Log) Records(op string) []Record {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -63,15 +63,15 @@ func (l *Log) Records(op string) []Record {
 	return found
 }
 
-// Allow announces warnings and errors: those whose record as JSON matches
-// pattern do not fail the test.
+// Allow announces warnings and errors. A record whose JSON matches pattern does not
+// fail the test.
 func (l *Log) Allow(pattern string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.allowed = append(l.allowed, regexp.MustCompile(pattern))
 }
 
-// AwaitRecord waits for a record that ok accepts, for a timeout that it scales.
+// AwaitRecord waits for a record that ok accepts. It scales the timeout.
 func (l *Log) AwaitRecord(t testing.TB, timeout time.Duration, what string, ok func(Record) bool) Record {
 	t.Helper()
 	deadline := time.NewTimer(Scaled(timeout))
@@ -123,7 +123,7 @@ func (l *Log) add(line string) {
 	l.more = make(chan struct{})
 }
 
-// check fails the test for everything in the log that it did not announce.
+// check fails the test for every warning or error in the log that was not announced.
 func (l *Log) check(t testing.TB, who string) {
 	t.Helper()
 	l.mu.Lock()
@@ -156,32 +156,32 @@ type daemon struct {
 	Log   *Log
 	cmd   *exec.Cmd
 	ready string        // its ready line
-	done  chan struct{} // closed when it has ended and its log is read
+	done  chan struct{} // closed when it has ended and its log has been read
 }
 
-// Failure is how the binary ended before it was ready.
+// Failure describes how the binary ended before it was ready.
 type Failure struct {
 	Code   int
-	Line   string // all that it wrote apart from log records
+	Line   string // everything that it wrote except log records
 	Stdout string
 }
 
-// startDaemon starts the binary and waits for its ready line. When it ends
-// first, the failure is returned instead.
+// startDaemon starts the binary and waits for its ready line. If the binary ends
+// first, it returns the failure instead.
 func startDaemon(t testing.TB, u User, env, args []string, pidNamespace bool) (*daemon, *Failure) {
 	t.Helper()
 	d := &daemon{Log: &Log{more: make(chan struct{})}, done: make(chan struct{})}
 	d.cmd = exec.Command(Binary(), args...)
 	d.cmd.Dir = "/"
 	d.cmd.Env = append([]string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=/nonexistent"}, env...)
-	if n := os.Getenv("GOMAXPROCS"); n != "" { // make test's run on one processor is the binary's too
+	if n := os.Getenv("GOMAXPROCS"); n != "" { // with make test's run on one processor, the binary gets one too
 		d.cmd.Env = append(d.cmd.Env, "GOMAXPROCS="+n)
 	}
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: u.credential()}
 	if pidNamespace {
 		inPIDNamespace(d.cmd.SysProcAttr)
 	}
-	// os.Pipe and not StdoutPipe: Wait must not end before all is read.
+	// Use os.Pipe, not StdoutPipe: Wait must not end before everything is read.
 	outR, outW, err := os.Pipe()
 	require.NoError(t, err)
 	errR, errW, err := os.Pipe()
@@ -220,7 +220,7 @@ func startDaemon(t testing.TB, u User, env, args []string, pidNamespace bool) (*
 	go func() {
 		defer close(d.done)
 		readers.Wait()
-		d.cmd.Wait() // its outcome is in ProcessState
+		d.cmd.Wait() // ProcessState has the result
 	}()
 
 	timer := time.NewTimer(daemonTimeout)
@@ -256,7 +256,8 @@ func (d *daemon) Signal(t testing.TB, sig syscall.Signal) {
 	require.NoError(t, d.cmd.Process.Signal(sig))
 }
 
-// Done is closed when the process has ended and all of its log is there.
+// Done returns a channel that is closed when the process has ended and its whole log
+// has been read.
 func (d *daemon) Done() <-chan struct{} { return d.done }
 
 // Ended reports whether the process has ended.
@@ -269,8 +270,8 @@ func (d *daemon) Ended() bool {
 	}
 }
 
-// ExitCode waits for the process to end and returns its exit code, -1 after a
-// signal.
+// ExitCode waits for the process to end and returns its exit code, or -1 if a signal
+// ended it.
 func (d *daemon) ExitCode(t testing.TB) int {
 	t.Helper()
 	if !d.await(daemonTimeout) {
@@ -291,7 +292,7 @@ func (d *daemon) await(timeout time.Duration) bool {
 	}
 }
 
-// kill ends the process for sure; SIGQUIT leaves its stacks in the log.
+// kill ends the process in any case. SIGQUIT leaves its stacks in the log.
 func (d *daemon) kill(t testing.TB, sig syscall.Signal) {
 	t.Helper()
 	if d.Ended() {
@@ -319,8 +320,8 @@ func (d *daemon) CPU(t testing.TB) time.Duration {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", d.Pid()))
 	require.NoError(t, err)
-	// After the name, which may hold anything: user and system time are the 12th
-	// and 13th, in hundredths of a second.
+	// The fields after the name, which may contain anything: user and system time are
+	// the 12th and 13th, in hundredths of a second.
 	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
 	var ticks time.Duration
 	for _, f := range fields[11:13] {

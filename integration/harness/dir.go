@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Dir makes an empty directory for a test, which user u owns and others can
-// enter. It is removed at the end, but only when nothing is mounted in it any
-// more; otherwise the test fails and the directory stays.
+// Dir makes an empty directory for a test. User u owns it, and others can enter it.
+// It is removed at the end, but only if nothing is mounted in it any more. Otherwise
+// the test fails and the directory stays.
 func Dir(t testing.TB, u User) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "downloadfs-test-")

@@ -3,11 +3,11 @@
 //
 // The rules it keeps for every test:
 //
-//   - A mount is only touched by child processes with a deadline, see [Run]: a
-//     call of the test process into a mount that hangs could never be ended.
+//   - Only child processes with a deadline touch a mount, see [Run]. Nothing could
+//     end a call by the test process into a mount that hangs.
 //   - Nothing sleeps: a process is ready when it prints its ready line.
-//   - Before a directory is removed every mount below it is confirmed to be
-//     gone, since removing files in a mount of downloadfs cancels downloads.
+//   - Before the harness removes a directory, it checks that every mount below it
+//     is gone: removing files in a mount of downloadfs cancels downloads.
 //   - A warning or error in a log that the test did not announce fails it, and
 //     so do goroutines and descriptors that a mount leaves at its end.
 //

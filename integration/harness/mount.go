@@ -13,33 +13,33 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What a mount may still have at its very end: the runtime's own goroutines and
-// descriptors, after everything of ours was closed.
+// What a mount may still have at its very end, after it has closed everything of its
+// own: the runtime's goroutines and descriptors.
 const (
 	maxGoroutinesAtExit  = 6
 	maxDescriptorsAtExit = 16
 )
 
-// MountOptions say how to mount; the zero value mounts as the test's user and
-// logs in as the administrator.
+// MountOptions say how to mount. The zero value mounts as the test's user and logs in
+// as the administrator.
 type MountOptions struct {
 	User     User
 	Username string   // AdminName if empty
 	Password string   // the account's if empty
-	NoLogin  bool     // nothing of the two in the environment
-	Flags    []string // for mount, after the harness's own
-	URL      string   // instead of the server's own, for a proxy in front of it; or a profile
-	LogLevel string   // debug if empty; each operation is logged at debug
-	// Allow are patterns of warnings and errors that may be logged.
+	NoLogin  bool     // neither of the two is in the environment
+	Flags    []string // flags for mount, after the harness's own
+	URL      string   // replaces the server's own, for a proxy in front of it; or a profile
+	LogLevel string   // debug if empty, which logs each operation
+	// Allow lists patterns of warnings and errors that may be logged.
 	Allow []string
-	// Path mounts here instead of on a new directory.
+	// Path is where to mount. If empty, it is a new directory.
 	Path string
 	// StateDir and CacheDir are new directories if empty.
 	StateDir, CacheDir string
 	// Env is added to the environment of the mount.
 	Env []string
-	// PIDNamespace gives the mount a pid namespace of its own, as a container's,
-	// from which no caller can be seen. It needs root.
+	// PIDNamespace gives the mount its own pid namespace, as a container has. It can
+	// see no caller from there. It needs root.
 	PIDNamespace bool
 }
 
@@ -57,8 +57,8 @@ type Mount struct {
 	unchecked sync.Once
 }
 
-// StartMount mounts the downloads of s and waits until it is ready. At the end
-// of the test it is unmounted, and the test fails unless that was clean.
+// StartMount mounts the downloads of s and waits until the mount is ready. It
+// unmounts at the end of the test, and fails the test unless that was clean.
 func StartMount(t testing.TB, s *Server, o MountOptions) *Mount {
 	t.Helper()
 	m, failure := TryMount(t, s, o)
@@ -112,7 +112,7 @@ func (m *Mount) start(t testing.TB) *Failure {
 	if failure != nil {
 		return failure
 	}
-	if m.daemon != nil { // what one run may log, the next may too
+	if m.daemon != nil { // the next run may log what this one may
 		d.Log.allowed = m.Log.allowed
 	}
 	m.daemon = d
@@ -123,7 +123,7 @@ func (m *Mount) start(t testing.TB) *Failure {
 	return nil
 }
 
-// end is the cleanup of a test: a clean unmount, then everything is checked.
+// end is the cleanup of a test: it unmounts cleanly and then checks everything.
 func (m *Mount) end(t testing.TB) {
 	t.Helper()
 	if !m.Ended() {
@@ -147,14 +147,14 @@ func (m *Mount) end(t testing.TB) {
 	}
 }
 
-// check looks once at what a run has logged and left.
+// check checks, once, what a run has logged and left behind.
 func (m *Mount) check(t testing.TB) {
 	t.Helper()
 	m.unchecked.Do(func() {
 		m.Log.check(t, "mount")
 		for _, r := range m.Log.Records("exit") {
 			if len(m.Log.Records("detach")) > 0 {
-				break // calls into a mount that was detached while in use go on
+				break // calls into a mount that was detached in use go on
 			}
 			if n, _ := r["goroutines"].(float64); n > maxGoroutinesAtExit {
 				t.Errorf("mount left %v goroutines", n)
@@ -166,7 +166,7 @@ func (m *Mount) check(t testing.TB) {
 	})
 }
 
-// Unmount asks the mount to end with SIGTERM and checks that it did so cleanly.
+// Unmount asks the mount to end, with SIGTERM, and checks that it ended cleanly.
 func (m *Mount) Unmount(t testing.TB) {
 	t.Helper()
 	m.Signal(t, syscall.SIGTERM)
@@ -175,7 +175,7 @@ func (m *Mount) Unmount(t testing.TB) {
 	m.check(t)
 }
 
-// Kill9 kills the process as a crash would; the dead mount stays.
+// Kill9 kills the process as a crash would. The dead mount stays.
 func (m *Mount) Kill9(t testing.TB) {
 	t.Helper()
 	m.kill(t, syscall.SIGKILL)
@@ -201,15 +201,15 @@ func (m *Mount) Detach(t testing.TB) {
 	}
 }
 
-// Remount mounts again, with the same state and cache, after Unmount or Kill9;
-// it replaces a dead mount.
+// Remount mounts again after Unmount or Kill9, with the same state and cache. It
+// replaces a dead mount.
 func (m *Mount) Remount(t testing.TB) {
 	t.Helper()
 	failure := m.start(t)
 	require.Nil(t, failure, "mount ended: %+v", failure)
 }
 
-// Dump is what a mount tells of itself.
+// Dump is what a mount reports about itself.
 type Dump struct {
 	Goroutines  int
 	Descriptors int
@@ -217,7 +217,7 @@ type Dump struct {
 	Stacks      string
 }
 
-// Dump asks the running mount, with SIGUSR1, for what it uses.
+// Dump asks the running mount, with SIGUSR1, what it uses.
 func (m *Mount) Dump(t testing.TB) Dump {
 	t.Helper()
 	before := len(m.Log.Records("dump"))
@@ -242,7 +242,7 @@ func (m *Mount) Sh(t testing.TB, script string) Result {
 	return m.Cmd(script).Run(t)
 }
 
-// Cmd is a script to run in the downloads directory as the mount's user.
+// Cmd returns a script to run in the downloads directory as the mount's user.
 func (m *Mount) Cmd(script string) Cmd {
 	return Cmd{User: m.User, Name: "sh", Args: []string{"-c", `cd "$1" && ` + script, "sh", m.Downloads}}
 }
@@ -275,7 +275,7 @@ func (m *Mount) AwaitStatus(t testing.TB, timeout time.Duration, name, key, valu
 		"%s of %s is not %s", key, name, value)
 }
 
-// List returns the names in the downloads directory but new.
+// List returns the names in the downloads directory, except new.
 func (m *Mount) List(t testing.TB) []string {
 	t.Helper()
 	var names []string

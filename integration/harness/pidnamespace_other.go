@@ -4,5 +4,5 @@ package harness
 
 import "syscall"
 
-// There are no pid namespaces.
+// inPIDNamespace does nothing: there are no pid namespaces.
 func inPIDNamespace(*syscall.SysProcAttr) {}

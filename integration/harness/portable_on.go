@@ -2,6 +2,6 @@
 
 package harness
 
-// Portable says that tests, and so the binary, make the decisions of systems other
-// than Linux: nothing is known of a caller, and no /proc is read for it.
+// Portable says that the tests, and so the binary, decide as on systems other than
+// Linux: nothing is known about a caller, and /proc is not read for it.
 const Portable = true

@@ -18,15 +18,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Timeout is how long a tool may take that does not have to wait for much.
+// Timeout is how long a tool may take if it does not have to wait for much.
 const Timeout = time.Minute
 
-// Cmd is a tool to run as a child process. Dir is where it starts; to start in
-// a mount, use sh -c "cd …": the test process must not enter one.
+// Cmd is a tool to run as a child process. Dir is where it starts. To start in a
+// mount, use sh -c "cd …": the test process must not enter a mount.
 type Cmd struct {
 	User    User
 	Dir     string
-	Env     []string // added to PATH, HOME and LANG, which are all there is
+	Env     []string // added to PATH, HOME and LANG; there are no others
 	Stdin   io.Reader
 	Timeout time.Duration // Timeout if 0; Start scales it
 	Name    string
@@ -39,13 +39,13 @@ type Result struct {
 	Stdout   string
 	Stderr   string
 	Code     int            // exit code, -1 if a signal ended it
-	Signal   syscall.Signal // which one, 0 if none
+	Signal   syscall.Signal // that signal, 0 if none
 	TimedOut bool           // it was killed at its deadline
 	Duration time.Duration
 }
 
-// Run runs a tool as the test's user and returns what it did. Not being able to
-// start it, and passing the deadline, fail the test.
+// Run runs a tool as the test's user and returns what it did. The test fails if the
+// tool cannot be started or passes the deadline.
 func Run(t testing.TB, timeout time.Duration, name string, args ...string) Result {
 	t.Helper()
 	return Cmd{Timeout: timeout, Name: name, Args: args}.Run(t)
@@ -79,7 +79,7 @@ func (r Result) OK(t testing.TB) Result {
 	return r
 }
 
-// Out returns standard output without space around it, after OK.
+// Out calls OK and returns standard output without the space around it.
 func (r Result) Out(t testing.TB) string {
 	t.Helper()
 	return strings.TrimSpace(r.OK(t).Stdout)
@@ -101,8 +101,8 @@ type Process struct {
 	result         Result // valid after done
 }
 
-// Start starts the tool in a process group of its own. At its deadline, and at
-// the end of the test, the group is killed.
+// Start starts the tool in its own process group. The group is killed at the deadline
+// and at the end of the test.
 func (c Cmd) Start(t testing.TB) *Process {
 	t.Helper()
 	if c.Timeout == 0 {
@@ -160,7 +160,7 @@ func (c Cmd) Start(t testing.TB) *Process {
 	return p
 }
 
-// Pid returns the process id, which is the id of its group too.
+// Pid returns the process id, which is also the id of its group.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
 // Signal sends a signal to the whole process group.
@@ -171,7 +171,7 @@ func (p *Process) Signal(t testing.TB, sig syscall.Signal) {
 	}
 }
 
-// Done is closed when the process has ended.
+// Done returns a channel that is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
 // Running reports whether the process has not ended.
@@ -193,18 +193,17 @@ func (p *Process) Wait() Result {
 	return p.result
 }
 
-// Blocked waits until some process of the group sleeps in the kernel inside a
-// FUSE request, and goes on doing so, as one does that waits for an archive; it
-// fails when the process ends first. A short request, such as a shell's cd, does
-// not count.
+// Blocked waits until a process of the group sleeps in the kernel inside a FUSE
+// request and stays there, as one does that waits for an archive. It fails if the
+// process ends first. A short request, such as a shell's cd, does not count.
 func (p *Process) Blocked(t testing.TB) {
 	t.Helper()
 	AllBlocked(t, p)
 }
 
-// Hangs returns what a task of the group is kept from going on by: its main thread
-// by anything in FUSE, or another one by asking for attributes (which only root can
-// see). It is "" if nothing does, or not for long.
+// Hangs returns what blocks a task of the group: anything in FUSE blocks the main
+// thread, and asking for attributes blocks another one (only root can see that). It
+// returns "" if nothing blocks, or not for long.
 func (p *Process) Hangs() string {
 	why := ""
 	for range blockedLooks {
@@ -224,8 +223,8 @@ func (p *Process) Hangs() string {
 	return why
 }
 
-// blockedLooks is how often in a row a process must be seen in a FUSE request to
-// be blocked, once each 10 ms or more.
+// blockedLooks is how often in a row, 10 ms or more apart, a process must be seen in
+// a FUSE request to count as blocked.
 const blockedLooks = 15
 
 // AllBlocked is Blocked for each of many processes.
@@ -277,7 +276,7 @@ func tasksInFUSE() []fuseTask {
 				continue
 			}
 			stat, _ := os.ReadFile(dir + "/stat")
-			// After the name, which may hold anything: state ppid pgrp.
+			// The fields after the name, which may contain anything: state ppid pgrp.
 			_, after, _ := bytes.Cut(stat, []byte(") "))
 			if fields := bytes.Fields(after); len(fields) > 2 {
 				pgid, _ := strconv.Atoi(string(fields[2]))
@@ -288,8 +287,8 @@ func tasksInFUSE() []fuseTask {
 	return found
 }
 
-// Eventually polls until ok returns true, and fails the test after a timeout that
-// it scales.
+// Eventually polls until ok returns true. It fails the test after a timeout, which it
+// scales.
 func Eventually(t testing.TB, timeout time.Duration, ok func() bool, format string, args ...any) {
 	t.Helper()
 	deadline := time.NewTimer(Scaled(timeout))

@@ -38,9 +38,9 @@ type Server struct {
 	args []string
 }
 
-// StartServer serves dir on a free port of the loopback address with flags
-// besides; the rates among them are those of a machine that is not slow. It ends
-// with the test.
+// StartServer serves dir on a free port of the loopback address, with flags added.
+// The rates in flags are for a machine that is not slow. The server ends with the
+// test.
 func StartServer(t testing.TB, dir string, flags ...string) *Server {
 	t.Helper()
 	s := &Server{Dir: dir, args: slower(flags)}
@@ -52,8 +52,8 @@ func StartServer(t testing.TB, dir string, flags ...string) *Server {
 	return s
 }
 
-// slower divides the rates among flags, so that on a slow machine what a test
-// looks at has not passed when it comes to look.
+// slower divides the rates in flags. On a slow machine, what a test looks at is then
+// not over before the test gets to look.
 func slower(flags []string) []string {
 	flags = slices.Clone(flags)
 	for i := range flags[:max(len(flags)-1, 0)] {
@@ -76,12 +76,12 @@ func (s *Server) start(t testing.TB, addr string) {
 	s.daemon = d
 	_, s.URL, _ = strings.Cut(d.ready, " on ")
 	require.NotEmpty(t, s.URL, d.ready)
-	// What the API hides from its callers is logged as a warning; that it
-	// happens is what many tests are about.
+	// The server logs as a warning what the API hides from its callers. Many tests
+	// are about exactly that.
 	s.Log.Allow(`"level":"WARN"`)
 }
 
-// Stop ends the server; it must do so at once.
+// Stop ends the server, which must end at once.
 func (s *Server) Stop(t testing.TB) {
 	t.Helper()
 	if s.Ended() {
@@ -100,8 +100,8 @@ func (s *Server) Kill(t testing.TB) {
 	s.kill(t, syscall.SIGKILL)
 }
 
-// Restart starts the server again, on the same port, after Stop or Kill. With
-// the flag --data-dir it still knows its downloads.
+// Restart starts the server again on the same port, after Stop or Kill. With the flag
+// --data-dir it still knows its downloads.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
 	u, err := url.Parse(s.URL)
@@ -109,8 +109,8 @@ func (s *Server) Restart(t testing.TB) {
 	s.start(t, u.Host)
 }
 
-// Do makes a request as the administrator, of a path below the server's root,
-// and returns status and body.
+// Do makes a request as the administrator for a path below the server's root. It
+// returns the status and the body.
 func (s *Server) Do(t testing.TB, method, path string, body []byte) (int, []byte) {
 	t.Helper()
 	req, err := http.NewRequest(method, s.URL+path, bytes.NewReader(body))
@@ -127,7 +127,7 @@ func (s *Server) Do(t testing.TB, method, path string, body []byte) (int, []byte
 	return resp.StatusCode, answer
 }
 
-// Core makes a request of the core API, of a path such as "/downloads/…".
+// Core makes a request to the core API, for a path such as "/downloads/…".
 func (s *Server) Core(t testing.TB, method, path string, body []byte) (int, []byte) {
 	t.Helper()
 	return s.Do(t, method, "/alfresco/api/-default-/public/alfresco/versions/1"+path, body)
@@ -143,7 +143,7 @@ func (s *Server) NodeID(t testing.TB, path string) string {
 	return answer.Entry.ID
 }
 
-// Status returns a download's state as the server tells it, "" when it is gone.
+// Status returns a download's state according to the server, "" when it is gone.
 func (s *Server) Status(t testing.TB, id string) string {
 	t.Helper()
 	code, body := s.Core(t, "GET", "/downloads/"+id, nil)
@@ -166,8 +166,8 @@ func (s *Server) Stats(t testing.TB) map[string]any {
 	return stats
 }
 
-// Tree writes files to dir: path to content. A path that ends in a slash is an
-// empty folder.
+// Tree writes files to dir. files maps paths to content. A path that ends in a slash
+// is an empty folder.
 func Tree(t testing.TB, dir string, files map[string]string) {
 	t.Helper()
 	for path, content := range files {
@@ -181,7 +181,8 @@ func Tree(t testing.TB, dir string, files map[string]string) {
 	}
 }
 
-// Noise returns n bytes that cannot be compressed, the same for the same seed.
+// Noise returns n bytes that cannot be compressed. The same seed gives the same
+// bytes.
 func Noise(seed uint64, n int) string {
 	b := make([]byte, 0, n+8)
 	for x := seed*0x9e3779b97f4a7c15 + 1; len(b) < n; {
@@ -193,8 +194,8 @@ func Noise(seed uint64, n int) string {
 	return string(b[:n])
 }
 
-// Samples makes a folder for a server: a few documents in a site, and one each
-// in the users' homes.
+// Samples makes a folder for a server: a few documents in a site, and one in each
+// user's home.
 func Samples(t testing.TB) string {
 	t.Helper()
 	dir := Dir(t, User{})

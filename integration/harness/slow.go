@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// EnvSlow is how many times longer than on an ordinary machine things may take
-// where the tests run: under an emulator, see integration/kernels.
+// EnvSlow says how many times longer than on an ordinary machine things may take
+// here, such as under an emulator. See integration/kernels.
 const EnvSlow = "DOWNLOADFS_TEST_SLOW"
 
 var slow = func() time.Duration {
@@ -18,6 +18,6 @@ var slow = func() time.Duration {
 	return time.Duration(max(n, 1))
 }()
 
-// Scaled returns a bound of time as it is where the tests run. It is for bounds
-// of what the machine does; what the mount waits for by its own clock stays.
+// Scaled returns a time bound as it is on this machine. Use it to bound what the
+// machine does. What the mount waits for by its own clock stays the same.
 func Scaled(bound time.Duration) time.Duration { return slow * bound }

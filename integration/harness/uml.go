@@ -12,11 +12,11 @@ var uml = func() bool {
 	return bytes.Contains(cpu, []byte("User Mode Linux"))
 }()
 
-// whereFile is the file of a task in /proc that says where in the kernel it waits.
-// User-mode Linux names another place in wchan; root sees the whole stack.
+// whereFile is the file of a task in /proc that says where in the kernel the task
+// waits. User-mode Linux names another place in wchan, but root sees the whole stack.
 var whereFile = map[bool]string{false: "wchan", true: "stack"}[uml]
 
-// NotOnUML skips what user-mode Linux lacks.
+// NotOnUML skips a test of something that user-mode Linux lacks.
 func NotOnUML(t testing.TB, why string) {
 	t.Helper()
 	if uml {

@@ -11,15 +11,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// User is who a process runs as; the zero value is the user of the test.
+// User is the user that a process runs as. The zero value is the test's user.
 type User struct {
 	name     string
 	uid, gid uint32
 	other    bool
 }
 
-// Nobody returns an ordinary user who is not the test's. It needs root; without,
-// the test is skipped.
+// Nobody returns an ordinary user who is not the test's. It needs root, and skips the
+// test without it.
 func Nobody(t testing.TB) User {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -28,8 +28,8 @@ func Nobody(t testing.TB) User {
 	return lookupUser(t, "nobody")
 }
 
-// Ordinary returns an ordinary user: nobody when the test runs as root, else
-// the test's own.
+// Ordinary returns an ordinary user: nobody if the test runs as root, otherwise the
+// test's own user.
 func Ordinary(t testing.TB) User {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -60,7 +60,7 @@ func (u User) String() string {
 // Root reports whether the user is root.
 func (u User) Root() bool { return !u.other && os.Geteuid() == 0 }
 
-// credential is for the process of this user.
+// credential returns the credential for a process of this user.
 func (u User) credential() *syscall.Credential {
 	if !u.other {
 		return nil
@@ -76,8 +76,8 @@ func (u User) own(t testing.TB, path string) {
 	}
 }
 
-// Tool returns the path of a program that every user can run, and fails the
-// test where it is missing: scripts/setup installs all of them.
+// Tool returns the path of a program that every user can run. It fails the test if
+// the program is missing: scripts/setup installs all of them.
 func Tool(t testing.TB, name string) string {
 	t.Helper()
 	for _, dir := range []string{"/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"} {

@@ -1,5 +1,5 @@
-// Package idp is an OpenID Connect provider for tests, with the device flow,
-// client credentials and refresh tokens that are good for once.
+// Package idp is an OpenID Connect provider for tests. It has the device flow, client
+// credentials, and refresh tokens that work once.
 package idp
 
 import (
@@ -20,11 +20,11 @@ import (
 )
 
 const (
-	// Client is a public client, of the device flow.
+	// Client is a public client that uses the device flow.
 	Client = "alfresco"
-	// Service and ServiceSecret are a confidential client that logs in itself.
+	// Service and ServiceSecret are a confidential client that logs in as itself.
 	Service, ServiceSecret = "sid1", "verysecret"
-	// Person is who logs in.
+	// Person is the person who logs in.
 	Person  = "test-user2"
 	subject = "id2"
 )
@@ -32,7 +32,7 @@ const (
 // Provider is a running provider.
 type Provider struct {
 	Issuer string
-	Tokens atomic.Int64 // access tokens given so far
+	Tokens atomic.Int64 // access tokens issued so far
 	Down   atomic.Bool  // answers 503
 
 	storage *storage.Storage
@@ -62,7 +62,7 @@ func Start(t testing.TB, life time.Duration) *Provider {
 	return p
 }
 
-// ServeHTTP is the provider's.
+// ServeHTTP implements http.Handler.
 func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if p.Down.Load() {
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -83,14 +83,14 @@ func (p *Provider) Deny(t testing.TB, code string) {
 	require.NoError(t, p.storage.DenyDeviceAuthorization(context.Background(), code))
 }
 
-// Revoke ends the person's sessions: no refresh token is good any more.
+// Revoke ends the person's sessions. Their refresh tokens do not work any more.
 func (p *Provider) Revoke(t testing.TB) {
 	t.Helper()
 	require.NoError(t, p.storage.TerminateSession(context.Background(), subject, Client))
 	require.NoError(t, p.storage.TerminateSession(context.Background(), subject, ""))
 }
 
-// Takes reports whether a request carries a token of the provider that is in force.
+// Takes reports whether a request carries a valid token of the provider.
 func (p *Provider) Takes(r *http.Request) bool {
 	auth := r.Header.Get("Authorization")
 	if !strings.HasPrefix(auth, "Bearer ") {
@@ -103,21 +103,21 @@ func (p *Provider) Takes(r *http.Request) bool {
 	return w.Code == http.StatusOK
 }
 
-// keeper is the example's storage with tokens of our length, for clients that may
+// keeper is the example's storage, with our lifetime for tokens, for clients that may
 // use the device flow and refresh tokens.
 type keeper struct {
 	*storage.Storage
 	p *Provider
 }
 
-// CreateAccessToken is op.Storage's.
+// CreateAccessToken implements op.Storage.
 func (k *keeper) CreateAccessToken(ctx context.Context, r op.TokenRequest) (string, time.Time, error) {
 	id, _, err := k.Storage.CreateAccessToken(ctx, r)
 	k.p.Tokens.Add(1)
 	return id, time.Now().Add(k.p.life), err
 }
 
-// CreateAccessAndRefreshTokens is op.Storage's.
+// CreateAccessAndRefreshTokens implements op.Storage.
 func (k *keeper) CreateAccessAndRefreshTokens(ctx context.Context, r op.TokenRequest, current string) (string, string, time.Time, error) {
 	if state, ok := r.(*op.DeviceAuthorizationState); ok {
 		r = &storage.AuthRequest{ApplicationID: state.ClientID, UserID: state.Subject, Scopes: state.Scopes}
@@ -127,7 +127,7 @@ func (k *keeper) CreateAccessAndRefreshTokens(ctx context.Context, r op.TokenReq
 	return id, refresh, time.Now().Add(k.p.life), err
 }
 
-// GetClientByClientID is op.Storage's.
+// GetClientByClientID implements op.Storage.
 func (k *keeper) GetClientByClientID(ctx context.Context, id string) (op.Client, error) {
 	c, err := k.Storage.GetClientByClientID(ctx, id)
 	if err != nil {
@@ -144,8 +144,8 @@ func (device) GrantTypes() []oidc.GrantType {
 }
 func (device) AccessTokenType() op.AccessTokenType { return op.AccessTokenTypeJWT }
 
-// SetUserinfoFromToken is op.Storage's. A service is no user, which the example finds
-// when all else about its token is right.
+// SetUserinfoFromToken implements op.Storage. A service is not a user. The example
+// notices that only after everything else about its token was right.
 func (k *keeper) SetUserinfoFromToken(ctx context.Context, info *oidc.UserInfo, tokenID, subject, origin string) error {
 	err := k.Storage.SetUserinfoFromToken(ctx, info, tokenID, subject, origin)
 	if err != nil && subject == Service && err.Error() == "user not found" {
@@ -154,7 +154,7 @@ func (k *keeper) SetUserinfoFromToken(ctx context.Context, info *oidc.UserInfo, 
 	return err
 }
 
-// ClientCredentials is op.ClientCredentialsStorage's.
+// ClientCredentials implements op.ClientCredentialsStorage.
 func (k *keeper) ClientCredentials(ctx context.Context, id, secret string) (op.Client, error) {
 	c, err := k.Storage.ClientCredentials(ctx, id, secret)
 	if err != nil {

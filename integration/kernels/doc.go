@@ -3,12 +3,12 @@
 //
 //	go run ./integration/kernels [-run REGEXP] [-skip REGEXP] [-tags TAGS] [KERNEL…]
 //
-// A kernel runs as a process, over this machine's own files, which it cannot
-// change: Debian's user-mode-linux, and under qemu's emulation the kernels that
-// scripts/setup kernels has unpacked. The tests and the binary under test are
-// built here; a test knows nothing of where it runs, but for a factor by which
-// its time bounds grow (see harness.Scaled).
+// A kernel runs as a process over this machine's own files, which it cannot
+// change. The kernels are Debian's user-mode-linux and, under qemu's emulation,
+// those that scripts/setup kernels has unpacked. The tests and the binary under
+// test are built here. A test knows nothing about where it runs, except a factor
+// for its time bounds (see harness.Scaled).
 //
-// It starts itself again as the -exec of go test, so that the output, the
-// selection of tests and their timeouts are those of go test.
+// The command starts itself again as the -exec of go test. The output, the
+// selection of tests and their timeouts are therefore go test's.
 package main

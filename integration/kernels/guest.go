@@ -16,21 +16,21 @@ import (
 
 const (
 	guestScript = "init.sh"
-	// What the guest script prints around the output of its job.
+	// The lines that the guest script prints around the output of its job.
 	beginLine, exitLine = "kernels: begin ", "kernels: exit "
 )
 
 //go:embed guest/init.sh
 var guest []byte
 
-// runTests runs a test binary in a kernel, as go test -exec does on the machine:
-// with the arguments, in this working directory, which is in repo.
+// runTests runs a test binary in a kernel as go test -exec does on the machine: with
+// the arguments, in this working directory, which is in repo.
 func runTests(ctx context.Context, k kernel, repo, binary string, args []string) (int, error) {
 	work, err := os.MkdirTemp("", "downloadfs-kernels-")
 	if err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(work) // nothing is ever mounted in it on the machine
+	defer os.RemoveAll(work) // the machine never mounts anything in it
 	if err := writeJob(work, k, repo, binary, args); err != nil {
 		return 0, err
 	}
@@ -54,11 +54,11 @@ func runTests(ctx context.Context, k kernel, repo, binary string, args []string)
 	}
 	code, err := relay(os.Stdout, console)
 	cmd.Cancel()
-	cmd.Wait() // after its end it is of no interest how it ended
+	cmd.Wait() // how it ended does not matter
 	return code, err
 }
 
-// writeJob fills the directory that the guest script finds itself in.
+// writeJob fills the directory that the guest script starts in.
 func writeJob(work string, k kernel, repo, binary string, args []string) error {
 	tested := os.Getenv("DOWNLOADFS_TEST_BINARY")
 	if tested == "" {
@@ -98,8 +98,9 @@ func writeJob(work string, k kernel, repo, binary string, args []string) error {
 	return nil
 }
 
-// relay copies the job's part of a console and returns the job's exit code. A
-// console that ends before is that of a kernel in trouble: the error is all of it.
+// relay copies the job's part of a console and returns the job's exit code. If the
+// console ends earlier, the kernel is in trouble, and the error contains the whole
+// console.
 func relay(w io.Writer, console io.Reader) (int, error) {
 	lines := bufio.NewReader(console)
 	var head strings.Builder
@@ -129,7 +130,7 @@ func relay(w io.Writer, console io.Reader) (int, error) {
 	}
 }
 
-// quote writes a word for the shell.
+// quote quotes a word for the shell.
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 // copyFile copies a program.

@@ -11,25 +11,26 @@ import (
 	"strings"
 )
 
-// kernel is one that can run here.
+// kernel is a kernel that can run here.
 type kernel struct {
 	name string
-	// slow is how much longer than on the machine itself things take: the
-	// factor for the time bounds of tests.
+	// slow is how many times longer than on the machine itself things take. It scales
+	// the time bounds of tests.
 	slow int
-	// command boots it with the guest script in the directory work as its first
-	// process. cleanup, if there is one, is for after its end. The machine's own
-	// kernel has none.
+	// command boots the kernel with the guest script in the directory work as its
+	// first process. Call cleanup, if it is not nil, after its end. The machine's own
+	// kernel has no command.
 	command func(ctx context.Context, work string) (cmd *exec.Cmd, cleanup func(), err error)
 }
 
-// unpacked is where scripts/setup kernels unpacks packages of kernels.
+// unpacked is where scripts/setup kernels unpacks kernel packages.
 const unpacked = "bin/kernels"
 
-// here names the machine's own kernel, for what differs in the tests alone.
+// here names the machine's own kernel. Use it to see differences that come from the
+// tests alone.
 const here = "here"
 
-// kernels lists those that can run here; repo is the top of the source.
+// kernels lists the kernels that can run here. repo is the top of the source.
 func kernels(repo string) []kernel {
 	all := []kernel{{name: here, slow: 1}}
 	if _, err := exec.LookPath(umlProgram); err == nil {
@@ -46,8 +47,8 @@ func kernels(repo string) []kernel {
 	return all
 }
 
-// choose returns the kernels that the names begin; without names all but the
-// machine's own.
+// choose returns the kernels whose names begin with one of names. Without names it
+// returns all but the machine's own.
 func choose(all []kernel, names []string) ([]kernel, error) {
 	if len(names) == 0 {
 		others := slices.DeleteFunc(slices.Clone(all), func(k kernel) bool { return k.name == here })
@@ -71,7 +72,7 @@ func choose(all []kernel, names []string) ([]kernel, error) {
 	return chosen, nil
 }
 
-// repository returns the top of the source, which holds go.mod.
+// repository returns the top of the source, the directory of go.mod.
 func repository() (string, error) {
 	out, err := exec.Command("go", "env", "GOMOD").Output()
 	if err != nil {

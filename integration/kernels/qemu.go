@@ -13,15 +13,15 @@ import (
 
 const (
 	qemuProgram = "qemu-system-x86_64"
-	// virtiofsd shows the machine's files to a kernel; it comes with qemu.
+	// virtiofsd shows the machine's files to a kernel. It comes with qemu.
 	virtiofsd = "/usr/lib/qemu/virtiofsd"
 )
 
 //go:embed guest/initrd.sh
 var initrdScript []byte
 
-// qemu returns what boots a kernel of Debian's cloud packages under emulation, on
-// two processors, over the machine's files.
+// qemu returns a function that boots a kernel of Debian's cloud packages under
+// emulation, on two processors, over the machine's files.
 func qemu(image, version string) func(ctx context.Context, work string) (*exec.Cmd, func(), error) {
 	return func(ctx context.Context, work string) (*exec.Cmd, func(), error) {
 		socket := filepath.Join(work, "virtiofs.sock")
@@ -46,7 +46,7 @@ func qemu(image, version string) func(ctx context.Context, work string) (*exec.C
 			"-kernel", image,
 			"-append", "root=machine rootfstype=virtiofs ro console=ttyS0 quiet panic=-1 init=" + filepath.Join(work, guestScript),
 		}
-		// Where virtiofs is a module it is loaded first.
+		// If virtiofs is a module, it is loaded first.
 		modules := filepath.Join(filepath.Dir(filepath.Dir(image)), "lib/modules", version)
 		if _, err := os.Stat(filepath.Join(modules, "kernel/fs/fuse/virtiofs.ko")); err == nil {
 			initrd, err := makeInitrd(ctx, work, modules)
@@ -72,7 +72,7 @@ func makeInitrd(ctx context.Context, work, modules string) (string, error) {
 	return initrd, nil
 }
 
-// await waits until a file is there.
+// await waits until a file exists.
 func await(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// event is what go test -json writes a line of, see go doc test2json.
+// event is what a line of go test -json says, see go doc test2json.
 type event struct {
 	Action  string
 	Test    string
@@ -22,11 +22,11 @@ type event struct {
 	Elapsed float64 // seconds
 }
 
-// outcome is what became of a test.
+// outcome is the result of a test.
 type outcome struct {
 	action  string // "pass", "fail", "skip", "" while it runs
 	elapsed time.Duration
-	// skipped are its parts that were skipped, or itself.
+	// skipped lists the parts that were skipped, or the test itself.
 	skipped []skip
 	output  strings.Builder
 }
@@ -34,18 +34,18 @@ type outcome struct {
 // skip is a test or a part of one that was skipped, and why.
 type skip struct{ test, why string }
 
-// column is what one kernel made of the tests.
+// column is the result of the tests on one kernel.
 type column struct {
 	name   string // of the kernel
-	kernel string // what it calls itself
+	kernel string // its own name for itself
 	tests  map[string]*outcome
 	order  []string
 	failed bool
-	other  strings.Builder // output of no test
+	other  strings.Builder // output that belongs to no test
 }
 
-// runColumn runs go test -json, and writes what it says of failed tests, while
-// they come, to w.
+// runColumn runs go test -json. It writes the output of failed tests to w as they
+// come.
 func runColumn(cmd *exec.Cmd, w io.Writer, name string) (column, error) {
 	c := column{name: name, tests: make(map[string]*outcome)}
 	out, err := cmd.StdoutPipe()
@@ -117,8 +117,8 @@ func (c *column) add(w io.Writer, e event) {
 	}
 }
 
-// printTable prints a row for each test and a column for each kernel, and what
-// was skipped, and returns the exit code for it.
+// printTable prints a row for each test, a column for each kernel, and what was
+// skipped. It returns the exit code.
 func printTable(w io.Writer, columns []column) int {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprint(t, "\ntest")
@@ -173,7 +173,7 @@ func printTable(w io.Writer, columns []column) int {
 	return code
 }
 
-// cell is what a table says of a test.
+// cell returns a table's text for a test.
 func (o *outcome) cell() string {
 	took := o.elapsed.Round(100 * time.Millisecond).String()
 	switch {
@@ -190,8 +190,8 @@ func (o *outcome) cell() string {
 	}
 }
 
-// tops returns the tests that are no part of another, in the order in which they
-// first came.
+// tops returns the tests that are not part of another, in the order of their first
+// appearance.
 func tops(columns []column) []string {
 	var all []string
 	for _, c := range columns {
