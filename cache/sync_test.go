@@ -88,8 +88,8 @@ func TestUnsyncedIsChecked(t *testing.T) {
 	readAll(t, h, a, 0, a.Size)
 }
 
-// TestFailingDisk: a disk that loses what is written to it, as the kernel itself
-// does it, with a real sync that fails once and pages that read as zeros afterwards.
+// TestFailingDisk uses a disk that loses what is written to it, as the kernel does:
+// a real sync fails once, and the pages read as zeros afterwards.
 // Proves S-102.
 func TestFailingDisk(t *testing.T) {
 	mnt, fail := failingDisk(t)

@@ -23,7 +23,7 @@ func (s *server) login(user, password string) string {
 	return t.ID
 }
 
-// Every way of saying who one is, on a core call.
+// Every way to authenticate, on a core call.
 func TestAuthentication(t *testing.T) {
 	s := newDirect(t, Config{}, nil)
 	ticket := s.login("alice", "secret-a")
@@ -109,7 +109,7 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-// A user has one ticket: whoever deletes it logs the user's other programs out.
+// A user has one ticket. Deleting it logs the user's other programs out.
 func TestOneTicketPerUser(t *testing.T) {
 	s := newDirect(t, Config{}, nil)
 	ticket := s.login("alice", "secret-a")

@@ -86,7 +86,7 @@ func TestNodeIDsAreStable(t *testing.T) {
 	require.Equal(t, uuid.Version(5), u.Version())
 }
 
-// An id is known without having been listed, also that of a new file.
+// An id is known before it was listed, even the id of a new file.
 func TestNodeByIDOnly(t *testing.T) {
 	s := newDirect(t, Config{}, files{"a/b/c.txt": "c"})
 	require.Equal(t, "c.txt", s.node("/nodes/" + nodeID("a/b/c.txt"))["name"])

@@ -97,7 +97,7 @@ func TestDamagedRecordIsReported(t *testing.T) {
 }
 
 // A kill leaves what it interrupted: files without their last name, and zips
-// whose download was deleted. They go; what is not the server's stays.
+// whose download was deleted. They go. Files that are not the server's stay.
 // Proves S-93.
 func TestLoadRemovesWhatAKillLeft(t *testing.T) {
 	s := newDirect(t, Config{DataDir: t.TempDir()}, files{"a": "aaa"})

@@ -84,8 +84,8 @@ func servePipe(t *testing.T) net.Conn {
 	return here
 }
 
-// Who announces a body and does not send it does not keep the connection, with
-// a login or without.
+// A client that announces a body and does not send it loses the connection, with
+// or without a login.
 // Proves S-94.
 func TestRequestsEnd(t *testing.T) {
 	for _, c := range []string{
