@@ -116,7 +116,7 @@ each, or one line for each file that is right. The exit code is 2 if something i
 func checkConfig(cmd *cobra.Command) error {
 	w := cmd.OutOrStdout()
 	stack, err := readConfig(cmd)
-	problems := unknownVariables(cmd.Root())
+	problems := append(unknownVariables(cmd.Root()), badVariables()...)
 	if err != nil {
 		problems = append(problems, strings.Split(err.Error(), "\n")...)
 	}
@@ -159,16 +159,11 @@ func checkFile(f *config.File) []error {
 		cmd := &cobra.Command{}
 		o.addFlags(cmd)
 		rest, err := applySection(cmd, section)
-		if err == nil {
-			err = o.check()
-		}
-		if s, ok := rest[keyURL]; err == nil && ok {
+		errs = append(errs, separate(errors.Join(err, located(cmd.Flags(), o.check())))...)
+		if s, ok := rest[keyURL]; ok {
 			if _, err = parseServerURL(s.Words[0]); err != nil {
-				err = fmt.Errorf("%s: %w", s.Origin, err)
+				errs = append(errs, fmt.Errorf("%s: %w", s.Origin, err))
 			}
-		}
-		if err != nil {
-			errs = append(errs, err)
 		}
 	}
 	try(f.Defaults)
@@ -176,6 +171,37 @@ func checkFile(f *config.File) []error {
 		try(f.Profiles[name])
 	}
 	return errs
+}
+
+// badVariables lists the variables whose value a command would refuse.
+func badVariables() []string {
+	var o mountOptions
+	mount := &cobra.Command{}
+	o.addFlags(mount)
+	problems := []string{}
+	add := func(err error) {
+		for _, e := range separate(err) {
+			if text := e.Error(); !slices.Contains(problems, text) {
+				problems = append(problems, text)
+			}
+		}
+	}
+	add(applyEnvironment(mount))
+	for _, err := range separate(o.check()) {
+		// Other errors are about several flags, and one of them may be in a file.
+		if _, ok := errors.AsType[*valueError](err); ok {
+			add(located(mount.Flags(), err))
+		}
+	}
+	var visit func(*cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		add(applyEnvironment(cmd))
+		for _, sub := range cmd.Commands() {
+			visit(sub)
+		}
+	}
+	visit(newRootCommand())
+	return problems
 }
 
 // unknownVariables lists variables that look like a flag's but belong to none.

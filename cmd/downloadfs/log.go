@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	stdlog "log"
 	"log/slog"
@@ -20,21 +21,26 @@ func (o *logOptions) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.format, "log-format", "text", "how to log: text or json")
 }
 
+// check rejects values that cannot be right.
+func (o *logOptions) check() error {
+	var level slog.Level
+	errs := []error{oneOf("log-format", o.format, "text", "json")}
+	if err := level.UnmarshalText([]byte(o.level)); err != nil {
+		errs = append(errs, badValue("log-level", "%q is not one of debug, info, warn, error", o.level))
+	}
+	return errors.Join(errs...)
+}
+
 // logger returns the logger that the flags ask for, writing to w.
 func (o *logOptions) logger(w io.Writer) (*slog.Logger, error) {
 	var level slog.Level
-	if err := level.UnmarshalText([]byte(o.level)); err != nil {
-		return nil, exitf(exitUsage, "--log-level %q is not one of debug, info, warn, error", o.level)
+	if err := errors.Join(o.check(), level.UnmarshalText([]byte(o.level))); err != nil {
+		return nil, err
 	}
 	opts := &slog.HandlerOptions{Level: level}
-	var handler slog.Handler
-	switch o.format {
-	case "text":
-		handler = slog.NewTextHandler(w, opts)
-	case "json":
+	var handler slog.Handler = slog.NewTextHandler(w, opts)
+	if o.format == "json" {
 		handler = slog.NewJSONHandler(w, opts)
-	default:
-		return nil, exitf(exitUsage, "--log-format %q is not one of text, json", o.format)
 	}
 	log := slog.New(handler)
 	stdlog.SetFlags(0)

@@ -103,24 +103,20 @@ func (o *mountOptions) addFlags(cmd *cobra.Command) {
 	o.log.addFlags(cmd)
 }
 
-// check rejects flag values that cannot be right.
+// check rejects flag values that cannot be right. It joins an error for each.
 func (o *mountOptions) check() error {
-	if o.prefetch != "auto" && o.prefetch != "off" {
-		return exitf(exitUsage, "--prefetch %q is not one of auto, off", o.prefetch)
-	}
-	if o.split != "auto" && o.split != "off" {
-		return exitf(exitUsage, "--split %q is not one of auto, off", o.split)
-	}
-	if o.wait != "touch" && o.wait != "open" {
-		return exitf(exitUsage, "--wait %q is not one of touch, open", o.wait)
-	}
-	if o.contents != "link" && o.contents != "off" {
-		return exitf(exitUsage, "--contents %q is not one of link, off", o.contents)
+	errs := []error{
+		oneOf("prefetch", o.prefetch, "auto", "off"),
+		oneOf("split", o.split, "auto", "off"),
+		oneOf("wait", o.wait, "touch", "open"),
+		oneOf("contents", o.contents, "link", "off"),
+		o.log.check(),
+		o.serverOptions.check(),
 	}
 	if o.stallTimeout < 0 {
-		return exitf(exitUsage, "--stall-timeout %v is negative", o.stallTimeout)
+		errs = append(errs, badValue("stall-timeout", "%v is negative", o.stallTimeout))
 	}
-	return o.serverOptions.check()
+	return errors.Join(errs...)
 }
 
 // partSize returns Manager's PartSize.
@@ -134,7 +130,7 @@ func (o *mountOptions) partSize() int64 {
 // runMount mounts and serves; child is this process's side of a mount in the
 // background, or nil.
 func runMount(cmd *cobra.Command, o mountOptions, target target, password client.Secret, child *daemonChild) (err error) {
-	if err := errors.Join(o.check(), o.absolute()); err != nil {
+	if err := errors.Join(located(cmd.Flags(), o.check()), o.absolute()); err != nil {
 		return err
 	}
 	if child != nil && o.logFile == "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"log/slog"
 	"net/url"
 	"time"
@@ -32,13 +33,14 @@ func (o *serverOptions) addFlags(f *pflag.FlagSet) {
 }
 
 func (o *serverOptions) check() error {
+	var errs []error
 	if o.retryTimeout <= 0 {
-		return exitf(exitUsage, "--retry-timeout %v is not positive", o.retryTimeout)
+		errs = append(errs, badValue("retry-timeout", "%v is not positive", o.retryTimeout))
 	}
 	if o.clientKey != "" && o.clientCert == "" {
-		return exitf(exitUsage, "--client-key is of no use without --client-cert")
+		errs = append(errs, exitf(exitUsage, "--client-key is of no use without --client-cert"))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // clientConfig returns the client's configuration for server.

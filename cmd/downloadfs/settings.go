@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/kballard/go-shellquote"
@@ -63,6 +65,7 @@ func applyEnvironment(cmd *cobra.Command) error {
 // the origin.
 func setFlag(cmd *cobra.Command, f *pflag.Flag, text, origin string) error {
 	if err := cmd.Flags().Set(f.Name, text); err != nil {
+		_ = f.Value.Set(f.DefValue) // a failed Set may have left something else
 		why := errors.Unwrap(err)
 		if why == nil {
 			why = err
@@ -160,8 +163,8 @@ func applyProfile(cmd *cobra.Command, name string) (config.Section, error) {
 func applySection(cmd *cobra.Command, section config.Section) (config.Section, error) {
 	var errs []error
 	rest := config.Section{}
-	for key, s := range section {
-		f := cmd.Flags().Lookup(key)
+	for _, key := range slices.Sorted(maps.Keys(section)) {
+		s, f := section[key], cmd.Flags().Lookup(key)
 		switch {
 		case f == nil:
 			rest[key] = s

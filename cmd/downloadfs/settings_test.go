@@ -110,6 +110,13 @@ func TestConfigCheck(t *testing.T) {
 		assert.Contains(t, stderr, "problem", text)
 		assert.NotContains(t, out+stderr, "s3cret", text)
 	}
+	many := writeConfig(t, "defaults:\n  wait: bla\n  split: no\n  log-level: foo\n  retry-timeout: -5s\n  cache-size: x\n")
+	_, out, _ = tool("config", "check", "--config", many)
+	for line, key := range map[string]string{"2": "wait", "3": "split", "4": "log-level", "5": "retry-timeout", "6": "cache-size"} {
+		assert.Regexp(t, `(?m)^`+many+":"+line+": .*"+key, out, "%s", key)
+	}
+	assert.Equal(t, 5, strings.Count(out, "\n"), out)
+
 	require.NoError(t, os.Chmod(path, 0o644))
 	code, out, _ = tool("config", "check", "--config", path)
 	assert.Equal(t, exitUsage, code)
@@ -119,6 +126,28 @@ func TestConfigCheck(t *testing.T) {
 	code, out, _ = tool("config", "check", "--config", "/dev/null")
 	assert.Equal(t, exitUsage, code)
 	assert.Contains(t, out, "DOWNLOADFS_CACHESIZE: there is no such flag; did you mean DOWNLOADFS_CACHE_SIZE?")
+}
+
+// The check finds in the environment what a mount would refuse, and so does a mount.
+// Proves S-97.
+func TestConfigCheckEnvironment(t *testing.T) {
+	for name, value := range map[string]string{
+		"DOWNLOADFS_CACHE_SIZE": "foo", "DOWNLOADFS_RETRY_TIMEOUT": "5", "DOWNLOADFS_STALL_TIMEOUT": "-5s",
+		"DOWNLOADFS_WAIT": "bla", "DOWNLOADFS_LOG_LEVEL": "loud", "DOWNLOADFS_INTERVAL": "often",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(name, value)
+			code, out, _ := tool("config", "check", "--config", "/dev/null")
+			assert.Equal(t, exitUsage, code)
+			assert.Regexp(t, "^"+name+": .*\n$", out)
+			if name == "DOWNLOADFS_INTERVAL" {
+				return // of status
+			}
+			code, _, stderr := tool("mount", "http://h.example", "/m")
+			assert.Equal(t, exitUsage, code)
+			assert.Contains(t, stderr, name+": ")
+		})
+	}
 }
 
 func TestUnknownProfile(t *testing.T) {
