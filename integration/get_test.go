@@ -123,6 +123,36 @@ func TestGetGoesOn(t *testing.T) {
 	assert.Equal(t, s.Stats(t)["create"], s.Stats(t)["delete"], "downloads are left on the server")
 }
 
+// Of two gets of the same at once, the second says that there is another, and the
+// first is not disturbed.
+// Proves S-159.
+func TestGetTwiceAtOnce(t *testing.T) {
+	t.Parallel()
+	s := harness.StartServer(t, harness.Samples(t))
+	reached, goOn := make(chan struct{}), make(chan struct{})
+	g := startGate(t, s.URL, gateOptions{each: func(n int64) {
+		if n == 3 {
+			close(reached)
+			<-goOn
+		}
+	}})
+	dir := harness.Dir(t, harness.User{})
+	c := harness.Cmd{Env: account(t, harness.User{}), Dir: dir, Name: harness.Binary(), Args: []string{"get", "--server", g.url, "/" + photos}}
+	first := c.Start(t)
+	<-reached
+	second := c.Run(t)
+	close(goOn)
+	assert.Equal(t, 6, second.Code, "%s", second)
+	assert.Equal(t, "downloadfs: another get of the same is running here; wait until it has ended\n", second.Stderr)
+	first.Wait()
+	harness.Sh(t, "cd "+dir+" && unzip -tq photos.zip").OK(t)
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Len(t, entries, 1, "something else was left")
+	assert.EqualValues(t, 1, s.Stats(t)["create"], "the server has zipped twice")
+	c.Run(t).OK(t)
+}
+
 // On a terminal there is a bar for each of the two phases.
 // Proves S-131.
 func TestGetOnTerminal(t *testing.T) {

@@ -105,7 +105,16 @@ func runGet(ctx context.Context, cmd *cobra.Command, o *getOptions, args []strin
 	if err != nil {
 		return getError(t, err)
 	}
-	g := &getter{options: o, fetcher: f, record: fetch.OpenRecord(o.recordPath(t, c.login.username, nodes)), out: cmd.OutOrStdout()}
+	path := o.recordPath(t, c.login.username, nodes)
+	release, err := fetch.Lock(path)
+	if errors.Is(err, download.ErrLocked) {
+		return exitf(exitLocked, "another get of the same is running here; wait until it has ended")
+	}
+	if err != nil {
+		return fmt.Errorf("cannot remember this get, so that it could go on later: %w", err)
+	}
+	defer release()
+	g := &getter{options: o, fetcher: f, record: fetch.OpenRecord(path), out: cmd.OutOrStdout()}
 	result, err := g.run(ctx, nodes)
 	show.end()
 	switch {
