@@ -78,8 +78,8 @@ func setDefault(cmd *cobra.Command, name, value string) {
 }
 
 func runGet(ctx context.Context, cmd *cobra.Command, o *getOptions, args []string) error {
-	if o.output == "-" && o.extract != "" {
-		return exitf(exitUsage, "--extract needs a file: --output - is standard output")
+	if err := o.checkPlaces(); err != nil {
+		return err
 	}
 	wanted, err := readItems(cmd.InOrStdin(), args)
 	if err != nil {
@@ -239,14 +239,8 @@ func (g *getter) direct() (io.WriteCloser, error) {
 	if name == "-" {
 		return nopCloser{g.out}, nil
 	}
-	info, err := os.Stat(name)
-	switch {
-	case name == "" || err != nil || info.Mode().IsRegular():
+	if info, err := os.Stat(name); err != nil || info.Mode().IsRegular() {
 		return nil, nil
-	case info.IsDir():
-		return nil, exitf(exitUsage, "--output %s is a directory; name a file in it", name)
-	case g.options.extract != "":
-		return nil, exitf(exitUsage, "--extract needs a file: --output %s is none", name)
 	}
 	return os.OpenFile(name, os.O_WRONLY, 0)
 }
