@@ -64,12 +64,17 @@ func TestStatusTable(t *testing.T) {
 		{ID: "2", Name: strings.Repeat("n\x1b", 60), Status: download.StatusDone, BytesAdded: 1000, TotalBytes: 1000, ArchiveSize: 500, CachedBytes: 250, CreatedAt: now.Add(-20 * time.Minute)},
 		{ID: "3", Name: "large", Status: download.StatusTooLarge, BytesAdded: 10, TotalBytes: 1000},
 	}
+	all = append(all,
+		downloadStatus{ID: "4", Name: "fresh", Status: download.StatusInProgress, BytesAdded: 10, TotalBytes: 1000, CreatedAt: now.Add(-2 * time.Second)},
+		downloadStatus{ID: "5", Name: "parted", Status: download.StatusDone, BytesAdded: 10, TotalBytes: 10, Parts: 3, CreatedAt: now.Add(-time.Minute)})
 	s.table(&b, all)
 	lines := strings.Split(b.String(), "\n")
 	assert.Regexp(t, `^NAME +STATE +ZIPPED +RATE +LEFT +HERE +AGE +EXPIRES$`, lines[0])
 	assert.Regexp(t, `^q3-report +IN_PROGRESS +25% +2 B/s +5 min 00 s +- +1 min 40 s +-$`, lines[1])
 	assert.Regexp(t, `^(n\?)+n… +DONE +100% +- +- +50% of 500 B +20 min 00 s +in 40 min 00 s$`, lines[2])
 	assert.Regexp(t, `^large +MAX_CONTENT_SIZE_EXCEEDED +- +- +- +- +- +-$`, lines[3])
+	assert.Regexp(t, `^fresh +IN_PROGRESS +1% +- +- +- +2 s +-$`, lines[4], "it is too early to tell")
+	assert.Regexp(t, `^parted +DONE +100% +- +- +- +1 min 00 s +-$`, lines[5], "nothing of it is left on the server")
 	assert.NotContains(t, b.String(), "\x1b")
 
 	// Looked at again, the rate is that since then.

@@ -26,6 +26,10 @@ import (
 // another time.
 const serverKeeps = time.Hour
 
+// steadyAfter is how old a download is before its rate says something: a server counts
+// in large steps.
+const steadyAfter = 5 * time.Second
+
 func newStatusCommand() *cobra.Command {
 	var watch, asJSON bool
 	var every time.Duration
@@ -35,7 +39,7 @@ func newStatusCommand() *cobra.Command {
 		Long: `status shows the downloads of a mount, or of all mounts of yours: name, state, how
 far the server is with zipping, its rate and the time left, how much of the archive
 is here, the age, and when the server will delete it (an hour after it was made,
-unless its administrator has set something else).`,
+unless its administrator has set something else; never, if it was got in parts).`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
@@ -70,6 +74,7 @@ type downloadStatus struct {
 	ArchiveName string          `json:"archiveName,omitempty"`
 	ArchiveSize int64           `json:"archiveSize,omitempty"`
 	CachedBytes int64           `json:"cachedBytes"`
+	Parts       int             `json:"parts,omitempty"`
 	CreatedAt   time.Time       `json:"createdAt,omitzero"`
 	ChangedAt   time.Time       `json:"changedAt,omitzero"`
 }
@@ -243,7 +248,7 @@ func (s *statusView) table(w io.Writer, all []downloadStatus) {
 		age, expires := "-", "-"
 		if !d.CreatedAt.IsZero() {
 			age = timeText(now.Sub(d.CreatedAt))
-			if left := d.CreatedAt.Add(serverKeeps).Sub(now); d.Status == download.StatusDone && left > 0 {
+			if left := d.CreatedAt.Add(serverKeeps).Sub(now); d.Status == download.StatusDone && d.Parts == 0 && left > 0 {
 				expires = "in " + timeText(left)
 			}
 		}
@@ -256,14 +261,18 @@ func (s *statusView) table(w io.Writer, all []downloadStatus) {
 }
 
 // rate returns how fast the server zips, since the last look or else since the
-// download was made.
+// download was made. It returns 0 until there is enough to tell.
 func (s *statusView) rate(d downloadStatus, now time.Time) float64 {
 	key := d.Mountpoint + "\x00" + d.ID
 	last, seen := s.before[key]
 	sample := statusSample{at: now, bytes: d.BytesAdded, rate: last.rate}
+	age := now.Sub(d.CreatedAt)
+	if !d.CreatedAt.IsZero() && age < steadyAfter {
+		return 0
+	}
 	switch took := now.Sub(last.at).Seconds(); {
-	case !seen && !d.CreatedAt.IsZero() && now.Sub(d.CreatedAt) > time.Second:
-		sample.rate = float64(d.BytesAdded) / now.Sub(d.CreatedAt).Seconds()
+	case !seen && !d.CreatedAt.IsZero():
+		sample.rate = float64(d.BytesAdded) / age.Seconds()
 	case seen && took > 0:
 		fresh := float64(d.BytesAdded-last.bytes) / took
 		sample.rate = 0.7*last.rate + 0.3*fresh // servers count in steps of 10 MB
