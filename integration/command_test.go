@@ -182,6 +182,19 @@ func TestUnmountFromOutside(t *testing.T) {
 	})
 }
 
+// Unmount takes the mount that it is run in itself.
+// Proves S-58.
+func TestUnmountFromInside(t *testing.T) {
+	asUsers(t, func(t *testing.T, u harness.User) {
+		t.Parallel()
+		s := harness.StartServer(t, harness.Samples(t))
+		m := harness.StartMount(t, s, harness.MountOptions{User: u})
+		harness.Cmd{User: u, Dir: m.Path, Name: harness.Binary(), Args: []string{"unmount", "."}}.Run(t).OK(t)
+		assert.Zero(t, m.ExitCode(t))
+		assert.False(t, harness.Mounted(t, m.Path))
+	})
+}
+
 // Proves S-58.
 func TestUnmountRefuses(t *testing.T) {
 	t.Parallel()

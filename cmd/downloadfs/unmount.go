@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -40,6 +41,10 @@ func unmount(mountpoint string, lazy bool) error {
 	}
 	if !m.ours() {
 		return exitf(exitMountpoint, "%s is a mount of %s (%s), not of downloadfs; use umount", path, m.source, m.fsType)
+	}
+	// A mount that this process itself is in would be busy because of it.
+	if err := os.Chdir("/"); err != nil {
+		return fmt.Errorf("cannot unmount %s: %w", path, err)
 	}
 	err = fs.Detach(path, lazy)
 	if errors.Is(err, fs.ErrBusy) {
