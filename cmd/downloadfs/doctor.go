@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -103,7 +104,7 @@ func (d *doctor) run(name string) error {
 	if err != nil {
 		d.fail(exitUsage, "configuration", "%v", err)
 	} else {
-		d.say(findingOK, "configuration", "%s", strings.Join(configFiles(d.cmd), ", "))
+		d.configuration()
 		d.disk("state", d.o.stateDir)
 		d.disk("cache", d.o.cacheDir)
 	}
@@ -114,6 +115,17 @@ func (d *doctor) run(name string) error {
 		return exitf(d.code, "%d of these must be mended", d.failed)
 	}
 	return nil
+}
+
+// configuration tells which files there are.
+func (d *doctor) configuration() {
+	files := configFiles(d.cmd)
+	there := slices.DeleteFunc(slices.Clone(files), func(f string) bool { return !fileExists(f) })
+	if len(there) == 0 {
+		d.say(findingOK, "configuration", "no file: there is no %s", strings.Join(files, " and no "))
+		return
+	}
+	d.say(findingOK, "configuration", "%s", strings.Join(there, ", "))
 }
 
 // machine checks FUSE.
