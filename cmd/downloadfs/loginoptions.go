@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -28,6 +29,33 @@ type credentials struct {
 	passwords client.PasswordSource // instead of password
 	tokens    client.TokenSource    // instead of both
 	source    string                // where they come from, for messages
+	failed    *atomic.Bool          // the command that gives them has failed when it was last run; may be nil
+}
+
+// commandFailed reports whether the credentials could not be had, so that the server
+// has refused nothing.
+func (c credentials) commandFailed() bool { return c.failed != nil && c.failed.Load() }
+
+// fromPasswordCommand has argv print the password.
+func (c *credentials) fromPasswordCommand(argv argv) {
+	source, failed := login.PasswordCommand(argv), new(atomic.Bool)
+	c.failed = failed
+	c.passwords = func(ctx context.Context) (client.Secret, error) {
+		password, err := source(ctx)
+		failed.Store(err != nil)
+		return password, err
+	}
+}
+
+// fromTokenCommand has argv print tokens.
+func (c *credentials) fromTokenCommand(argv argv) {
+	source, failed := login.TokenCommand(argv), new(atomic.Bool)
+	c.failed = failed
+	c.tokens = func(ctx context.Context, again bool) (client.Token, error) {
+		token, err := source(ctx, again)
+		failed.Store(err != nil)
+		return token, err
+	}
 }
 
 // what describes, within a sentence, what somebody logs in with.
@@ -162,8 +190,8 @@ func (o *serverOptions) way(cmd *cobra.Command, t target, fromEnv client.Secret)
 	}
 	ways := []way{
 		ofFlag("password-file", passwordFrom(o.passwordFile, "--password-file")),
-		ofFlag("password-command", func(c *credentials) error { c.passwords = login.PasswordCommand(o.passwordCommand); return nil }),
-		ofFlag("token-command", func(c *credentials) error { c.tokens = login.TokenCommand(o.tokenCommand); return nil }),
+		ofFlag("password-command", func(c *credentials) error { c.fromPasswordCommand(o.passwordCommand); return nil }),
+		ofFlag("token-command", func(c *credentials) error { c.fromTokenCommand(o.tokenCommand); return nil }),
 		ofFlag("client-secret-file", secretFrom(o.clientSecretFile, "--client-secret-file")),
 	}
 	if fromEnv != "" {

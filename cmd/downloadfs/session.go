@@ -173,6 +173,8 @@ func checkServer(ctx context.Context, c *client.Client, server *url.URL, login c
 	switch {
 	case err == nil:
 		return nil, nil
+	case errors.Is(err, download.ErrUnauthorized) && login.commandFailed():
+		return nil, exitf(exitLogin, "cannot log in to %s: %s; check %s", server, reason(err), login.source)
 	case errors.Is(err, download.ErrUnauthorized):
 		return nil, exitf(exitLogin, "%s refuses %s: %s; check %s", server, login.what(), reason(err), login.source)
 	case errors.Is(err, download.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
