@@ -61,9 +61,7 @@ Exit codes: 0 all is well, 1 something else, 2 wrong usage, 3 login refused,
 			return applyEnvironment(cmd)
 		},
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return exitf(exitUsage, "%w; see '%s --help'", err, cmd.CommandPath())
-	})
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		newMountCommand(),
 		newUnmountCommand(),

@@ -66,11 +66,7 @@ func applyEnvironment(cmd *cobra.Command) error {
 func setFlag(cmd *cobra.Command, f *pflag.Flag, text, origin string) error {
 	if err := cmd.Flags().Set(f.Name, text); err != nil {
 		_ = f.Value.Set(f.DefValue) // a failed Set may have left something else
-		why := errors.Unwrap(err)
-		if why == nil {
-			why = err
-		}
-		return exitf(exitUsage, "%s: invalid value %q for %s: %w", origin, text, f.Name, why)
+		return exitf(exitUsage, "%s: invalid value %q for %s: %s", origin, text, f.Name, remedy(f, err))
 	}
 	setOrigin(f, origin)
 	return nil

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -17,6 +18,29 @@ func (e *valueError) Error() string { return "--" + e.flag + " " + e.text }
 // badValue makes a valueError, which is a usage error.
 func badValue(flag, format string, args ...any) error {
 	return exitf(exitUsage, "%w", &valueError{flag, fmt.Sprintf(format, args...)})
+}
+
+// remedy says what is wrong with a value that f does not take. err is what its Set has
+// returned.
+func remedy(f *pflag.Flag, err error) string {
+	switch f.Value.Type() {
+	case "bool":
+		return "write true or false"
+	case "duration":
+		return "write a number with its unit, like 5s or 10m"
+	}
+	if why := errors.Unwrap(err); why != nil {
+		return why.Error()
+	}
+	return err.Error()
+}
+
+// flagError makes the usage error for what pflag says about the command line.
+func flagError(cmd *cobra.Command, err error) error {
+	if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		return exitf(exitUsage, "invalid value %q for --%s: %s", bad.GetValue(), bad.GetFlag().Name, remedy(bad.GetFlag(), err))
+	}
+	return exitf(exitUsage, "%w; see '%s --help'", err, cmd.CommandPath())
 }
 
 // oneOf returns an error if value is none of words.
