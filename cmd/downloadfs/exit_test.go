@@ -73,6 +73,10 @@ func TestWrongUsage(t *testing.T) {
 		{"demo a b", "accepts at most 1 arg(s)"},
 		{"version x", "unknown command"},
 		{"cache", "cache --help"},
+		{"help frobnicate", "there is no command \"frobnicate\"; see 'downloadfs --help'"},
+		{"help config frobnicate", "there is no command \"config frobnicate\""},
+		{"completion", "say for which shell: bash"},
+		{"completion frob", "unknown command \"frob\""},
 	} {
 		var stdout, stderr bytes.Buffer
 		assert.Equal(t, exitUsage, run(strings.Fields(c.args), &stdout, &stderr), "%s: %s", c.args, &stderr)
@@ -80,6 +84,15 @@ func TestWrongUsage(t *testing.T) {
 		assert.Equal(t, 1, strings.Count(stderr.String(), "\n"), "%s: %s", c.args, &stderr)
 		assert.Contains(t, stderr.String(), c.want, c.args)
 		assert.NotContains(t, stderr.String(), "s3cret", c.args)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	for _, args := range []string{"help", "help mount", "help config check", "help completion", "mount --help", "help help"} {
+		code, out, stderr := tool(strings.Fields(args)...)
+		assert.Zero(t, code, args)
+		assert.Contains(t, out, "Usage:", args)
+		assert.Empty(t, stderr, args)
 	}
 }
 

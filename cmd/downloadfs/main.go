@@ -80,6 +80,7 @@ Exit codes: 0 all is well, 1 something else, 2 wrong usage, 3 login refused,
 	for _, generator := range generators {
 		root.AddCommand(generator(root))
 	}
+	strictHelp(root)
 	root.Args = usageArgs(root.Args)
 	for _, c := range root.Commands() {
 		c.Args = usageArgs(c.Args)

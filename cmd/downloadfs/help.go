@@ -1,0 +1,31 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// strictHelp makes help and completion refuse words that they do not know. Cobra's
+// own print a help text and succeed.
+func strictHelp(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "help":
+			show := c.Run
+			c.RunE = func(cmd *cobra.Command, args []string) error {
+				if _, unknown, err := root.Find(args); err != nil || len(unknown) > 0 {
+					return exitf(exitUsage, "there is no command %q; see '%s --help'", strings.Join(args, " "), root.CommandPath())
+				}
+				show(cmd, args)
+				return nil
+			}
+		case "completion":
+			c.RunE = func(cmd *cobra.Command, _ []string) error {
+				return exitf(exitUsage, "say for which shell: bash, zsh, fish or powershell; see '%s --help'", cmd.CommandPath())
+			}
+		}
+	}
+}
