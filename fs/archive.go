@@ -179,9 +179,10 @@ func (n *archiveNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle
 	}
 	name := n.item.Snapshot().Name
 	for {
-		// After a rename the path that the caller gave leads nowhere. Then read(2)
-		// learns the size by asking, as it does anyway.
-		if name == n.item.Snapshot().Name && n.refresh(ctx) {
+		// After a rename the path that the caller gave leads nowhere, and the kernel
+		// keeps the wrong size.
+		renamed := name != n.item.Snapshot().Name
+		if !renamed && n.refresh(ctx) {
 			return nil, 0, syscall.ESTALE
 		}
 		archive, err := n.fs.domain.OpenArchive(n.item)
@@ -191,7 +192,7 @@ func (n *archiveNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle
 			_ = archive.Close()
 			err = errToldLess
 		} else if err == nil {
-			return n.opens.add(n, archive, size), fuse.FOPEN_KEEP_CACHE, 0
+			return n.opens.add(n, archive, size, renamed), fuse.FOPEN_KEEP_CACHE, 0
 		}
 		if errors.Is(err, download.ErrNotReady) && (flags&syscall.O_NONBLOCK == 0 || n.listed(ctx)) {
 			err = n.wait(ctx)

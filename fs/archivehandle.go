@@ -19,6 +19,8 @@ type archiveHandle struct {
 	node    *archiveNode
 	archive download.Archive
 	size    int64
+	// unsized: the kernel may take the archive for larger than it is.
+	unsized bool
 	failures
 }
 
@@ -33,6 +35,12 @@ var (
 // Otherwise it fetches them.
 func (h *archiveHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	n := min(int64(len(dest)), h.size-off)
+	if n <= 0 && h.unsized {
+		// An empty reply would tell the kernel that the file ends at off. It takes the
+		// first of several short replies to requests under way for the truth, so
+		// sendfile(2) could pass on zeros. The reply that ends short of dest tells.
+		return nil, syscall.EIO
+	}
 	if n <= 0 {
 		return reply(nil), 0
 	}
@@ -117,8 +125,8 @@ type opens struct {
 }
 
 // add counts the archive as open from now on and returns a handle on it.
-func (o *opens) add(n *archiveNode, archive download.Archive, size int64) fusefs.FileHandle {
-	h := &archiveHandle{node: n, archive: archive, size: size}
+func (o *opens) add(n *archiveNode, archive download.Archive, size int64, unsized bool) fusefs.FileHandle {
+	h := &archiveHandle{node: n, archive: archive, size: size, unsized: unsized}
 	file, whole := archive.File(0, size)
 	n.mu.Lock()
 	defer n.mu.Unlock()
