@@ -19,7 +19,7 @@ import (
 const maxFile = 1 << 20
 
 // ErrExposed marks a file that others can read or change but must not.
-var ErrExposed = errors.New("others can get at the configuration")
+var ErrExposed = errors.New("others can read or change the configuration")
 
 // Key is a key that a section may have.
 type Key struct {

@@ -103,7 +103,7 @@ func (m *Manager) create(l List) (*Download, error) {
 		return nil, fmt.Errorf("create download: %w", err)
 	}
 	if err := m.reserve(id); err != nil {
-		return nil, Because(ErrProtocol, "create download: the server gave it an id that is taken here (%v)", err)
+		return nil, Because(ErrProtocol, "create download: the server answered with the id of another download (%v)", err)
 	}
 	d := m.newDownload(id, nodes)
 	d.createdAt = time.Now()

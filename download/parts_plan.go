@@ -33,7 +33,7 @@ func (m *Manager) planParts(ctx context.Context, d *Download) error {
 			return fmt.Errorf("look what is in it: %w", err)
 		}
 		if len(trees) < len(ids) {
-			return Because(ErrNotFound, "%d of the %d nodes asked for are not there, or not for this user", len(ids)-len(trees), len(ids))
+			return Because(ErrNotFound, "%d of the %d nodes asked for do not exist, or this user may not read them", len(ids)-len(trees), len(ids))
 		}
 		name := "archive.zip"
 		if len(trees) == 1 {

@@ -161,7 +161,7 @@ func (m *Manager) askForPart(ctx context.Context, d *Download, p *piece) error {
 	taken := m.byID[got.ID] != nil || m.reserved[got.ID] || m.removals[got.ID] != nil
 	m.mu.Unlock()
 	if taken {
-		return Because(ErrProtocol, "create part: the server gave it an id that is taken here")
+		return Because(ErrProtocol, "create part: the server answered with the id of another download")
 	}
 	// From here to the journal's commit a crash leaves a zip on the server, as in
 	// create.

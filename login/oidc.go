@@ -75,7 +75,7 @@ func (o OIDC) discover(ctx context.Context) (endpoints, error) {
 	}
 	for _, endpoint := range []string{e.Token, e.Device} {
 		if strings.HasPrefix(o.Issuer, "https:") && endpoint != "" && !strings.HasPrefix(endpoint, "https:") {
-			return e, refusal("the identity provider at %s wants to be told secrets without encryption", o.Issuer)
+			return e, refusal("the identity provider at %s has an address without encryption (http)", o.Issuer)
 		}
 	}
 	return e, nil

@@ -150,7 +150,7 @@ func (b *builder) file(rec *record, parent Node, part []byte) error {
 	}
 	end := e.header + localLen + int64(e.rawLen)
 	if e.header < 0 || end > b.limit || e.packed > b.limit-end {
-		return formatf("an entry is said to be outside of the archive")
+		return formatf("an entry lies outside the archive")
 	}
 	b.ordered = b.ordered && e.header >= b.dataEnd
 	b.dataEnd = end + e.packed

@@ -17,7 +17,7 @@ func Check(ctx context.Context, src Source, size int64) (files, unpacked int64, 
 		header := rec.header + base
 		b := room[:localLen]
 		if header < end {
-			return damagedf("the entry at %d begins before the one in front of it has ended", header)
+			return damagedf("the entry at %d overlaps the entry before it", header)
 		}
 		if err := readFull(ctx, src, b, header); err != nil {
 			return err
@@ -35,10 +35,10 @@ func Check(ctx context.Context, src Source, size int64) (files, unpacked int64, 
 			return err
 		}
 		if !bytes.Equal(name, rec.name) {
-			return damagedf("the entry at %d has another name than in the directory", header)
+			return damagedf("the name of the entry at %d differs from the one in the directory", header)
 		}
 		if end = header + localLen + int64(nameLen) + extraLen + rec.packed; end > size {
-			return damagedf("the entry at %d goes beyond the end", header)
+			return damagedf("the entry at %d reaches beyond the end of the archive", header)
 		}
 		unpacked += rec.size
 		if !isFolder(rec.name) {

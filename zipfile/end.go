@@ -95,11 +95,11 @@ func parseEnd(ctx context.Context, src Source, b []byte, pos int64) (end, error)
 	case disk != 0 || startDisk != 0:
 		return end{}, formatf(splitSentence)
 	case e.records > maxEntries:
-		return end{}, formatf("it has %d entries, and %d are the most", e.records, maxEntries)
+		return end{}, formatf("it has %d entries; the limit is %d", e.records, maxEntries)
 	case length > maxDirectory:
-		return end{}, formatf("its directory has %d bytes, and %d are the most", length, maxDirectory)
+		return end{}, formatf("its directory has %d bytes; the limit is %d", length, maxDirectory)
 	case length > uint64(pos) || offset > uint64(pos)-length:
-		return end{}, formatf("its directory is said to be outside of the archive")
+		return end{}, formatf("its directory lies outside the archive")
 	case length < e.records*minRecord:
 		return end{}, formatf("its directory is said to have %d entries in %d bytes", e.records, length)
 	}
@@ -140,7 +140,7 @@ func findEnd64(ctx context.Context, src Source, pos int64) ([]byte, int64, error
 	}
 	told := binary.LittleEndian.Uint64(locator[8:])
 	if told > uint64(at) {
-		return nil, 0, formatf("its Zip64 record is said to be outside of the archive")
+		return nil, 0, formatf("its Zip64 record lies outside the archive")
 	}
 	b := make([]byte, end64Len)
 	if err := readFull(ctx, src, b, int64(told)); err != nil {

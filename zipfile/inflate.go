@@ -228,7 +228,7 @@ func (c *cursor) piece(want int64) (*piece, error) {
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, r.fail(damagedf("%q ends after %d bytes of %d", r.name, from+int64(n), r.size))
 	default:
-		return nil, r.fail(damagedf("%q cannot be unpacked behind byte %d: %v", r.name, from+int64(n), err))
+		return nil, r.fail(damagedf("%q cannot be unpacked after byte %d: %v", r.name, from+int64(n), err))
 	}
 	c.pos = end
 	if from <= r.summed && end > r.summed {

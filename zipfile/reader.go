@@ -180,7 +180,7 @@ func (r *Reader) locate(ctx context.Context, src Source) error {
 	case nameLen != r.rawLen || le.Uint16(b[8:]) != method || le.Uint16(b[6:])&flagEncrypted != 0:
 		return r.fail(damagedf("%q has a header that contradicts the directory", r.name))
 	case data > r.limit-r.packed:
-		return r.fail(damagedf("%q goes beyond the end of the archive", r.name))
+		return r.fail(damagedf("%q reaches beyond the end of the archive", r.name))
 	}
 	r.data.Store(data)
 	return nil
@@ -196,7 +196,7 @@ func (r *Reader) fail(err error) error {
 // finish compares the checksum of the whole file. The caller has the turn.
 func (r *Reader) finish() error {
 	if r.sum != r.crc {
-		return r.fail(damagedf("%q has not the checksum that the directory says", r.name))
+		return r.fail(damagedf("the checksum of %q differs from the one in the directory", r.name))
 	}
 	r.whole.Store(true)
 	return nil

@@ -87,7 +87,7 @@ func (r *records) next(out *record) (bool, error) {
 		return false, err
 	}
 	if len(b) < length {
-		return false, formatf("an entry goes beyond the end of its directory")
+		return false, formatf("an entry reaches beyond the end of the directory")
 	}
 	r.buf = r.buf[length:]
 	*out = record{
