@@ -92,7 +92,7 @@ func cleanRoot(t *testing.T) string {
 	dir := harness.Dir(t, harness.User{})
 	if info, err := os.Stat(cached); err != nil || time.Since(info.ModTime()) > 7*24*time.Hour {
 		made := filepath.Join(dir, "made")
-		harness.Run(t, 10*harness.Timeout, "debootstrap", "--variant=minbase", "--include=fuse3,unzip", "bookworm", made, "http://deb.debian.org/debian").OK(t)
+		harness.Run(t, 10*harness.Timeout, "debootstrap", "--variant=minbase", "--include=fuse3,unzip", "bookworm", made).OK(t)
 		harness.Run(t, harness.Timeout, "tar", "-C", made, "--exclude=./var/cache/apt/archives/*.deb", "-cf", cached+".new", ".").OK(t)
 		require.NoError(t, os.Rename(cached+".new", cached))
 		harness.Run(t, harness.Timeout, "rm", "-rf", made).OK(t)
