@@ -19,7 +19,7 @@ import (
 // and nothing that is read differs from the checksum.
 // Proves S-137.
 func FuzzArchive(f *testing.F) {
-	files, err := filepath.Glob("testdata/*.zip")
+	files, err := filepath.Glob("../repository/testdata/zips/*.zip")
 	require.NoError(f, err)
 	for _, file := range files {
 		b, err := os.ReadFile(file)
