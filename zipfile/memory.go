@@ -64,9 +64,10 @@ func (m *Memory) piece(k pieceKey) *piece {
 	return p
 }
 
-// buffer returns a buffer for a piece of n bytes.
+// buffer returns a buffer for a piece of n bytes. Pieces that nearly fill one share
+// the buffers for whole pieces, so that files of that size leave no garbage.
 func (m *Memory) buffer(n int) []byte {
-	if n < pieceLen {
+	if n < pieceLen/2 {
 		return make([]byte, n)
 	}
 	m.mu.Lock()
@@ -74,9 +75,9 @@ func (m *Memory) buffer(n int) []byte {
 	if last := len(m.free) - 1; last >= 0 {
 		b := m.free[last]
 		m.free = m.free[:last]
-		return b
+		return b[:n]
 	}
-	return make([]byte, pieceLen)
+	return make([]byte, n, pieceLen)
 }
 
 // recycle takes back a buffer that buffer gave.
@@ -103,7 +104,7 @@ func (m *Memory) keep(k pieceKey, data []byte) *piece {
 	}
 	p := &piece{key: k, data: data, refs: 2}
 	m.pieces[k] = m.recent.PushFront(p)
-	for m.bytes += len(data); m.bytes > m.maxPieces; {
+	for m.bytes += cap(data); m.bytes > m.maxPieces; {
 		m.dropPiece(m.recent.Back())
 	}
 	return p
@@ -113,7 +114,7 @@ func (m *Memory) keep(k pieceKey, data []byte) *piece {
 func (m *Memory) dropPiece(el *list.Element) {
 	p := m.recent.Remove(el).(*piece)
 	delete(m.pieces, p.key)
-	m.bytes -= len(p.data)
+	m.bytes -= cap(p.data)
 	m.unref(p)
 }
 

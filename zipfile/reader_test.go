@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -377,6 +378,37 @@ func TestMemoryIsBounded(t *testing.T) {
 	assert.Zero(t, m.windows.Len())
 	assert.Zero(t, m.cursors.Len())
 	assert.Empty(t, m.pieces)
+}
+
+// Many files of some size, read one after the other, leave no garbage of their size.
+func TestFilesLeaveNoGarbage(t *testing.T) {
+	const files, size = 300, 100_000
+	var entries []made
+	for i := range files {
+		entries = append(entries, made{name: fmt.Sprintf("%03d", i), data: noise(size), method: methodDeflated})
+	}
+	b := makeZip(entries...)
+	x := readIndex(t, b)
+	m := NewMemory()
+	dest := make([]byte, size)
+	readFile := func(n Node) {
+		r, err := NewReader(x, n, m)
+		require.NoError(t, err)
+		_, err = r.ReadAt(t.Context(), bytesSource(b), dest, 0)
+		require.NoError(t, err)
+		r.Idle()
+	}
+	// What is kept is full after these.
+	for n := range Node(100) {
+		readFile(n + 1)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for n := range Node(files - 100) {
+		readFile(n + 101)
+	}
+	runtime.ReadMemStats(&after)
+	assert.Less(t, (after.TotalAlloc-before.TotalAlloc)/(files-100), uint64(size/2), "bytes a file")
 }
 
 // A file of gigabytes does not take the memory of others.
