@@ -39,6 +39,11 @@ func (m *Manager) adopt(id ID) (d *Download, err error) {
 	if err := m.enlist(d); err != nil {
 		return nil, fmt.Errorf("adopt %s: %w", id, err)
 	}
+	if p.Status == StatusDone { // its archive can be used after one more request
+		m.mu.Lock()
+		m.work.Advance(&d.watch.task, time.Now())
+		m.mu.Unlock()
+	}
 	m.log.Info("download adopted", "op", "adopt", "download", id, "state", d.progress.Status)
 	return d, nil
 }

@@ -27,9 +27,11 @@ func TestAdopt(t *testing.T) {
 		require.NoError(t, w.find(id).Wait(t.Context()))
 
 		done := w.service.AddDownload(downloadtest.Plan{Name: "x.zip"}, nodeN(1))
+		began := time.Now()
 		d, err = w.Adopt(t.Context(), done)
 		require.NoError(t, err)
 		require.NoError(t, d.Wait(t.Context()), "a DONE one")
+		assert.Zero(t, time.Since(began), "nothing is waited for but answers")
 		assert.Equal(t, "x.zip", d.Snapshot().Archive.Name)
 
 		large := w.service.AddDownload(downloadtest.Plan{Bytes: 10, Limit: 5})
