@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -51,7 +52,11 @@ func mount(cfg Config, d domain) (*Server, error) {
 		return nil, fmt.Errorf("mount on %s: %w", cfg.Mountpoint, err)
 	}
 	options := s.options(cfg)
-	raw := trace(fusefs.NewNodeFS(s.root, options), s.fs.log)
+	raw := fusefs.NewNodeFS(s.root, options)
+	if runtime.GOOS == "linux" {
+		raw = withoutXattrs{raw}
+	}
+	raw = trace(raw, s.fs.log)
 	if s.fuse, err = connect(raw, mountpoint, &options.MountOptions); err != nil {
 		return nil, fmt.Errorf("mount on %s: %w", cfg.Mountpoint, explain(err))
 	}

@@ -66,6 +66,20 @@ func (t *traced) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fuse.A
 	return status
 }
 
+func (t *traced) GetXAttr(cancel <-chan struct{}, h *fuse.InHeader, attr string, dest []byte) (uint32, fuse.Status) {
+	began := time.Now()
+	n, status := t.RawFileSystem.GetXAttr(cancel, h, attr, dest)
+	t.record("getxattr", h, began, status, named(attr))
+	return n, status
+}
+
+func (t *traced) ListXAttr(cancel <-chan struct{}, h *fuse.InHeader, dest []byte) (uint32, fuse.Status) {
+	began := time.Now()
+	n, status := t.RawFileSystem.ListXAttr(cancel, h, dest)
+	t.record("listxattr", h, began, status)
+	return n, status
+}
+
 func (t *traced) Access(cancel <-chan struct{}, in *fuse.AccessIn) fuse.Status {
 	began := time.Now()
 	status := t.RawFileSystem.Access(cancel, in)
