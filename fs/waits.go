@@ -49,7 +49,8 @@ import (
 //	GETATTR, STATX                           wait, unless the caller browses;
 //	                                         on an open file they never wait
 //	OPEN                                     waits; with O_NONBLOCK it is EAGAIN,
-//	                                         unless the caller has just listed
+//	                                         unless the caller has just listed;
+//	                                         so it is for Engrampa's windows
 //	READ                                     waits for the bytes
 //
 // There are more waits in downloads/. Closing the control file and FSYNC wait for the
@@ -110,6 +111,14 @@ type place struct {
 func (f *filesystem) fillsUp(pid int) bool {
 	programs := []string{"bsdtar", "bsdcpio", "cpio"}
 	return slices.Contains(programs, f.callers.name(pid)) || slices.Contains(programs, f.callers.program(pid))
+}
+
+// sniffs reports whether a thread opens an archive only to look what kind of file it
+// is, and can do without. Engrampa does so on the thread that draws its windows, which
+// would stand still. If it cannot, it goes by the file's ending. A child process of it
+// then reads the archive and waits, while Engrampa shows that, with a button to cancel.
+func (f *filesystem) sniffs(pid int) bool {
+	return f.callers.name(pid) == "engrampa" && f.callers.tgid(pid) == pid
 }
 
 // isShell reports whether a program is a command interpreter.

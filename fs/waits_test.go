@@ -98,3 +98,31 @@ libc.statx(-100, f.encode(), 0, 0xfff, buffer)`, true},
 		})
 	}
 }
+
+// Engrampa draws its windows on its first thread, which only looks what kind of file
+// an archive is. It does not wait, but its other threads and its children do.
+// Proves S-191.
+func TestEngrampaSniffs(t *testing.T) {
+	m := newTestMount(t)
+	d := m.domain.add("d1", nil)
+	const open = `
+import subprocess, threading
+open("/proc/self/comm", "w").write("engrampa")
+try:
+    open(f)
+except BlockingIOError:
+    print("not yet")
+`
+	b := m.background("exec python3 -c '" + patient + open + `
+threading.Thread(target=lambda: print(len(open(f, "rb").read()))).start()` + "' $D/d1")
+	m.eventually(func() bool { return d.waiting() == 1 }, "a thread waits")
+	child := m.background("exec python3 -c '" + patient + open + `
+print(subprocess.run(["cat", f], capture_output=True).returncode)` + "' $D/d1")
+	m.eventually(func() bool { return d.waiting() == 2 }, "a child waits")
+	file, _ := m.archive(100)
+	d.finish(file, false)
+	require.NoError(t, m.ended(b, 10*time.Second), b.out.String())
+	require.NoError(t, m.ended(child, 10*time.Second), child.out.String())
+	assert.Equal(t, "not yet\n100\n", b.out.String())
+	assert.Equal(t, "not yet\n0\n", child.out.String())
+}
