@@ -70,7 +70,7 @@ func (m *Manager) Discard(d *Download) error {
 	d.changedAt = time.Now()
 	m.endParts(d)
 	m.transition(d, old)
-	d.watch.forecast.Start(d.changedAt, 0)
+	d.watch.forecast.Start(d.changedAt, nil)
 	m.schedule(d)
 	r := m.newRemoval(d.id, d.serial, true, false)
 	r.of, r.until = d, d.unseenUntil()

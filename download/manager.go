@@ -324,7 +324,7 @@ func (m *Manager) enlist(d *Download) error {
 	d.serial = serial
 	m.insert(d)
 	delete(m.reserved, d.id)
-	d.watch.forecast.Start(time.Now(), m.server.slowness)
+	d.watch.forecast.Start(time.Now(), &m.server.pace)
 	d.watch.quietSince = m.server.alive
 	m.schedule(d)
 	return nil

@@ -225,9 +225,7 @@ func (m *Manager) takeOver(d *Download, a answer, now time.Time) {
 		w.earlier.end()
 	}
 	if p.Status == StatusDone {
-		if took := w.forecast.Took(now); took > 0 {
-			m.server.slowness = took
-		}
+		m.server.pace.Learn(&w.forecast, now)
 	}
 	w.forecast.Observe(now, schedule.Counters{Begun: p.Status != StatusPending, Added: p.BytesAdded, Total: p.TotalBytes})
 	if p == old {

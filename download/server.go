@@ -19,7 +19,7 @@ type serverState struct {
 	failingSince time.Time
 	failedAt     time.Time // the latest failure
 	lastErr      error
-	slowness     float64   // nanoseconds per byte in the latest download
+	pace         schedule.Pace
 	refused      error     // why the login was refused; nil again after an answer
 	refusedAt    time.Time // when the latest refused request began
 }

@@ -20,9 +20,10 @@ type Forecast struct {
 	last  time.Time // the latest poll
 	seen  Counters  // at that poll
 
-	usual float64 // nanoseconds per byte in the download before, if known
+	pace *Pace // of the downloads before; may be nil
 
 	savings float64   // polls that may be made now (see ration)
+	zipping move      // when zipping began
 	moves   []move    // the latest, oldest first
 	full    time.Time // when all bytes were first seen added
 }
@@ -65,35 +66,35 @@ const (
 	rationPending = 0.7
 )
 
-// Start says that watching begins at now, before the first poll. usual is how many
-// nanoseconds a byte usually takes, or 0.
-func (f *Forecast) Start(now time.Time, usual float64) {
-	*f = Forecast{began: now, last: now, usual: usual, savings: rationStart}
+// Start says that watching begins at now, before the first poll. What pace learns
+// later counts too. It may be nil.
+func (f *Forecast) Start(now time.Time, pace *Pace) {
+	*f = Forecast{began: now, last: now, pace: pace, savings: rationStart}
 }
 
-// Took returns how many nanoseconds a byte took in a download that was DONE at now, or
-// 0 when that is not well known.
-func (f *Forecast) Took(now time.Time) float64 {
-	if len(f.moves) == 0 || f.seen.Total == 0 {
-		return 0
+// took returns the least and the most nanoseconds that a byte took in a download that
+// was DONE at now, or 0 when that is not well known.
+func (f *Forecast) took(now time.Time) (least, most float64) {
+	if f.zipping.by.IsZero() || f.seen.Total == 0 {
+		return 0, 0
 	}
-	began := f.moves[0]
-	least, most := f.last.Sub(began.by), now.Sub(began.after)
-	if began.added > 0 || most > 2*least || least < time.Second/2 {
-		return 0
+	shortest, longest := f.last.Sub(f.zipping.by), now.Sub(f.zipping.after)
+	if longest > 2*shortest || shortest < time.Second/2 {
+		return 0, 0
 	}
-	return float64(least+most) / 2 / float64(f.seen.Total)
+	return float64(shortest) / float64(f.seen.Total), float64(longest) / float64(f.seen.Total)
 }
 
 // Observe takes in an answer that came at now.
 func (f *Forecast) Observe(now time.Time, c Counters) {
 	if f.began.IsZero() { // it was not watched from the beginning
-		f.Start(now, f.usual)
+		f.Start(now, f.pace)
 		f.seen = c
 	}
 	f.savings = min(f.savings+f.ration()*now.Sub(f.last).Seconds(), rationStart) - 1
 	if !f.seen.Begun && c.Begun {
-		f.moves = append(f.moves[:0], move{f.last, now, 0})
+		f.zipping = move{f.last, now, 0}
+		f.moves = append(f.moves[:0], f.zipping)
 	}
 	if c.Added > f.seen.Added {
 		if len(f.moves) == maxMoves {
@@ -170,9 +171,8 @@ func (f *Forecast) end() (early, late time.Time, ok bool) {
 	if f.seen.Total == 0 {
 		return early, late, false
 	}
-	if len(f.moves) == 1 && f.usual > 0 {
-		zipping := time.Duration(f.usual * float64(f.seen.Total))
-		return f.moves[0].after.Add(zipping * 9 / 10), f.moves[0].by.Add(zipping * 11 / 10), true
+	if len(f.moves) == 1 && f.moves[0].added == 0 {
+		return f.pace.end(f.zipping.after, f.zipping.by, f.seen.Total)
 	}
 	// The pace may change: believe the latest moves that fit together.
 	for moves := f.moves; len(moves) >= 2; moves = moves[1:] {

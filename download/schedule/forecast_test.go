@@ -18,17 +18,17 @@ type sight struct {
 
 // simulated is a server's counter as a function of the time since the start.
 type simulated struct {
-	done  time.Duration
-	at    func(t time.Duration) sight
-	usual float64
+	done time.Duration
+	at   func(t time.Duration) sight
+	pace *Pace
 }
 
 // watchUntilDone polls as a forecast says, each poll taking rtt, and returns how long after
-// DONE that was known, and the number of polls.
+// DONE that was known, and the number of polls. The pace learns from it.
 func watchUntilDone(s simulated, rtt time.Duration) (late time.Duration, polls int) {
 	var f Forecast
 	start := time.Unix(1e9, 0)
-	f.Start(start, s.usual)
+	f.Start(start, s.pace)
 	now := start
 	for {
 		now = now.Add(f.Next(true))
@@ -36,6 +36,9 @@ func watchUntilDone(s simulated, rtt time.Duration) (late time.Duration, polls i
 		now = now.Add(rtt)
 		polls++
 		if p.done {
+			if s.pace != nil {
+				s.pace.Learn(&f, now)
+			}
 			return now.Sub(start) - s.done, polls
 		}
 		f.Observe(now, p.Counters)
@@ -165,7 +168,8 @@ func TestForecastTargets(t *testing.T) {
 		{"never moves, but the pace is known", [4]time.Duration{150e6, 250e6, 500e6, 700e6},
 			func(rng *rand.Rand, d time.Duration) simulated {
 				s := steady(0, d, 0, 5*mb, 10*mb)
-				s.usual = float64(d) / (5 * mb) * (0.9 + 0.2*rng.Float64())
+				usual := float64(d) / (5 * mb) * (0.9 + 0.2*rng.Float64())
+				s.pace = &Pace{usual, usual, firstDoubt}
 				return s
 			}},
 		{"fast, then three times as slow", [4]time.Duration{150e6, 150e6, 150e6, 150e6},
@@ -216,7 +220,7 @@ func TestForecastOfADownloadThatNeverEnds(t *testing.T) {
 	} {
 		now := time.Unix(1e9, 0)
 		var f Forecast
-		f.Start(now, 0)
+		f.Start(now, nil)
 		polls := 0
 		for end := now.Add(time.Hour); now.Before(end); polls++ {
 			wait := f.Next(true)
@@ -232,7 +236,7 @@ func TestForecastOfADownloadThatNeverEnds(t *testing.T) {
 func TestForecastWhileNobodyWaits(t *testing.T) {
 	now := time.Unix(1e9, 0)
 	var f Forecast
-	f.Start(now, 0)
+	f.Start(now, nil)
 	var waits []time.Duration
 	for range 8 {
 		waits = append(waits, f.Next(false))
@@ -249,7 +253,8 @@ func FuzzForecast(f *testing.F) {
 	f.Fuzz(func(t *testing.T, moves []byte, total int64) {
 		now := time.Unix(1e9, 0)
 		var fc Forecast
-		fc.Start(now, float64(total))
+		var pace Pace
+		fc.Start(now, &pace)
 		added := int64(0)
 		for _, b := range moves {
 			wait := fc.Next(b&1 == 0)
@@ -262,6 +267,10 @@ func FuzzForecast(f *testing.F) {
 			fc.Observe(now, Counters{Begun: true, Added: added, Total: total})
 			require.LessOrEqual(t, len(fc.moves), maxMoves)
 		}
-		fc.Took(now)
+		pace.Learn(&fc, now)
+		fc.Start(now, &pace)
+		fc.Observe(now, Counters{Begun: true, Total: total})
+		require.GreaterOrEqual(t, fc.Next(true), Soonest)
+		require.LessOrEqual(t, fc.Next(true), mostWaited)
 	})
 }
