@@ -27,6 +27,7 @@ type Cache struct {
 	lanes    lanes
 	skips    skipCost
 	direct   direct
+	traffic  traffic
 
 	ctx    context.Context
 	cancel context.CancelFunc

@@ -75,6 +75,9 @@ func (h *handle) File(off, n int64) (*os.File, bool) {
 		return nil, false
 	}
 	a.touch(off, n)
+	if n < a.info.Size || n <= BlockSize { // not an open of the whole archive
+		a.c.traffic.answered(blockOf(off+n-1)-blockOf(off)+1, false)
+	}
 	return f, true
 }
 

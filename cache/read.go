@@ -33,7 +33,13 @@ func (a *archive) readAt(ctx context.Context, p []byte, off int64) (int, error) 
 
 // readBlock reads len(p) bytes of block b, from offset from in the block. If they are
 // in memory, it returns the block's entry, referenced. Otherwise it fills p.
-func (a *archive) readBlock(ctx context.Context, p []byte, b, from int) (*entry, error) {
+func (a *archive) readBlock(ctx context.Context, p []byte, b, from int) (_ *entry, err error) {
+	waited := false
+	defer func() {
+		if err == nil {
+			a.c.traffic.answered(1, waited)
+		}
+	}()
 	for {
 		if e := a.inMem(b, int64(from+len(p))); e != nil {
 			return e, nil
@@ -68,6 +74,7 @@ func (a *archive) readBlock(ctx context.Context, p []byte, b, from int) (*entry,
 		}
 		w, e := a.await(b, int64(from+len(p)))
 		if w != nil {
+			waited = true
 			a.c.waiting.Add(1)
 			select {
 			case <-w.ch:

@@ -191,6 +191,7 @@ func (c *Cache) oldest() (old *archive, room int64) {
 // evict removes an unlinked archive, which nobody reads, to make room. It empties the
 // file first: that frees the room even while the keeper syncs it.
 func (c *Cache) evict(a *archive) {
+	c.traffic.evictions.Add(1)
 	a.log().Info("evicting an archive to make room", "op", "evict", "state", "evicted", "len", a.onDisk.Load())
 	err := c.disk.empty(a.name)
 	if err == nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -291,7 +292,8 @@ func (c *Client) requestTicket(ctx context.Context, password string) (string, *f
 	if err != nil {
 		return "", protocolFailure("%v", err)
 	}
-	resp, f := c.roundTrip(c.api, operate("login", "login"), req)
+	op := operate("login", "login")
+	resp, f := c.roundTrip(c.api, op, req)
 	if f != nil {
 		return "", f
 	}
@@ -303,9 +305,9 @@ func (c *Client) requestTicket(ctx context.Context, password string) (string, *f
 	})
 	switch {
 	case f == nil:
-		c.log.Info("logged in", "op", "login")
+		c.log.LogAttrs(ctx, slog.LevelInfo, "logged in", op.attrs()...)
 	case noTickets(f):
-		c.log.Info("the server has no tickets API, basic authentication is used", "op", "login", "code", f.code)
+		c.log.LogAttrs(ctx, slog.LevelInfo, "the server has no tickets API, basic authentication is used", op.attrs(slog.Int("code", f.code))...)
 	}
 	return ticket, f
 }

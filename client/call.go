@@ -156,6 +156,7 @@ func (c *Client) roundTrip(hc *http.Client, op operation, req *http.Request) (*h
 	}))
 	start := time.Now()
 	resp, err := hc.Do(req)
+	c.exchanged(op, resp, time.Since(start))
 	if err != nil {
 		f := c.transportFailure(err, sent.Load(), reused.Load())
 		c.log.LogAttrs(req.Context(), slog.LevelDebug, "no answer", op.attrs(slog.String("method", req.Method),
@@ -169,6 +170,22 @@ func (c *Client) roundTrip(hc *http.Client, op operation, req *http.Request) (*h
 		return nil, protocolFailure("the answer is encoded as %s, which was not asked for", enc)
 	}
 	return resp, nil
+}
+
+// exchanged tells whoever wants to know of a request. resp is nil if there was no
+// answer. A status that nobody has defined is told as the x00 of its class (RFC 9110,
+// section 15), so that there are few.
+func (c *Client) exchanged(op operation, resp *http.Response, took time.Duration) {
+	if c.cfg.Exchanged == nil {
+		return
+	}
+	code := 0
+	if resp != nil {
+		if code = resp.StatusCode; http.StatusText(code) == "" {
+			code -= code % 100
+		}
+	}
+	c.cfg.Exchanged(op.name, code, took)
 }
 
 // readAnswer reads a short answer to its end.

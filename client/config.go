@@ -40,6 +40,10 @@ type Config struct {
 	AllowHTTP bool
 	UserAgent string
 	Logger    *slog.Logger
+	// Exchanged, if not nil, is told of each request that was sent: its purpose (one of
+	// few words, the op of the log), the status of its answer, or 0 if there was none,
+	// and how long the answer's head took. Many goroutines call it. It must not block.
+	Exchanged func(purpose string, code int, took time.Duration)
 
 	// DialTimeout bounds making a connection (default 10 s) and TLSTimeout the TLS
 	// handshake (10 s). RequestTimeout bounds the first attempt at an answer other than

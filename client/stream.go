@@ -114,7 +114,7 @@ func (c *Client) open(ctx context.Context, op operation, a download.ArchiveInfo,
 		s.after = a.Size - end
 	}
 	var skip int64
-	if skip, f = c.believe(resp, a, off, end); f == nil {
+	if skip, f = c.believe(op, resp, a, off, end); f == nil {
 		s.body = resp.Body
 		f = s.begin(skip)
 		s.idle = c.cfg.IdleTimeout
@@ -128,7 +128,7 @@ func (c *Client) open(ctx context.Context, op operation, a download.ArchiveInfo,
 
 // believe checks that an answer is about bytes [off, ...) of this archive and
 // returns how many bytes come before them.
-func (c *Client) believe(resp *http.Response, a download.ArchiveInfo, off, end int64) (skip int64, f *failure) {
+func (c *Client) believe(op operation, resp *http.Response, a download.ArchiveInfo, off, end int64) (skip int64, f *failure) {
 	switch resp.StatusCode {
 	case http.StatusPartialContent:
 		r, err := parseContentRange(resp.Header.Get("Content-Range"))
@@ -170,7 +170,7 @@ func (c *Client) believe(resp *http.Response, a download.ArchiveInfo, off, end i
 		}
 		if off > 0 {
 			c.warnRange.Do(func() {
-				c.log.Warn("the server does not heed ranges, each read starts at the beginning of the archive", "op", "read", "download", a.ID, "off", off)
+				c.log.LogAttrs(context.Background(), slog.LevelWarn, "the server does not heed ranges, each read starts at the beginning of the archive", op.attrs()...)
 			})
 		}
 		return off, nil

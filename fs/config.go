@@ -28,6 +28,10 @@ type Config struct {
 	UID, GID uint32
 	// Logger may be nil. At debug level it gets a record of each operation.
 	Logger *slog.Logger
+	// Observer, if not nil, is told of each operation.
+	Observer Observer
+	// Stats, if not nil, returns the text of the file .stats. It does not block.
+	Stats func() []byte
 
 	proc string // where /proc is, for tests; /proc if empty
 }

@@ -27,6 +27,7 @@ type filesystem struct {
 	callers  callers
 	uses     atomic.Int64 // open handles on archives and lists, and waits
 	contents *allContents // nil with --contents off
+	stats    func() []byte
 
 	// ctx ends when nothing is served any more, and the work in progress ends with
 	// it.
@@ -51,6 +52,7 @@ func newFilesystem(cfg Config, d domain) *filesystem {
 		mounted:  now,
 		browsers: newBrowsers(),
 		callers:  newCallers(cfg.proc),
+		stats:    cfg.Stats,
 		touched:  now,
 	}
 	if !cfg.NoContents {

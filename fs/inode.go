@@ -30,6 +30,7 @@ const (
 	inoControl   = 4
 	inoTrees     = 5
 	inoMarks     = 6 // and the following numbers, one for each mark
+	inoStats     = 14
 )
 
 // inodeNumber returns the number of one inode of a download. It depends on the

@@ -8,7 +8,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// rootNode is the mount point: README and downloads/.
+// rootNode is the mount point: README and downloads/, and in no listing .stats.
 type rootNode struct {
 	node
 	fixedDir
@@ -49,6 +49,10 @@ func (r *rootNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) 
 		return r.lookupReadme(ctx, out), 0
 	case downloadsName:
 		return r.lookupDownloads(ctx, out), 0
+	case statsName:
+		if r.fs.stats != nil {
+			return r.lookupStats(ctx, out), 0
+		}
 	}
 	if isMark(name) {
 		return lookupMark(ctx, r.fs, &r.Inode, name, out), 0

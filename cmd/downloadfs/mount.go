@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"downloadfs/client"
+	"downloadfs/metrics"
 )
 
 // mountOptions are the flags of mount.
@@ -30,6 +31,7 @@ type mountOptions struct {
 	contents     string
 	stallTimeout time.Duration
 	daemon       bool
+	metrics      string
 	logFile      string
 	log          logOptions
 }
@@ -99,6 +101,7 @@ func (o *mountOptions) addFlags(cmd *cobra.Command) {
 	f.StringVar(&o.contents, "contents", "link", "show what is inside the archives: link (a link in each download's directory), or off")
 	f.DurationVar(&o.stallTimeout, "stall-timeout", 10*time.Minute, "how long a download may make no progress before its readers get ETIMEDOUT; 0 waits for ever")
 	f.BoolVar(&o.daemon, "daemon", false, "go into the background when the mount is ready")
+	f.StringVar(&o.metrics, "metrics", "", "show metrics to Prometheus, and the process to pprof, on unix:PATH (for this user only) or on 127.0.0.1:PORT (for all users of this machine)")
 	f.StringVar(&o.logFile, "log-file", "", "log to this file instead of standard error; it is put aside at 10 MB, three are kept, and SIGUSR2 opens it again")
 	o.log.addFlags(cmd)
 }
@@ -115,6 +118,11 @@ func (o *mountOptions) check() error {
 	}
 	if o.stallTimeout < 0 {
 		errs = append(errs, badValue("stall-timeout", "%v is negative", o.stallTimeout))
+	}
+	if o.metrics != "" {
+		if err := metrics.Check(o.metrics); err != nil {
+			errs = append(errs, badValue("metrics", "%s %v", o.metrics, err))
+		}
 	}
 	return errors.Join(errs...)
 }

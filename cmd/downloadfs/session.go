@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -18,6 +19,9 @@ import (
 	"downloadfs/client"
 	"downloadfs/download"
 	"downloadfs/fs"
+	"downloadfs/meter"
+	"downloadfs/metrics"
+	"downloadfs/stats"
 )
 
 const (
@@ -55,6 +59,7 @@ type session struct {
 	server     *fs.Server
 	ended      <-chan struct{} // closed when nothing is mounted any more
 	client     *client.Client
+	metrics    *metrics.Server // nil without --metrics
 	stopDump   func()
 	log        *slog.Logger
 	before     int // number of goroutines before it started
@@ -67,7 +72,10 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 	// Most of the heap is buffers, which cost a collection nothing. Collecting
 	// earlier saves memory and takes hardly any time.
 	debug.SetGCPercent(garbagePercent)
-	c, err := client.New(o.clientConfig(cfg.server, cfg.login, cfg.log))
+	counts := &stats.Counts{}
+	clientConfig := o.clientConfig(cfg.server, cfg.login, cfg.log)
+	clientConfig.Exchanged = counts.Request
+	c, err := client.New(clientConfig)
 	if err != nil {
 		return nil, exitf(exitUsage, "%w", err)
 	}
@@ -93,12 +101,13 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 	}
 
 	s := &session{mountpoint: mountpoint, client: c, log: cfg.log, before: before}
+	metered := meter.New(0, counts.Fetched)
 	if s.cache, err = whenUnlocked(ctx, func() (*cache.Cache, error) {
 		return cache.Open(cache.Config{
 			Dir:     cacheDir,
 			Size:    int64(o.cacheSize),
 			MinFree: int64(o.cacheMinFree),
-			Source:  c,
+			Source:  metered.Source(c),
 			Logger:  cfg.log,
 		})
 	}); err != nil {
@@ -120,11 +129,27 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 	}); err != nil {
 		return nil, errors.Join(lockedHint(err, "state "+stateDir), s.cache.Close())
 	}
+	// Who holds the locks has the metrics' address too.
+	var listener net.Listener
+	if o.metrics != "" {
+		if listener, err = metrics.Listen(o.metrics); err != nil {
+			return nil, errors.Join(fmt.Errorf("--metrics: %w", err), s.close())
+		}
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, listener.Close())
+			}
+		}()
+	}
 	if offline != nil {
 		if len(s.manager.Downloads()) == 0 {
 			return nil, errors.Join(offline, s.close())
 		}
 		cfg.log.Warn("the server cannot be used now; mounting what is here, and trying on", "op", "mount", "err", offline)
+	}
+	observed := stats.Mount{
+		Counts: counts, Version: versionText(), Started: time.Now(),
+		Manager: s.manager, Cache: s.cache, Bandwidth: metered,
 	}
 	if s.server, err = fs.Mount(fs.Config{
 		Mountpoint: mountpoint,
@@ -133,6 +158,8 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 		WaitOpen:   o.wait == "open",
 		NoContents: o.contents == "off",
 		FsName:     cfg.server.String(),
+		Observer:   counts,
+		Stats:      func() []byte { return observed.Snapshot().JSON() },
 		UID:        uint32(os.Getuid()),
 		GID:        uint32(os.Getgid()),
 		Logger:     cfg.log,
@@ -149,6 +176,10 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 	}()
 	s.ended = ended
 	s.stopDump = dumpOnSignal(cfg.log)
+	if listener != nil {
+		s.metrics = metrics.Serve(listener, observed.Snapshot, cfg.log)
+		cfg.log.Info("metrics", "op", "metrics", "address", listener.Addr().String())
+	}
 	cfg.log.Info("mounted", "op", "mount", "mountpoint", mountpoint, "server", cfg.server.String(),
 		"state", stateDir, "cache", cacheDir, "version", versionText())
 	return s, nil
@@ -342,7 +373,11 @@ func (s *session) busyText(err error) string {
 // close ends everything that served the file system. The manager may be closed
 // already.
 func (s *session) close() error {
-	err := errors.Join(s.manager.Close(), s.cache.Close())
+	var err error
+	if s.metrics != nil {
+		err = s.metrics.Close()
+	}
+	err = errors.Join(err, s.manager.Close(), s.cache.Close())
 	if s.stopDump != nil {
 		s.stopDump()
 	}

@@ -33,9 +33,12 @@ var arrows = map[string][]string{
 	"config":                  {},
 	"cache":                   {"download"},
 	"fs":                      {"download", "download/list", "zipfile"},
+	"meter":                   {"download"},
+	"stats":                   {"cache", "download"},
+	"metrics":                 {"stats"},
 	"zipfile":                 {},
 	"repository":              {},
-	"cmd/downloadfs":          {"download", "client", "cache", "fs", "repository", "config", "login", "fetch", "download/list"},
+	"cmd/downloadfs":          {"download", "client", "cache", "fs", "repository", "config", "login", "fetch", "download/list", "meter", "stats", "metrics"},
 	"integration":             {"integration/harness", "integration/faults", "integration/idp"},
 	"integration/bench":       {"integration/harness", "integration/faults"},
 	"integration/conventions": {},
@@ -49,8 +52,9 @@ var arrows = map[string][]string{
 var keepers = map[string][]string{
 	"github.com/hanwen/go-fuse/v2": {"fs"},
 	"github.com/spf13":             {"cmd/downloadfs"},
+	"github.com/prometheus":        {"metrics"},
 	"flag":                         {"cmd/downloadfs", "integration", "integration/bench", "integration/harness", "integration/kernels"},
-	"net/http":                     {"client", "login", "integration/idp", "repository", "cmd/downloadfs", "integration", "integration/bench", "integration/faults", "integration/harness"},
+	"net/http":                     {"client", "login", "metrics", "integration/idp", "repository", "cmd/downloadfs", "integration", "integration/bench", "integration/faults", "integration/harness"},
 	"testing":                      {"download/downloadtest", "integration/idp", "integration", "integration/bench", "integration/faults", "integration/harness"},
 }
 
