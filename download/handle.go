@@ -19,6 +19,7 @@ func (m *Manager) OpenArchive(d *Download) (Archive, error) {
 		err = fmt.Errorf("%w: %w", ErrNotReady, err)
 	}
 	d.handles++ // a Remove from now on leaves the server's copy alone
+	m.opened++
 	info, inParts := d.archive, d.parts != nil
 	m.mu.Unlock()
 	a, err := m.openArchive(d, info, inParts, ready, err)
@@ -44,6 +45,7 @@ func (m *Manager) openArchive(d *Download, info *ArchiveInfo, inParts, ready boo
 func (m *Manager) release(d *Download) {
 	m.mu.Lock()
 	d.handles--
+	m.opened--
 	m.unpark(d)
 	m.mu.Unlock()
 	m.letGo(d)

@@ -68,6 +68,7 @@ type Manager struct {
 	posts   chan struct{}   // a slot for each Create that asks the server
 	posting context.Context // of those requests; ends after ctx (see finishPosts)
 	abandon context.CancelFunc
+	checks  chan struct{} // capacity 1: held while a part is checked
 	unsaved chan struct{} // capacity 1: dirty is not empty
 
 	mu       sync.Mutex // guards all below and each Download's state
@@ -79,6 +80,7 @@ type Manager struct {
 	removals map[ID]*removal        // still to be done on the server
 	waited   map[*Download]struct{} // have waiters
 	dirty    map[*Download]struct{} // changed since they were journaled
+	opened   int                    // open archives, over all downloads
 	server   serverState
 	outcome  outcome
 	unlogged []logRecord
@@ -112,6 +114,7 @@ func Open(cfg Config) (*Manager, error) {
 		work:               schedule.New(schedule.PollLimits),
 		closed:             make(chan struct{}),
 		posts:              make(chan struct{}, maxPosts),
+		checks:             make(chan struct{}, 1),
 		unsaved:            make(chan struct{}, 1),
 		byID:               make(map[ID]*Download),
 		byAlias:            make(map[string]*Download),

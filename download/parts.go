@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"downloadfs/download/schedule"
@@ -142,7 +144,7 @@ func (m *Manager) startAssembly(d *Download) {
 // zip without a word.
 func (m *Manager) measure(d *Download) {
 	limits := split.Limits{Part: 1 << 62, File: m.maxFile}
-	trees, err := split.Walk(m.ctx, walked{m}, d.bareNodes(), limits)
+	trees, err := split.Walk(m.ctx, m.walked(), bare(d.nodes), limits)
 	if err != nil {
 		m.log.Debug("sizes not known", "op", "measure", "download", d.id, "err", err)
 		return
@@ -159,32 +161,62 @@ func (m *Manager) measure(d *Download) {
 	}
 }
 
-func (d *Download) bareNodes() []string {
-	ids := make([]string, len(d.nodes))
-	for i, n := range d.nodes {
+func bare(nodes []NodeID) []string {
+	ids := make([]string, len(nodes))
+	for i, n := range nodes {
 		ids[i] = string(n.Bare())
 	}
 	return ids
 }
 
-// walked is the repository that split walks.
-type walked struct{ m *Manager }
+// walked is the repository that split walks. request makes each request.
+type walked struct {
+	nodes   Nodes
+	request func(ctx context.Context, do func(context.Context) error) error
+}
+
+func (m *Manager) walked() walked {
+	return walked{m.nodes, func(ctx context.Context, do func(context.Context) error) error {
+		return m.request(ctx, "walk", "", do)
+	}}
+}
+
+// LargestFile returns the size of the largest file among the nodes and in the folders
+// among them. It blocks until it has looked into each folder, which is a request for
+// each thousand children.
+func LargestFile(ctx context.Context, nodes Nodes, ids []NodeID) (int64, error) {
+	w := walked{nodes, func(ctx context.Context, do func(context.Context) error) error { return do(ctx) }}
+	trees, err := split.Walk(ctx, w, bare(ids), split.Limits{Part: 1 << 62, File: 1 << 62})
+	if err != nil {
+		return 0, fmt.Errorf("look how large the files are: %w", err)
+	}
+	var largest int64
+	for _, t := range trees {
+		largest = max(largest, t.Largest)
+	}
+	return largest, nil
+}
+
+func splitNode(n Node) split.Node {
+	return split.Node{ID: string(n.ID), Name: n.Name, Folder: n.Folder, Size: n.Size, Modified: n.ModifiedAt}
+}
 
 func (w walked) Node(ctx context.Context, id string) (n split.Node, err error) {
-	err = w.m.request(ctx, "walk", "", func(ctx context.Context) error {
-		found, err := w.m.nodes.Node(ctx, NodeID(id))
-		n = split.Node{ID: id, Name: found.Name, Folder: found.Folder, Size: found.Size, Modified: found.ModifiedAt}
+	err = w.request(ctx, func(ctx context.Context) error {
+		found, err := w.nodes.Node(ctx, NodeID(id))
+		n = splitNode(found)
+		n.ID = id
 		return err
 	})
 	return n, gone(err)
 }
 
 func (w walked) Children(ctx context.Context, id string, skip int) (page []split.Node, more bool, err error) {
-	err = w.m.request(ctx, "walk", "", func(ctx context.Context) error {
-		found, m, err := w.m.nodes.Children(ctx, NodeID(id), skip)
+	err = w.request(ctx, func(ctx context.Context) error {
+		found, m, err := w.nodes.Children(ctx, NodeID(id), skip)
 		page, more = make([]split.Node, len(found)), m
 		for i, n := range found {
-			page[i] = split.Node{ID: string(n.ID), Name: n.Name, Folder: n.Folder, Size: n.Size, Modified: n.ModifiedAt}
+			page[i] = splitNode(n)
 		}
 		return err
 	})
@@ -229,7 +261,7 @@ func (m *Manager) getParts(ctx context.Context, d *Download) {
 		if err == nil || m.assemblyFailed(d, err) {
 			return
 		}
-		if errors.Is(err, errReplanned) {
+		if isAny(err, errReplanned, errAgain) {
 			continue
 		}
 		if m.fetchedParts(d) > before {
@@ -266,7 +298,7 @@ func (m *Manager) assemblyFailed(d *Download, err error) bool {
 	a := d.parts
 	m.logLater(slog.LevelDebug, "parts will be tried again", "op", "parts", "download", d.id, "err", err)
 	switch {
-	case errors.Is(err, errReplanned), errors.Is(err, ErrUnauthorized): // the server's state says so
+	case isAny(err, errReplanned, errAgain, ErrUnauthorized): // the server's state says so
 		return false
 	case isAny(err, errNoRoom):
 		old := d.progress.Status
@@ -396,5 +428,16 @@ func (m *Manager) awaitRemoval(ctx context.Context, id ID) {
 	case <-done:
 	case <-late.C:
 	case <-ctx.Done():
+	}
+}
+
+// AwaitRemovals waits until the server has deleted all that it was told to delete. It
+// does not wait long for a server that refuses, and no longer than ctx.
+func (m *Manager) AwaitRemovals(ctx context.Context) {
+	m.mu.Lock()
+	ids := slices.Collect(maps.Keys(m.removals))
+	m.mu.Unlock()
+	for _, id := range ids {
+		m.awaitRemoval(ctx, id)
 	}
 }

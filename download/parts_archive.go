@@ -11,9 +11,6 @@ import (
 	"downloadfs/zipfile"
 )
 
-// keepView is the largest number of entries of a view that is kept while nobody reads.
-const keepView = 50_000
-
 // viewParts returns the one zip made of d's pieces, which are all in the cache.
 func (m *Manager) viewParts(ctx context.Context, d *Download) (*zipfile.Stitched, error) {
 	a := d.parts
@@ -168,9 +165,6 @@ func (m *Manager) letGo(d *Download) {
 	if a == nil || d.handles > 0 {
 		m.mu.Unlock()
 		return
-	}
-	if a.view != nil && a.view.Entries() > keepView {
-		a.view = nil
 	}
 	var pins []Archive
 	var ids []ID

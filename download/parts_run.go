@@ -1,6 +1,7 @@
 package download
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,8 +15,8 @@ import (
 	"downloadfs/zipfile"
 )
 
-// runParts has the server zip the pieces, fetches them and has them deleted on the
-// server, in order. It fetches one while the next is zipped.
+// runParts has the server zip the pieces, fetches them, checks them and has them
+// deleted on the server, in order. It fetches one while the next is zipped.
 func (m *Manager) runParts(ctx context.Context, d *Download) error {
 	m.mu.Lock()
 	var todo []*piece
@@ -34,7 +35,7 @@ func (m *Manager) runParts(ctx context.Context, d *Download) error {
 		m.awaitRemoval(ctx, id)
 	}
 
-	ctx, cancel := context.WithCancel(ctx)
+	run, cancel := context.WithCancel(ctx)
 	type zipped struct {
 		p   *piece
 		err error
@@ -50,14 +51,14 @@ func (m *Manager) runParts(ctx context.Context, d *Download) error {
 			if p.Kind == split.Part {
 				select {
 				case slots <- struct{}{}:
-				case <-ctx.Done():
+				case <-run.Done():
 					return
 				}
-				err = m.call("parts", d.id, func() error { return m.zipPart(ctx, d, p) }) // it may panic
+				err = m.call("parts", d.id, func() error { return m.zipPart(run, d, p) }) // it may panic
 			}
 			select {
 			case ready <- zipped{p, err}:
-			case <-ctx.Done():
+			case <-run.Done():
 				return
 			}
 			if err != nil {
@@ -69,22 +70,41 @@ func (m *Manager) runParts(ctx context.Context, d *Download) error {
 		cancel()
 		<-done
 	}()
+	// A part is checked while the next is fetched.
+	checked := make(chan error, 1)
+	checked <- nil
 	for z := range ready {
 		err := z.err
-		if err == nil && z.p.Kind == split.File {
-			err = m.fetchFile(ctx, d, z.p)
-		} else if err == nil {
-			err = m.fetchPart(ctx, d, z.p, func() { <-slots })
+		switch {
+		case err != nil:
+		case z.p.Kind == split.File:
+			err = m.fetchFile(run, d, z.p)
+		default:
+			var src zipfile.Source
+			if src, err = m.fetchPiece(run, d, z.p, nil); err != nil {
+				break
+			}
+			if err = <-checked; err != nil {
+				return err
+			}
+			go func() {
+				checked <- m.call("parts", d.id, func() error { return m.checkPart(ctx, d, z.p, src, func() { <-slots }) })
+			}()
 		}
 		if err != nil {
+			<-checked // what it finds is journaled
 			return err
 		}
 	}
-	return ctx.Err()
+	return cmp.Or(<-checked, ctx.Err())
 }
 
-// errPartLost means that the server's zip of a part will not come.
-var errPartLost = errors.New("part lost")
+var (
+	// errPartLost means that the server's zip of a part will not come.
+	errPartLost = errors.New("part lost")
+	// errAgain means that a part was given up and has to be asked for again.
+	errAgain = errors.New("a part is asked for again")
+)
 
 // zipPart has the server zip a part, and tries again if a zip is lost on the way.
 func (m *Manager) zipPart(ctx context.Context, d *Download, p *piece) error {
@@ -324,29 +344,56 @@ func (m *Manager) unpin(d *Download, p *piece, id ID) error {
 	return errors.Join(m.archives.Drop(id), h.Close())
 }
 
-// fetchPart fetches a part's whole zip, checks it, and has it deleted on the server. It
-// calls release once the server no longer has it.
-func (m *Manager) fetchPart(ctx context.Context, d *Download, p *piece, release func()) error {
-	src, err := m.fetchPiece(ctx, d, p, nil)
-	if err != nil {
-		return err
+// checkPart checks the zip of a part, which is in the cache, and has it deleted on the
+// server. It calls release once the server no longer has it. A damaged part is given
+// up; checkPart then returns errAgain, or errPartLost if that has happened too often.
+func (m *Manager) checkPart(ctx context.Context, d *Download, p *piece, src zipfile.Source, release func()) error {
+	select {
+	case m.checks <- struct{}{}:
+		defer func() { <-m.checks }()
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	files, unpacked, err := zipfile.Check(ctx, src, p.archive.Size)
+	files, unpacked, err := zipfile.Check(ctx, src, p.archive.Size, m.pace())
 	if err == nil && (files < p.progress.FilesAdded || unpacked < p.progress.BytesAdded) {
 		err = fmt.Errorf("%w: %d files of %d bytes, and the server says %d of %d", zipfile.ErrDamaged,
 			files, unpacked, p.progress.FilesAdded, p.progress.BytesAdded)
 	}
 	if isAny(err, zipfile.ErrDamaged, zipfile.ErrFormat) {
 		m.log.Warn("a part's zip is damaged; it is asked for again", "op", "parts", "download", p.id, "err", err)
+		p.tries, p.lost = p.tries+1, lostPart(ErrProtocol, fmt.Sprintf("a part's zip is damaged: %v", err))
 		if err := m.giveUpPart(ctx, d, p); err != nil {
 			return err
 		}
-		return Because(ErrProtocol, "a part's zip is damaged: %v", err)
+		if p.tries == maxPartTries {
+			p.tries = 0
+			return p.lost
+		}
+		return errAgain
 	}
 	if err != nil {
 		return err
 	}
 	return m.journalFetched(d, p, release)
+}
+
+// pace returns a function for a check to call between two pieces of work. While
+// archives are being read, it lets the check use half of a processor, and otherwise
+// one.
+func (m *Manager) pace() func(context.Context) error {
+	began := time.Now()
+	return func(ctx context.Context) error {
+		m.mu.Lock()
+		busy := m.opened > 0
+		m.mu.Unlock()
+		if worked := time.Since(began); busy && worked > 0 {
+			if err := sleep(ctx, worked); err != nil {
+				return err
+			}
+		}
+		began = time.Now()
+		return nil
+	}
 }
 
 // journalFetched makes it durable that a piece is in the cache, and has the server

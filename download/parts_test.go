@@ -202,6 +202,9 @@ func TestPartsLostOnTheWay(t *testing.T) {
 				return nil
 			})
 		},
+		"its bytes damaged": func(f *forest) func(op, id string) error {
+			return once("Archive", func(id string) error { damage(f.zips[download.ID(id)].zip); return nil })
+		},
 		"answer lost":  func(f *forest) func(op, id string) error { return once("Create", fails(download.ErrUncertain)) },
 		"server fails": func(f *forest) func(op, id string) error { return once("Create", fails(download.ErrServerFailed)) },
 		"unreachable":  func(f *forest) func(op, id string) error { return once("Stream", fails(download.ErrUnavailable)) },
@@ -249,6 +252,12 @@ func once(op string, f func(id string) error) func(op, id string) error {
 	}
 }
 
+// damage changes the bytes of a file in a zip, and nothing else of it.
+func damage(b []byte) {
+	descriptor := bytes.Index(b[bytes.Index(b, []byte(".txt")):], []byte("PK\x07\x08")) + bytes.Index(b, []byte(".txt"))
+	b[descriptor-6] ^= 0x10
+}
+
 func fails(err error) func(string) error {
 	return func(string) error { return fmt.Errorf("scripted: %w", err) }
 }
@@ -284,6 +293,57 @@ func TestPartsGivenUp(t *testing.T) {
 		f.zipping = time.Second
 		f.mu.Unlock()
 		requireWhole(t, f, w.get(d), "site")
+	})
+}
+
+// A part that is damaged again and again is not taken, and the server is not kept busy
+// with it. The damaged zips are deleted there.
+// Proves S-168.
+func TestPartsDamagedForGood(t *testing.T) {
+	f := aForest()
+	inForest(t, f, func(t *testing.T, w *world) {
+		f.onCall(func(op, id string) error {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			if g := f.zips[download.ID(id)]; op == "Archive" && g != nil && g.nodes[0] == "site_a_paper-0.txt" {
+				damage(g.zip)
+			}
+			return nil
+		})
+		d := w.ask("site")
+		err := d.Wait(t.Context())
+		require.ErrorIs(t, err, download.ErrProtocol)
+		require.Contains(t, err.Error(), "a part's zip is damaged")
+		later(time.Minute)
+		asked := f.made
+		require.LessOrEqual(t, asked, 1+4+2)
+		require.LessOrEqual(t, f.peak, 2)
+		later(50 * time.Minute)
+		require.Equal(t, asked, f.made)
+
+		f.onCall(nil)
+		requireWhole(t, f, w.get(d), "site")
+		later(time.Hour)
+		require.Equal(t, []download.ID{d.ID()}, f.left())
+	})
+}
+
+// Without prefetching, and without a waiter, parts are fetched all the same: the server
+// cannot hold them, and the download is DONE only then. Nothing else is fetched.
+
+func TestPartsWithoutPrefetch(t *testing.T) {
+	f := aForest()
+	inForest(t, f, func(t *testing.T, w *world) {
+		require.NoError(t, w.Close())
+		w.config.Prefetch = false
+		w.open()
+		small := w.ask("site/note.txt")
+		d := w.ask("site")
+		later(time.Minute)
+		require.Equal(t, download.StatusDone, d.Snapshot().Status)
+		require.Equal(t, d.Snapshot().Archive.Size, d.Snapshot().CachedBytes)
+		require.Equal(t, download.StatusDone, small.Snapshot().Status)
+		require.Zero(t, small.Snapshot().CachedBytes)
 	})
 }
 

@@ -122,7 +122,7 @@ func (n *contentsDir) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileH
 	if errno != 0 {
 		return nil, 0, errno
 	}
-	return &contentsDirHandle{dir: n, index: x}, fuse.FOPEN_CACHE_DIR | fuse.FOPEN_KEEP_CACHE, 0
+	return &contentsDirHandle{dir: n, index: x, list: x.List()}, fuse.FOPEN_CACHE_DIR | fuse.FOPEN_KEEP_CACHE, 0
 }
 
 // contentsDirHandle lists a directory straight from the index, because the directory
@@ -130,6 +130,7 @@ func (n *contentsDir) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileH
 type contentsDirHandle struct {
 	dir   *contentsDir
 	index *zipfile.Index
+	list  *zipfile.List
 	last  uint64 // the position last returned
 	made  int    // inodes
 }
@@ -172,7 +173,7 @@ func (h *contentsDirHandle) Readdirent(context.Context) (*fuse.DirEntry, syscall
 	if !ok {
 		return nil, 0
 	}
-	info := h.index.Info(at)
+	info := h.list.Info(at)
 	h.last = uint64(at) + afterDotDot
 	e := &fuse.DirEntry{Name: info.Name, Ino: contentsInode(serial, at), Mode: syscall.S_IFREG, Off: h.last}
 	if info.Dir {
@@ -184,9 +185,9 @@ func (h *contentsDirHandle) Readdirent(context.Context) (*fuse.DirEntry, syscall
 // next returns the node after the position last returned.
 func (h *contentsDirHandle) next() (zipfile.Node, bool) {
 	if h.last == afterDotDot {
-		return h.index.First(h.dir.at)
+		return h.list.First(h.dir.at)
 	}
-	return h.index.Next(zipfile.Node(h.last - afterDotDot))
+	return h.list.Next(zipfile.Node(h.last - afterDotDot))
 }
 
 // Seekdir goes back to a position returned before.
@@ -207,7 +208,7 @@ func (h *contentsDirHandle) Lookup(ctx context.Context, name string, out *fuse.E
 		return nil, syscall.ENOENT
 	}
 	at := zipfile.Node(h.last - afterDotDot)
-	if h.index.Info(at).Name != name {
+	if h.list.Info(at).Name != name {
 		return nil, syscall.ENOENT
 	}
 	h.made++

@@ -23,10 +23,7 @@ func (a *arena) add(b []byte) uint32 {
 	return uint32(last)<<slabBits | uint32(at)
 }
 
-// get returns the n bytes at a place.
-func (a *arena) get(at uint32, n uint8) []byte {
-	from := at & (slabLen - 1)
-	return a.slabs[at>>slabBits][from : from+uint32(n)]
-}
+// from returns what was stored at a place, and perhaps more after it.
+func (a *arena) from(at uint32) []byte { return a.slabs[at>>slabBits][at&(slabLen-1):] }
 
 func (a *arena) len() int64 { return int64(len(a.slabs)) * slabLen }

@@ -2,7 +2,9 @@ package zipfile
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"slices"
 	"time"
 )
 
@@ -16,9 +18,10 @@ type builder struct {
 	base int64
 
 	path, part []byte // scratch space
-	// lastDir is the path of the directory that the last entry was in.
-	lastDir     []byte
-	lastDirNode Node
+	// lastPath is the path of the directory that the last entry was in, lastDir its
+	// number.
+	lastPath []byte
+	lastDir  uint32
 	// taken are the files whose name belongs to another node.
 	taken []Node
 	// ordered says that each file begins after the one before it.
@@ -34,9 +37,10 @@ func ReadIndex(ctx context.Context, src Source, size int64, zone *time.Location)
 		return nil, err
 	}
 	expected := int(e.records)
-	x := &Index{nodes: make([]node, 0, expected+expected/64+16), table: newTable(expected), limit: e.offset}
+	x := &Index{nodes: newNodes(expected), table: newTable(expected), limit: e.offset}
 	b := &builder{Index: x, zone: zone, base: e.base, ordered: true}
-	x.nodes = append(x.nodes, node{flags: isDir, modified: noTime, name: x.names.add(nil)})
+	x.nodes.add(&node{flags: isDir})
+	x.dirs = append(x.dirs, directory{ticks: never})
 	var rec record
 	for records := newRecords(ctx, src, e); ; x.entries++ {
 		more, err := records.next(&rec)
@@ -57,6 +61,8 @@ func ReadIndex(ctx context.Context, src Source, size int64, zone *time.Location)
 	if told := uint64(x.entries); told != e.records && (e.zip64 || uint16(told) != uint16(e.records)) {
 		return nil, formatf("its directory is said to have %d entries and has %d", e.records, told)
 	}
+	x.nodes.done()
+	slices.SortFunc(x.jumps, func(i, j jump) int { return cmp.Compare(i.from, j.from) })
 	b.nameTaken()
 	b.findOverlaps()
 	return x, nil
@@ -75,27 +81,27 @@ func (b *builder) add(rec *record) error {
 		return err
 	}
 	if dir {
-		n := parent
+		d := parent
 		if last := path[i:]; len(last) > 0 && string(last) != "." {
-			if n, err = b.directory(parent, last); err != nil {
+			if d, err = b.directory(parent, last); err != nil {
 				return err
 			}
 		}
-		if b.nodes[n].modified == noTime {
-			b.nodes[n].modified = rec.modified(b.zone)
+		if b.dirs[d].ticks == never {
+			b.dirs[d].ticks = rec.modified(b.zone)
 		}
 		return nil
 	}
 	return b.file(rec, parent, path[i:])
 }
 
-// parents returns the directory with that path, which ends in a slash or is empty. It
-// makes the directories that are missing.
-func (b *builder) parents(path []byte) (Node, error) {
-	if bytes.Equal(path, b.lastDir) {
-		return b.lastDirNode, nil
+// parents returns the number of the directory with that path, which ends in a slash
+// or is empty. It makes the directories that are missing.
+func (b *builder) parents(path []byte) (uint32, error) {
+	if bytes.Equal(path, b.lastPath) {
+		return b.lastDir, nil
 	}
-	n, depth := Root, 0
+	d, depth := uint32(0), 0
 	for rest := path; len(rest) > 0; {
 		i := bytes.IndexByte(rest, '/')
 		part := rest[:i]
@@ -107,38 +113,44 @@ func (b *builder) parents(path []byte) (Node, error) {
 			return 0, formatf("it has directories that are nested more than %d deep", maxDepth)
 		}
 		var err error
-		if n, err = b.directory(n, part); err != nil {
+		if d, err = b.directory(d, part); err != nil {
 			return 0, err
 		}
 	}
-	b.lastDir, b.lastDirNode = append(b.lastDir[:0], path...), n
-	return n, nil
+	b.lastPath, b.lastDir = append(b.lastPath[:0], path...), d
+	return d, nil
 }
 
-// directory returns the directory with that name in parent. If a file has the name,
-// the file must give it up.
-func (b *builder) directory(parent Node, part []byte) (Node, error) {
-	name := b.clean(part)
-	there := b.table.slots[b.table.slot(b.Index, parent, name)]
-	if there != Root && b.IsDir(there) {
-		return there, nil
+// directory returns the number of the directory with that name in parent. If a file
+// has the name, the file must give it up.
+func (b *builder) directory(parent uint32, part []byte) (uint32, error) {
+	name, in := b.clean(part), b.dirs[parent].node
+	there := b.table.get(b.Index, in, name)
+	if there != Root {
+		if d, ok := b.dirOf(there); ok {
+			return d, nil
+		}
 	}
-	n, err := b.append(parent, name, node{flags: isDir, modified: noTime})
+	d := uint32(len(b.dirs))
+	n, err := b.append(parent, &node{name: name, flags: isDir, dir: d})
 	if err != nil {
 		return 0, err
 	}
+	b.dirs = append(b.dirs, directory{node: n, ticks: never})
 	if there != Root {
 		b.taken = append(b.taken, there)
 	}
-	b.table.put(b.Index, n)
-	return n, nil
+	b.table.put(b.Index, in, name, n)
+	return d, nil
 }
 
 // file adds a file.
-func (b *builder) file(rec *record, parent Node, part []byte) error {
+func (b *builder) file(rec *record, parent uint32, part []byte) error {
+	name, in := b.clean(part), b.dirs[parent].node
 	e := node{
+		name: name, lead: int32(len(rec.name) - len(name)),
 		size: rec.size, packed: rec.packed, header: rec.header + b.base,
-		modified: rec.modified(b.zone), crc: rec.crc, rawLen: uint16(len(rec.name)),
+		ticks: rec.modified(b.zone), crc: rec.crc,
 	}
 	switch {
 	case !rec.readable():
@@ -148,7 +160,7 @@ func (b *builder) file(rec *record, parent Node, part []byte) error {
 	case rec.method == methodDeflated:
 		e.flags |= isDeflated
 	}
-	end := e.header + localLen + int64(e.rawLen)
+	end := e.header + localLen + e.rawLen()
 	if e.header < 0 || end > b.limit || e.packed > b.limit-end {
 		return formatf("an entry lies outside the archive")
 	}
@@ -156,16 +168,15 @@ func (b *builder) file(rec *record, parent Node, part []byte) error {
 	b.dataEnd = end + e.packed
 	b.bytes += e.size
 
-	name := b.clean(part)
-	there := b.table.slots[b.table.slot(b.Index, parent, name)]
-	n, err := b.append(parent, name, e)
+	there := b.table.get(b.Index, in, name)
+	n, err := b.append(parent, &e)
 	switch {
 	case err != nil:
 		return err
 	case there != Root:
 		b.taken = append(b.taken, n)
 	default:
-		b.table.put(b.Index, n)
+		b.table.put(b.Index, in, name, n)
 	}
 	return nil
 }
@@ -180,47 +191,54 @@ func (b *builder) clean(part []byte) []byte {
 	return b.part
 }
 
-// append makes a node at the end of parent.
-func (b *builder) append(parent Node, name []byte, e node) (Node, error) {
-	if len(b.nodes) == MaxNodes {
+// append makes a node at the end of the directory with number parent.
+func (b *builder) append(parent uint32, e *node) (Node, error) {
+	if b.nodes.n == MaxNodes {
 		return 0, formatf("it has more than %d files and directories", MaxNodes)
 	}
-	n := Node(len(b.nodes))
-	e.name, e.nameLen, e.parent = b.names.add(name), uint8(len(name)), parent
-	b.nodes = append(b.nodes, e)
-	dir := &b.nodes[parent]
-	if dir.packed == 0 {
-		dir.packed = int64(n)
-	} else {
-		b.nodes[dir.header].next = n
+	dir := &b.dirs[parent]
+	e.parent = dir.node
+	n := b.nodes.add(e)
+	switch {
+	case dir.first == Root:
+		dir.first = n
+	case dir.last+1 != n:
+		b.jumps = append(b.jumps, jump{dir.last, n})
 	}
-	dir.header = int64(n)
+	dir.last = n
 	return n, nil
 }
 
 // nameTaken gives the files whose name is taken another one, such as "name (1).ext".
 // It runs last, so it gives no file a name that an entry has.
 func (b *builder) nameTaken() {
+	if len(b.taken) == 0 {
+		return
+	}
+	b.renamed = make([]renaming, len(b.taken))
+	for i, n := range b.taken {
+		b.renamed[i] = renaming{n, notYet}
+	}
+	slices.SortFunc(b.renamed, func(r, s renaming) int { return cmp.Compare(r.node, s.node) })
 	type key struct {
 		parent Node
 		name   string
 	}
-	var used map[key]uint64 // the last number; searching from 1 would be quadratic
-	if len(b.taken) > 0 {
-		used = make(map[key]uint64)
-	}
+	used := make(map[key]uint64) // the last number; searching from 1 would be quadratic
 	for _, n := range b.taken {
-		parent := b.nodes[n].parent
-		m := number(b.name(n))
-		k := key{parent, string(m.append(nil, 0))}
+		e := b.node(n)
+		m := number(e.name)
+		k := key{e.parent, string(m.append(nil, 0))}
 		for {
 			used[k]++
-			b.part = m.append(b.part[:0], used[k])
-			if b.table.slots[b.table.slot(b.Index, parent, b.part)] == Root {
+			b.part = m.append(append(b.part[:0], 0), used[k])
+			if b.table.get(b.Index, e.parent, b.part[1:]) == Root {
 				break
 			}
 		}
-		b.nodes[n].name, b.nodes[n].nameLen = b.names.add(b.part), uint8(len(b.part))
-		b.table.put(b.Index, n)
+		b.part[0] = uint8(len(b.part) - 1)
+		i, _ := b.renaming(n)
+		b.renamed[i].name = b.names.add(b.part)
+		b.table.put(b.Index, e.parent, b.part[1:], n)
 	}
 }

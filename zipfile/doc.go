@@ -2,7 +2,7 @@
 // the central directory and reads single entries from any offset, without unpacking
 // anything to disk.
 //
-// An [Index] is the tree. It is small (some 70 bytes an entry besides its name) and
+// An [Index] is the tree. It is small (some 30 bytes an entry, the name included) and
 // never changes. It is the same for the same archive, numbers included. A [Reader]
 // reads one entry. Readers keep data that makes continuing and seeking cheap. A
 // [Memory] bounds that data for all of them together.

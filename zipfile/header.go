@@ -36,8 +36,8 @@ func (e stitched) at(t time.Time) stitched {
 // ticks returns when an entry was modified, in NTFS units, if its extra fields say
 // so.
 func (rec *record) ticks() int64 {
-	if ns, ok := ntfsTime(extraField(rec.extra, extraNTFS)); ok {
-		return ns/100 + ntfsEpoch
+	if ticks, ok := ntfsTime(extraField(rec.extra, extraNTFS)); ok {
+		return ticks + ntfsEpoch
 	}
 	if b := extraField(rec.extra, extraTimes); len(b) >= 5 && b[0]&1 != 0 {
 		return int64(int32(binary.LittleEndian.Uint32(b[1:])))*1e7 + ntfsEpoch
@@ -67,7 +67,7 @@ func (e *stitched) timesLen() int64 {
 }
 
 func (s *Stitched) headerLen(piece int, e *stitched) int64 {
-	n := localLen + int64(len(s.pieces[piece].Path)) + int64(e.nameLen) + e.timesLen()
+	n := localLen + int64(len(s.pieces[piece].Path)) + int64(len(e.name)) + e.timesLen()
 	if e.large() {
 		n += zip64FieldLen + 16
 	}
@@ -75,7 +75,7 @@ func (s *Stitched) headerLen(piece int, e *stitched) int64 {
 }
 
 func (s *Stitched) recordLen(piece int, e *stitched, at int64) int64 {
-	return minRecord + int64(len(s.pieces[piece].Path)) + int64(e.nameLen) + e.timesLen() + e.zip64Len(at)
+	return minRecord + int64(len(s.pieces[piece].Path)) + int64(len(e.name)) + e.timesLen() + e.zip64Len(at)
 }
 
 // zip64Len returns how long the Zip64 field of a directory's record is.
@@ -96,11 +96,9 @@ func (e *stitched) zip64Len(at int64) int64 {
 	return n
 }
 
-// fullName appends an entry's full name.
-func (s *Stitched) fullName(b []byte, p *Piece, e *stitched) []byte {
-	b = append(b, p.Path...)
-	at := e.name % nameSlab
-	return append(b, s.names[e.name>>nameSlabBits][at:at+uint32(e.nameLen)]...)
+// fullName returns an entry's full name.
+func (s *Stitched) fullName(piece int, e *stitched) []byte {
+	return append([]byte(s.pieces[piece].Path), e.name...)
 }
 
 // flagsFor returns an entry's flags. Its sizes are known. Its name is in UTF-8 as
@@ -118,7 +116,7 @@ func saturate(n int64) uint32 { return uint32(min(n, saturated32)) }
 // appendHeader appends an entry's local header.
 func (s *Stitched) appendHeader(b []byte, piece int, e *stitched) []byte {
 	le := binary.LittleEndian
-	name := s.fullName(nil, &s.pieces[piece], e)
+	name := s.fullName(piece, e)
 	extra := int(s.headerLen(piece, e)) - localLen - len(name)
 	version, packed, size := uint16(version20), uint32(e.packed), uint32(e.size)
 	if e.large() {
@@ -143,7 +141,7 @@ func (s *Stitched) appendHeader(b []byte, piece int, e *stitched) []byte {
 // header is.
 func (s *Stitched) appendRecord(b []byte, piece int, e *stitched, at int64) []byte {
 	le := binary.LittleEndian
-	name := s.fullName(nil, &s.pieces[piece], e)
+	name := s.fullName(piece, e)
 	zip64 := e.zip64Len(at)
 	version := uint16(version20)
 	if zip64 > 0 || e.large() {

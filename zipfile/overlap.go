@@ -11,27 +11,31 @@ func (b *builder) findOverlaps() {
 	if b.ordered {
 		return
 	}
-	files := make([]Node, 0, len(b.nodes))
-	for n := range b.nodes {
-		if !b.IsDir(Node(n)) {
-			files = append(files, Node(n))
+	type extent struct {
+		start, end int64 // the local header's extra field is not known: it may end later
+		node       Node
+	}
+	files := make([]extent, 0, b.nodes.n)
+	c := b.decoder()
+	for n := range Node(b.nodes.n) {
+		if e := c.at(n); e.flags&isDir == 0 {
+			files = append(files, extent{e.header, e.end(), n})
 		}
 	}
-	slices.SortFunc(files, func(m, n Node) int {
-		return cmp.Or(cmp.Compare(b.nodes[m].header, b.nodes[n].header), cmp.Compare(m, n))
+	slices.SortFunc(files, func(f, g extent) int {
+		return cmp.Or(cmp.Compare(f.start, g.start), cmp.Compare(f.node, g.node))
 	})
-	var end int64  // of the data of all files so far
-	var last *node // the file that ends there
-	for _, n := range files {
-		e := &b.nodes[n]
-		if e.header < end {
-			e.flags |= isOverlapping
-			last.flags |= isOverlapping
+	var last extent // the one that ends last of all so far
+	for _, f := range files {
+		if f.start < last.end {
+			if b.overlap == nil {
+				b.overlap = make(nodeSet, b.nodes.n/64+1)
+			}
+			b.overlap.add(f.node)
+			b.overlap.add(last.node)
 		}
-		// The local header's extra field is not known, so the file may end a little
-		// later.
-		if after := e.header + localLen + int64(e.rawLen) + e.packed; after > end {
-			end, last = after, e
+		if f.end > last.end {
+			last = f
 		}
 	}
 }

@@ -46,11 +46,11 @@ type Reader struct {
 // NewReader returns a reader of file n. It fails with ErrUnsupported or ErrDamaged if
 // the directory alone shows that the file cannot be read.
 func NewReader(x *Index, n Node, m *Memory) (*Reader, error) {
-	e := &x.nodes[n]
+	e := x.node(n)
 	r := &Reader{
-		memory: m, name: string(x.name(n)),
+		memory: m, name: string(x.name(n, &e)),
 		size: e.size, packed: e.packed, header: e.header, limit: x.limit,
-		crc: e.crc, rawLen: int(e.rawLen), stored: e.flags&isDeflated == 0,
+		crc: e.crc, rawLen: int(e.rawLen()), stored: e.flags&isDeflated == 0,
 		span: span(e.size), turn: make(chan struct{}, 1),
 	}
 	switch {
@@ -58,7 +58,7 @@ func NewReader(x *Index, n Node, m *Memory) (*Reader, error) {
 		return nil, damagedf("%q is a directory", r.name)
 	case e.flags&isUnsupported != 0:
 		return nil, fmt.Errorf("%w: %q is encrypted, or packed in an unknown way", ErrUnsupported, r.name)
-	case e.flags&isOverlapping != 0:
+	case x.overlap.has(n):
 		return nil, damagedf("%q shares its bytes with another one", r.name)
 	case e.flags&isInconsistent != 0:
 		return nil, damagedf("%q cannot have %d bytes packed in %d", r.name, r.size, r.packed)

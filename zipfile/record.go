@@ -69,6 +69,16 @@ func (r *records) peek(n int) ([]byte, error) {
 	return r.buf[:min(n, len(r.buf))], nil
 }
 
+// readAll reads all of the directory, for which there must be room. The slices of all
+// records stay valid then.
+func (r *records) readAll() error {
+	if err := readFull(r.ctx, r.src, r.room, r.off); err != nil {
+		return err
+	}
+	r.off, r.buf = r.end, r.room
+	return nil
+}
+
 // next reads one record. It returns false if there are no more.
 func (r *records) next(out *record) (bool, error) {
 	b, err := r.peek(minRecord)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,10 +22,11 @@ type Piece struct {
 	Modified time.Time // of a file or folder
 }
 
-// Stitched is one zip made of others. It is a view that keeps some 64 bytes an entry
-// besides its name, and copies nothing. The packed bytes come from the zips. The
-// headers around them are made when they are read. They depend on the pieces alone,
-// so the result is always the same.
+// Stitched is one zip made of others. It is a view that copies nothing, and keeps
+// less than a byte an entry: every so many entries it has a mark, and from there on
+// it reads the directories of the zips again. The packed bytes come from the zips.
+// The headers around them are made when they are read. They depend on the pieces
+// alone, so the result is always the same.
 //
 // Each local header has sizes and checksum, so a program that unpacks from a pipe
 // need not trust a data descriptor. Folders have no bytes, although they had two in a
@@ -33,209 +35,176 @@ type Piece struct {
 // Its methods are safe for concurrent use.
 type Stitched struct {
 	pieces  []Piece
-	first   []int // number of each piece's first entry
-	entries []stitched
-	names   [][]byte // slabs: see addName
-	marks   []mark64 // one for every entry whose number is a multiple of markEvery
-	dataEnd int64    // where the directory begins
+	ends    []ending // of the pieces' zips
+	marks   []mark64 // of the first entry of each group
+	entries int
+	dataEnd int64 // where the directory begins
 	dirEnd  int64
 	tail    []byte // the end records
 	files   int
 	bytes   int64
 
-	mu   sync.Mutex
-	last located
+	mu     sync.Mutex
+	recent []*group // those read last, the latest at the end
 }
 
 // stitched is an entry, without what its piece says.
 type stitched struct {
+	name         []byte
 	packed, size int64
 	header       int64 // of the local header in the piece's zip
 	ticks        int64 // when it was modified, in NTFS units; 0 if only the DOS time is known
-	name         uint32
 	crc          uint32
 	dosTime      uint16
 	dosDate      uint16
-	nameLen      uint16
 	method       uint16
 	flags        uint16
 }
 
-// mark64 holds the places of an entry's header and directory record in the view.
-type mark64 struct{ at, record int64 }
-
-const markEvery = 64
-
-// located holds where in its zip the data of the entry read last begins.
-type located struct {
-	entry int
-	data  int64
+// mark64 says where an entry's header and directory record are in the view, and where
+// its record is in the directory of its piece.
+type mark64 struct {
+	at, record int64
+	source     int64
+	piece      int
 }
+
+// ending says where the records of a zip's directory end, and how much precedes the
+// zip.
+type ending struct{ to, base int64 }
+
+// group is the entries from one mark to the next. They are of one piece.
+type group struct {
+	number  int
+	entries []stitched
+	data    []atomic.Int64 // where in the zip each entry's packed bytes begin; 0 if not known
+}
+
+const (
+	markEvery  = 64
+	keptGroups = 8
+)
 
 // Stitch reads the directories of the pieces' zips.
 func Stitch(ctx context.Context, pieces []Piece) (*Stitched, error) {
-	s := &Stitched{pieces: pieces, last: located{entry: -1}}
-	if err := s.makeRoom(ctx); err != nil {
-		return nil, err
-	}
+	s := &Stitched{pieces: pieces, ends: make([]ending, len(pieces))}
+	var m mark64
 	for i := range pieces {
 		p := &pieces[i]
-		s.first = append(s.first, len(s.entries))
+		m.piece, m.source = i, 0
 		var err error
-		switch {
-		case p.Zip != nil:
-			err = s.addZip(ctx, p)
-		case p.File != nil:
-			err = s.add(p, stitched{packed: p.Size, size: p.Size, crc: p.CRC}.at(p.Modified), nil)
-		default:
-			err = s.add(p, stitched{}.at(p.Modified), []byte("/"))
+		if p.Zip == nil {
+			err = s.add(p, p.alone(), 0, &m)
+		} else {
+			err = s.addZip(ctx, p, &m)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("piece %d of %d: %w", i+1, len(pieces), err)
 		}
 	}
-	s.layOut()
+	s.dataEnd = m.at
+	for i := range s.marks {
+		s.marks[i].record += s.dataEnd
+	}
+	s.dirEnd = s.dataEnd + m.record
+	s.tail = appendEnd(nil, int64(s.entries), m.record, s.dataEnd)
 	return s, nil
 }
 
-// makeRoom makes room for all entries, because moving so many again and again is
-// slow.
-func (s *Stitched) makeRoom(ctx context.Context) error {
-	n := uint64(len(s.pieces))
-	for i := range s.pieces {
-		if p := &s.pieces[i]; p.Zip != nil {
-			e, err := findEnd(ctx, p.Zip, p.Size)
-			if err != nil {
-				return fmt.Errorf("piece %d of %d: %w", i+1, len(s.pieces), err)
-			}
-			n += e.records
-		}
+// alone returns the entry of a piece that is no zip.
+func (p *Piece) alone() stitched {
+	if p.File != nil {
+		return stitched{packed: p.Size, size: p.Size, crc: p.CRC}.at(p.Modified)
 	}
-	s.entries = make([]stitched, 0, n)
-	return nil
+	return stitched{name: []byte("/")}.at(p.Modified)
 }
 
-// nameSlab is how long the slabs of names are. No name is longer.
-const (
-	nameSlabBits = 20
-	nameSlab     = 1 << nameSlabBits
-)
-
-// addName stores a name and returns its place.
-func (s *Stitched) addName(name []byte) (uint32, error) {
-	last := len(s.names) - 1
-	if last < 0 || len(s.names[last])+len(name) > nameSlab {
-		if last+1 == 1<<(32-nameSlabBits) {
-			return 0, formatf("it has names of more than 4 GiB")
-		}
-		s.names = append(s.names, make([]byte, 0, nameSlab))
-		last++
+func (s *Stitched) addZip(ctx context.Context, p *Piece, m *mark64) error {
+	e, err := findEnd(ctx, p.Zip, p.Size)
+	if err != nil {
+		return err
 	}
-	at := len(s.names[last])
-	s.names[last] = append(s.names[last], name...)
-	return uint32(last)<<nameSlabBits | uint32(at), nil
-}
-
-func (s *Stitched) addZip(ctx context.Context, p *Piece) error {
-	return eachRecord(ctx, p.Zip, p.Size, func(rec *record, base int64) error {
-		e := stitched{
-			packed: rec.packed, size: rec.size, header: rec.header + base, crc: rec.crc,
-			dosTime: rec.dosTime, dosDate: rec.dosDate, method: rec.method, flags: rec.flags,
-		}
-		e.ticks = rec.ticks()
-		if isFolder(rec.name) && e.size == 0 {
-			e.packed, e.crc, e.method = 0, 0, methodStored
-		}
-		return s.add(p, e, rec.name)
+	n := 0
+	to, err := eachRecord(ctx, p.Zip, e, func(rec *record, source int64) error {
+		m.source = source
+		n++
+		return s.add(p, rec.stitched(e.base), n-1, m)
 	})
+	s.ends[m.piece] = ending{to, e.base}
+	return err
+}
+
+// stitched returns the entry of a record. Its name is valid as long as the record's.
+func (rec *record) stitched(base int64) stitched {
+	e := stitched{
+		name: rec.name, packed: rec.packed, size: rec.size, header: rec.header + base, crc: rec.crc,
+		dosTime: rec.dosTime, dosDate: rec.dosDate, method: rec.method, flags: rec.flags, ticks: rec.ticks(),
+	}
+	if isFolder(rec.name) && e.size == 0 {
+		e.packed, e.crc, e.method = 0, 0, methodStored
+	}
+	return e
 }
 
 func isFolder(name []byte) bool { return len(name) > 0 && name[len(name)-1] == '/' }
 
-// eachRecord calls f with the records of a zip's directory, in order.
-func eachRecord(ctx context.Context, src Source, size int64, f func(rec *record, base int64) error) error {
-	e, err := findEnd(ctx, src, size)
-	if err != nil {
-		return err
-	}
+// eachRecord calls f with the records of a zip's directory, in order, and with the
+// offset of each. It returns where the last one ends.
+func eachRecord(ctx context.Context, src Source, e end, f func(rec *record, off int64) error) (int64, error) {
 	var rec record
-	n := uint64(0)
-	for records := newRecords(ctx, src, e); ; n++ {
+	records := newRecords(ctx, src, e)
+	for n := uint64(0); ; n++ {
+		off := records.end - records.left()
 		more, err := records.next(&rec)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if !more {
-			break
+			if n != e.records {
+				return 0, formatf("its directory is said to have %d entries and has %d", e.records, n)
+			}
+			return off, nil
 		}
-		if err := f(&rec, e.base); err != nil {
-			return err
+		if err := f(&rec, off); err != nil {
+			return 0, err
 		}
 	}
-	if n != e.records {
-		return formatf("its directory is said to have %d entries and has %d", e.records, n)
-	}
-	return nil
 }
 
-// add adds an entry. Its name is the piece's path followed by name.
-func (s *Stitched) add(p *Piece, e stitched, name []byte) error {
-	if len(p.Path)+len(name) > saturated16 {
-		return formatf("a path of %d bytes is too long", len(p.Path)+len(name))
+// add takes in the nth entry of a piece, which is at m, and moves m to the next.
+func (s *Stitched) add(p *Piece, e stitched, n int, m *mark64) error {
+	if len(p.Path)+len(e.name) > saturated16 {
+		return formatf("a path of %d bytes is too long", len(p.Path)+len(e.name))
 	}
-	at, err := s.addName(name)
-	if err != nil {
-		return err
+	if n%markEvery == 0 {
+		s.marks = append(s.marks, *m)
 	}
-	e.name, e.nameLen = at, uint16(len(name))
-	s.entries = append(s.entries, e)
+	s.entries++
 	s.bytes += e.size
-	if full := s.fullName(nil, p, &e); !isFolder(full) {
+	if !isFolder(e.name) && (len(e.name) > 0 || !isFolder([]byte(p.Path))) {
 		s.files++
 	}
+	s.pass(&e, m)
 	return nil
 }
 
-// layOut computes where everything is.
-func (s *Stitched) layOut() {
-	var at, records int64
-	var m mark64
-	for i, p := 0, 0; i < len(s.entries); i++ {
-		for p+1 < len(s.first) && i >= s.first[p+1] {
-			p++
-		}
-		if i%markEvery == 0 {
-			s.marks = append(s.marks, m)
-		}
-		e := &s.entries[i]
-		m.record += s.recordLen(p, e, at)
-		at += s.headerLen(p, e) + e.packed
-		m.at = at
-	}
-	s.dataEnd, records = at, m.record
-	for i := range s.marks {
-		s.marks[i].record += s.dataEnd
-	}
-	s.dirEnd = s.dataEnd + records
-	s.tail = appendEnd(nil, int64(len(s.entries)), records, s.dataEnd)
+// pass moves m past an entry.
+func (s *Stitched) pass(e *stitched, m *mark64) {
+	m.record += s.recordLen(m.piece, e, m.at)
+	m.at += s.headerLen(m.piece, e) + e.packed
 }
 
 // Size returns how long the zip is.
 func (s *Stitched) Size() int64 { return s.dirEnd + int64(len(s.tail)) }
 
 // Entries returns how many entries the zip has.
-func (s *Stitched) Entries() int { return len(s.entries) }
+func (s *Stitched) Entries() int { return s.entries }
 
 // Files returns how many of the entries are not folders.
 func (s *Stitched) Files() int { return s.files }
 
 // Bytes returns the total size of the files, unpacked.
 func (s *Stitched) Bytes() int64 { return s.bytes }
-
-// pieceOf returns the number of the piece that an entry belongs to.
-func (s *Stitched) pieceOf(entry int) int {
-	return sort.Search(len(s.first), func(i int) bool { return s.first[i] > entry }) - 1
-}
 
 // ReadAt fills p from off, as io.ReaderAt does. Errors are ctx's, those of the
 // pieces' sources, or ErrDamaged if a zip is not what its directory says.
@@ -251,7 +220,7 @@ func (s *Stitched) ReadAt(ctx context.Context, p []byte, off int64) (int, error)
 		case at >= s.dirEnd:
 			k = copy(p[n:], s.tail[at-s.dirEnd:])
 		case at >= s.dataEnd:
-			k = s.readRecords(p[n:], at)
+			k, err = s.readRecords(ctx, p[n:], at)
 		default:
 			k, err = s.readEntries(ctx, p[n:], at)
 		}
@@ -263,73 +232,140 @@ func (s *Stitched) ReadAt(ctx context.Context, p []byte, off int64) (int, error)
 	return n, nil
 }
 
-// walk calls f with each entry, beginning with the one numbered from, and its place
-// in the view. It stops when f returns false.
-func (s *Stitched) walk(from int, f func(i, piece int, e *stitched, at mark64) (more bool)) {
-	m := s.marks[from/markEvery]
-	piece := s.pieceOf(from)
-	for i := from; i < len(s.entries); i++ {
-		for piece+1 < len(s.first) && i >= s.first[piece+1] {
-			piece++
+// group returns the entries that begin at a mark.
+func (s *Stitched) group(ctx context.Context, number int) (*group, error) {
+	s.mu.Lock()
+	for i, g := range s.recent {
+		if g.number == number {
+			copy(s.recent[i:], s.recent[i+1:])
+			s.recent[len(s.recent)-1] = g
+			s.mu.Unlock()
+			return g, nil
 		}
-		e := &s.entries[i]
-		if !f(i, piece, e, m) {
-			return
-		}
-		m.record += s.recordLen(piece, e, m.at)
-		m.at += s.headerLen(piece, e) + e.packed
 	}
+	s.mu.Unlock()
+	g, err := s.readGroup(ctx, number)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.recent) == keptGroups {
+		s.recent = append(s.recent[:0], s.recent[1:]...)
+	}
+	s.recent = append(s.recent, g)
+	return g, nil
+}
+
+func (s *Stitched) readGroup(ctx context.Context, number int) (*group, error) {
+	m := s.marks[number]
+	g := &group{number: number}
+	p := &s.pieces[m.piece]
+	if p.Zip == nil {
+		g.entries = []stitched{p.alone()}
+		return g, nil
+	}
+	end := s.ends[m.piece].to
+	if number+1 < len(s.marks) && s.marks[number+1].piece == m.piece {
+		end = s.marks[number+1].source
+	}
+	// All at once, so that the records' names stay valid.
+	records := &records{ctx: ctx, src: p.Zip, off: m.source, end: end, room: make([]byte, end-m.source)}
+	if err := records.readAll(); err != nil {
+		return nil, err
+	}
+	g.entries = make([]stitched, 0, markEvery)
+	for rec := (record{}); ; {
+		more, err := records.next(&rec)
+		if err != nil {
+			return nil, err
+		}
+		if !more {
+			break
+		}
+		g.entries = append(g.entries, rec.stitched(s.ends[m.piece].base))
+	}
+	g.data = make([]atomic.Int64, len(g.entries))
+	return g, nil
+}
+
+// walk calls f with each entry of the groups from number on, and its place in the
+// view. It stops when f returns false.
+func (s *Stitched) walk(ctx context.Context, number int, f func(g *group, i int, at mark64) (more bool)) error {
+	for ; number < len(s.marks); number++ {
+		g, err := s.group(ctx, number)
+		if err != nil {
+			return err
+		}
+		m := s.marks[number]
+		for i := range g.entries {
+			if !f(g, i, m) {
+				return nil
+			}
+			s.pass(&g.entries[i], &m)
+		}
+	}
+	return nil
 }
 
 // readRecords copies bytes of the directory.
-func (s *Stitched) readRecords(p []byte, off int64) int {
+func (s *Stitched) readRecords(ctx context.Context, p []byte, off int64) (int, error) {
 	n := 0
 	var b []byte
-	mark := sort.Search(len(s.marks), func(i int) bool { return s.marks[i].record > off }) - 1
-	s.walk(mark*markEvery, func(_, piece int, e *stitched, at mark64) bool {
-		length := s.recordLen(piece, e, at.at)
+	first := sort.Search(len(s.marks), func(i int) bool { return s.marks[i].record > off }) - 1
+	err := s.walk(ctx, first, func(g *group, i int, at mark64) bool {
+		e := &g.entries[i]
+		length := s.recordLen(at.piece, e, at.at)
 		if skip := off + int64(n) - at.record; skip < length {
-			b = s.appendRecord(b[:0], piece, e, at.at)
+			b = s.appendRecord(b[:0], at.piece, e, at.at)
 			n += copy(p[n:], b[skip:])
 		}
 		return n < len(p)
 	})
-	return n
+	return n, err
 }
 
 // readEntries copies bytes of headers and data.
 func (s *Stitched) readEntries(ctx context.Context, p []byte, off int64) (n int, err error) {
 	var b []byte
-	mark := sort.Search(len(s.marks), func(i int) bool { return s.marks[i].at > off }) - 1
-	s.walk(mark*markEvery, func(i, piece int, e *stitched, at mark64) bool {
-		length := s.headerLen(piece, e)
+	first := sort.Search(len(s.marks), func(i int) bool { return s.marks[i].at > off }) - 1
+	failed := s.walk(ctx, first, func(g *group, i int, at mark64) bool {
+		e := &g.entries[i]
+		length := s.headerLen(at.piece, e)
 		skip := off + int64(n) - at.at
 		if skip >= length+e.packed {
 			return true
 		}
 		if skip < length {
-			b = s.appendHeader(b[:0], piece, e)
+			b = s.appendHeader(b[:0], at.piece, e)
 			n += copy(p[n:], b[skip:])
 			skip = length
 		}
 		if want := min(int64(len(p)-n), length+e.packed-skip); want > 0 {
 			var k int
-			k, err = s.readData(ctx, i, piece, e, p[n:n+int(want)], skip-length)
+			k, err = s.readData(ctx, g, i, at.piece, p[n:n+int(want)], skip-length)
 			n += k
 		}
 		return err == nil && n < len(p)
 	})
+	if err == nil {
+		err = failed
+	}
 	return n, err
 }
 
 // readData fills p from an entry's packed bytes.
-func (s *Stitched) readData(ctx context.Context, i, piece int, e *stitched, p []byte, off int64) (int, error) {
+func (s *Stitched) readData(ctx context.Context, g *group, i, piece int, p []byte, off int64) (int, error) {
 	src := s.pieces[piece].File
 	if src == nil {
 		src = s.pieces[piece].Zip
-		data, err := s.locate(ctx, i, src, e)
-		if err != nil {
-			return 0, err
+		data := g.data[i].Load()
+		if data == 0 {
+			var err error
+			if data, err = dataOf(ctx, src, g.entries[i].header); err != nil {
+				return 0, err
+			}
+			g.data[i].Store(data)
 		}
 		off += data
 	}
@@ -340,22 +376,4 @@ func (s *Stitched) readData(ctx context.Context, i, piece int, e *stitched, p []
 		err = fmt.Errorf("read piece %d at %d: %w", piece+1, off+int64(n), io.ErrUnexpectedEOF)
 	}
 	return n, err
-}
-
-// locate returns where an entry's packed bytes are in its zip.
-func (s *Stitched) locate(ctx context.Context, i int, src Source, e *stitched) (int64, error) {
-	s.mu.Lock()
-	last := s.last
-	s.mu.Unlock()
-	if last.entry == i {
-		return last.data, nil
-	}
-	data, err := dataOf(ctx, src, e.header)
-	if err != nil {
-		return 0, err
-	}
-	s.mu.Lock()
-	s.last = located{i, data}
-	s.mu.Unlock()
-	return data, nil
 }

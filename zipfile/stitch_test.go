@@ -6,6 +6,7 @@ import (
 	"compress/flate"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -137,7 +138,7 @@ func TestStitch(t *testing.T) {
 	}
 	require.Equal(t, sum, s.Bytes())
 
-	files, unpacked, err := Check(t.Context(), inMemory(whole), s.Size())
+	files, unpacked, err := Check(t.Context(), inMemory(whole), s.Size(), nil)
 	require.NoError(t, err)
 	require.Equal(t, []int64{int64(s.Files()), s.Bytes()}, []int64{files, unpacked})
 
@@ -211,13 +212,7 @@ func TestStitchLarge(t *testing.T) {
 		require.Equal(t, w.name, z.File[1+i].Name)
 	}
 	require.Equal(t, "last/", z.File[len(z.File)-1].Name)
-	_, _, err = Check(t.Context(), stitchedSource{s}, s.Size())
-	require.NoError(t, err)
 }
-
-type stitchedSource struct{ *Stitched }
-
-func (stitchedSource) Local(int64, int64) bool { return true }
 
 // streamed is a zip of small files as a server writes it.
 func streamed(t testing.TB, n int, name string) inMemory {
@@ -252,23 +247,66 @@ func TestStitchMany(t *testing.T) {
 }
 
 // Zips that are not what they say are found out.
+// Proves S-168.
 func TestCheckFindsDamage(t *testing.T) {
+	check := func(b []byte) error {
+		_, _, err := Check(t.Context(), inMemory(b), int64(len(b)), nil)
+		return err
+	}
 	whole := realZips(t)["plain"]
-	files, unpacked, err := Check(t.Context(), whole, int64(len(whole)))
+	files, unpacked, err := Check(t.Context(), whole, int64(len(whole)), nil)
 	require.NoError(t, err)
 	require.Equal(t, []int64{5, 26300}, []int64{files, unpacked})
 	second := bytes.Index(whole[4:], localSignature) + 4
+	record := bytes.Index(whole, recordSignature)
+	file := record + bytes.Index(whole[record+1:], recordSignature) + 1 // the first is a folder
 	for name, at := range map[string]int{"signature": second, "method": second + 8, "length of the name": second + 26, "name": second + 30,
-		"directory": bytes.Index(whole, recordSignature), "end": len(whole) - 22} {
+		"directory": record, "checksum": file + 16, "size": file + 24, "end": len(whole) - 22} {
 		b := bytes.Clone(whole)
 		b[at]++
-		_, _, err := Check(t.Context(), inMemory(b), int64(len(b)))
-		require.Error(t, err, name)
+		require.Error(t, check(b), name)
 	}
-	_, _, err = Check(t.Context(), whole[:len(whole)-1], int64(len(whole)-1))
+	_, _, err = Check(t.Context(), whole[:len(whole)-1], int64(len(whole)-1), nil)
 	require.ErrorIs(t, err, ErrFormat)
 	_, err = Stitch(t.Context(), []Piece{{Zip: whole[:100], Size: 100}})
 	require.ErrorIs(t, err, ErrFormat)
+
+	// Any bit of the entries' bytes matters, packed or not.
+	for _, method := range []uint16{methodStored, methodDeflated} {
+		var a archive
+		a.add(made{name: "a", data: text(30_000), method: method})
+		a.add(made{name: "b", data: text(40_000), method: method})
+		good := a.bytes()
+		require.NoError(t, check(good))
+		rng := rand.New(rand.NewPCG(3, 4))
+		for range 200 {
+			b := bytes.Clone(good)
+			at := localLen + 1 + rng.IntN(len(a.data)-localLen-1)
+			if second := a.headers[1]; at >= second && at < second+localLen+1 {
+				continue // flags and versions, which nobody reads
+			}
+			b[at] ^= 1 << rng.IntN(8)
+			require.ErrorIs(t, check(b), ErrDamaged, "at %d", at)
+		}
+	}
+}
+
+// Checking rests between its megabytes, and ends when it is told to.
+func TestCheckRests(t *testing.T) {
+	b := makeZip(made{name: "a", data: text(3_000_000), method: methodDeflated}, made{name: "b", data: text(3_000_000)})
+	rests, enough := 0, errors.New("enough")
+	rest := func(context.Context) error {
+		if rests++; rests == 4 {
+			return enough
+		}
+		return nil
+	}
+	_, _, err := Check(t.Context(), inMemory(b), int64(len(b)), rest)
+	require.ErrorIs(t, err, enough)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, _, err = Check(ctx, inMemory(b), int64(len(b)), nil)
+	require.ErrorIs(t, err, context.Canceled)
 }
 
 // TestStitchMemory measures what a million entries take.
@@ -294,6 +332,13 @@ func TestStitchMemory(t *testing.T) {
 	took := time.Since(began)
 	used := heap() - before
 	t.Logf("%d entries: %d bytes each, %v", s.Entries(), used/int64(s.Entries()), took)
-	require.Less(t, used, int64(160<<20))
-	runtime.KeepAlive(s)
+	require.Less(t, used, int64(4<<20))
+	whole := make([]byte, 1<<20)
+	for off := int64(0); off < s.Size(); off += int64(len(whole)) {
+		_, err := s.ReadAt(t.Context(), whole, off)
+		if err != io.EOF {
+			require.NoError(t, err)
+		}
+	}
+	t.Logf("read in %v", time.Since(began))
 }
