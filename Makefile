@@ -8,7 +8,7 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME    ?= 10s
 SOAKTIME    ?= 10m
 
-.PHONY: build docs install packages test-packages demo test test-kernels test-portable bench soak lint fuzz clean setup-demo setup-test setup-bench setup-kernels
+.PHONY: build docs install packages test-packages demo test test-kernels test-portable bench test-any-size soak lint fuzz clean setup-demo setup-test setup-bench setup-kernels
 .DEFAULT_GOAL := build
 
 # Go asks git itself for the version, and fails in a clone that is another user's.
@@ -80,6 +80,9 @@ test-portable: setup-test ## the integration tests with the decisions that other
 
 bench: setup-bench ## the table of README, measured on this machine; takes about an hour
 	cd integration/bench && $(GO) test -count=1 -timeout 90m -table $(BENCHFLAGS)
+
+test-any-size: setup-test ## an archive of 70,000 files and more than 4 GiB in parts, read by tools; takes minutes, and 15 GB of disk
+	DOWNLOADFS_ANY_SIZE=1 $(GO) test -count=1 -timeout 60m -v -run '^TestAnySizeOfEverything$$' ./integration
 
 soak: setup-test ## everything at once, with all kinds of trouble, for $(SOAKTIME)
 	DOWNLOADFS_SOAK=$(SOAKTIME) $(GO) test -count=1 -timeout 0 -v -run '^TestSoak$$' ./integration

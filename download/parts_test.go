@@ -331,6 +331,7 @@ func TestPartsDamagedForGood(t *testing.T) {
 // Without prefetching, and without a waiter, parts are fetched all the same: the server
 // cannot hold them, and the download is DONE only then. Nothing else is fetched.
 
+// Proves S-194.
 func TestPartsWithoutPrefetch(t *testing.T) {
 	f := aForest()
 	inForest(t, f, func(t *testing.T, w *world) {

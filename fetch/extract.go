@@ -18,11 +18,24 @@ import (
 // archive has, and replaces nothing there: if a name is taken, the new file gets a
 // number.
 func Extract(ctx context.Context, file, dir string) (files int, err error) {
-	z, err := zip.OpenReader(file)
+	f, err := os.Open(file)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return ExtractFrom(ctx, f, info.Size(), dir)
+}
+
+// ExtractFrom does what [Extract] does, with the zip of size bytes that r reads.
+func ExtractFrom(ctx context.Context, r io.ReaderAt, size int64, dir string) (files int, err error) {
+	z, err := zip.NewReader(r, size)
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
 		return 0, fmt.Errorf("the archive cannot be read: %w", err)
 	}
-	defer z.Close()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return 0, err
 	}

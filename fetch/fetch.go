@@ -19,6 +19,10 @@ type Phase string
 const (
 	Zipping  Phase = "zipping"  // the server counts and zips
 	Fetching Phase = "fetching" // the archive arrives
+
+	// These follow Zipping if the archive is got in parts.
+	Assembling Phase = "parts"  // the server zips parts, and they arrive
+	Saving     Phase = "saving" // the archive is written from the parts
 )
 
 // Event reports progress.
@@ -30,6 +34,8 @@ type Event struct {
 	Total int64  // what Done will reach; 0 if not known
 	Files int64  // zipped so far
 	Of    int64  // files in all
+
+	Parts, OfParts int // that have arrived, and in all; 0 if it is not got in parts
 }
 
 const (
@@ -45,6 +51,15 @@ const (
 type Fetcher struct {
 	Service download.Service
 	Source  download.Source
+	// Nodes tells how large files are, so that Download notices one that no zip of the
+	// server can hold. It may be nil.
+	Nodes download.Nodes
+	// PartSize is how much content the server is asked to zip at once. Download fails
+	// with ErrTooLarge if it is more. 0 leaves the size to the server; negative also
+	// lets the server try files that no zip can hold.
+	PartSize int64
+	// MaxFile is the largest file that the server is asked to zip; 0 means MaxZipEntry.
+	MaxFile int64
 	// StallTimeout is how long zipping may make no progress; 0 means forever.
 	StallTimeout time.Duration
 	// Tell is called with progress, in the caller's goroutine.
@@ -74,13 +89,13 @@ func (f *Fetcher) Resolve(ctx context.Context, l download.List) ([]download.Node
 // Download returns a download of nodes that is DONE. It takes the one that an
 // interrupted try left in record, if the server still has it; otherwise it makes a
 // new one and keeps it in record. A download that can no longer become DONE is
-// deleted on the server.
+// deleted on the server. One that should be got in parts is ErrTooLarge; see Parts.
 func (f *Fetcher) Download(ctx context.Context, nodes []download.NodeID, record *Record) (download.ArchiveInfo, error) {
 	id, err := f.find(ctx, nodes, record)
 	if err != nil {
 		return download.ArchiveInfo{}, err
 	}
-	if err := f.await(ctx, id); err != nil {
+	if err := f.await(ctx, id, nodes); err != nil {
 		if ctx.Err() == nil && !errors.Is(err, download.ErrUnavailable) {
 			f.Forget(ctx, id, record)
 		}
@@ -111,9 +126,9 @@ func (f *Fetcher) find(ctx context.Context, nodes []download.NodeID, record *Rec
 }
 
 // await polls until the download is DONE.
-func (f *Fetcher) await(ctx context.Context, id download.ID) error {
+func (f *Fetcher) await(ctx context.Context, id download.ID, nodes []download.NodeID) error {
 	var last download.Progress
-	moved := time.Now()
+	moved, measured := time.Now(), false
 	for wait := firstPoll; ; wait = min(2*wait, longPoll) {
 		p, err := f.Service.Get(ctx, id)
 		if err != nil {
@@ -128,8 +143,9 @@ func (f *Fetcher) await(ctx context.Context, id download.ID) error {
 			return nil
 		case download.StatusCancelled:
 			return fmt.Errorf("download %s: %w", id, download.ErrCancelled)
-		case download.StatusTooLarge:
-			return fmt.Errorf("download %s: %d bytes of content, the server's limit is %d: %w", id, p.TotalBytes, p.BytesAdded, download.ErrTooLarge)
+		}
+		if err := f.tooMuch(ctx, nodes, p, &measured); err != nil {
+			return err
 		}
 		if f.StallTimeout > 0 && time.Since(moved) > f.StallTimeout {
 			return fmt.Errorf("download %s: no progress on the server for %v: %w", id, f.StallTimeout, download.ErrStalled)

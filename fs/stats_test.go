@@ -14,7 +14,7 @@ import (
 
 // .stats is found by name, is in no listing, has the text of the moment at which it is
 // opened, and cannot be changed.
-// Proves S-192.
+// Proves S-196.
 func TestStats(t *testing.T) {
 	var reads atomic.Int64
 	m := newTestMount(t, func(c *Config) {

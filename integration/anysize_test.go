@@ -465,3 +465,53 @@ func TestAnySizeCrashes(t *testing.T) {
 	t.Logf("%d downloads, %d kills, %d zips asked for, %d left on the server", done, kills, zips+len(l.order), len(l.left()))
 	assert.Empty(t, l.twice)
 }
+
+// envAnySize asks for TestAnySizeOfEverything.
+const envAnySize = "DOWNLOADFS_ANY_SIZE"
+
+// TestAnySizeOfEverything is too large for every day: an archive of 70,000 files in
+// 1,000 folders, of more than 4 GiB in all, with a file of more than 4 GiB, through a
+// mount, read by tools. The parts of it that are cheap are tested every day:
+// zipfile.TestToolsBeyond4GiB and zipfile.TestToolsReadManyEntries.
+// Proves S-165.
+func TestAnySizeOfEverything(t *testing.T) {
+	if os.Getenv(envAnySize) == "" {
+		t.Skip("takes minutes and 15 GB of disk, run by: make test-any-size")
+	}
+	const folders, each, huge = 1000, 70, 4<<30 + 12345
+	dir := harness.Dir(t, harness.User{})
+	for i := range folders {
+		folder := fmt.Sprintf("%s/Site/all/%04d", dir, i)
+		require.NoError(t, os.MkdirAll(folder, 0o755))
+		for j := range each {
+			require.NoError(t, os.WriteFile(fmt.Sprintf("%s/%d.txt", folder, j), fmt.Appendf(nil, "%d of %d", j, i), 0o644))
+		}
+	}
+	for name, size := range map[string]int64{"disk.img": huge, "zz/last.bin": 1 << 20, "all/half.img": 1 << 30} {
+		path := dir + "/Site/" + name
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, nil, 0o644))
+		require.NoError(t, os.Truncate(path, size)) // a hole
+	}
+	s := harness.StartServer(t, dir, "--max-content-size", "1500M")
+	l := newLedger(t, s)
+	m := harness.StartMount(t, s, harness.MountOptions{URL: l.url, Flags: []string{"--cache-size", "20G"}})
+	id := m.Create(t, s.NodeID(t, "Site"))
+	m.AwaitStatus(t, 10*time.Minute, id, "status", "DONE")
+	assert.LessOrEqual(t, l.peak, 2)
+	zip := m.Downloads + "/" + id + "/archive.zip"
+	for _, c := range []struct{ tool, script, says string }{
+		{"unzip -t", `unzip -tq "$f"`, "No errors detected"},
+		{"7z t", `7z t "$f"`, "Everything is Ok"},
+		{"Python", `python3 -c 'import sys,zipfile; z=zipfile.ZipFile(sys.argv[1]); print(z.testzip(), len(z.namelist()))' "$f"`, "None 71006"},
+		{"bsdtar", `mkdir out; bsdtar -xf "$f" -C out; diff -r out/Site "$d/Site" && rm -r out && echo same`, "same"},
+		{"bsdtar from a pipe", `cat "$f" | bsdtar -tf - | wc -l`, "71006"},
+		{"contents", `cmp "$(dirname "$f")/contents/Site/zz/last.bin" "$d/Site/zz/last.bin" && find -L "$(dirname "$f")/contents/" -type f | wc -l`, "70003"},
+	} {
+		r := harness.Cmd{Dir: harness.Dir(t, harness.User{}), Name: "sh", Args: []string{"-ec", c.script},
+			Env: []string{"f=" + zip, "d=" + dir}, Timeout: 10 * time.Minute}.Run(t).OK(t)
+		assert.Contains(t, strings.Join(strings.Fields(r.Stdout), " "), c.says, c.tool)
+	}
+	m.Sh(t, "rm -r "+id).OK(t)
+	harness.Eventually(t, harness.Timeout, func() bool { return len(l.left()) == 0 }, "the server still has %v", l.left())
+}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -265,4 +266,90 @@ func TestDoctor(t *testing.T) {
 		assert.Regexp(t, `(?m)^`+strings.ReplaceAll(c.says, "  ", " +")+` `, r.Stdout)
 		assert.NotContains(t, r.Stdout, "wr0ng")
 	}
+}
+
+// What the server refuses as too large comes in parts and is one zip. Nothing is left
+// behind, here and on the server.
+// Proves S-195.
+func TestGetInParts(t *testing.T) {
+	t.Parallel()
+	tree := siteTree(t)
+	one := oneZip(t, tree, "Site")
+	s := harness.StartServer(t, tree, "--max-content-size", siteLimit)
+	l := newLedger(t, s)
+	u := harness.Ordinary(t)
+	env, dir := account(t, u), harness.Dir(t, u)
+	get := func(args ...string) harness.Result {
+		return harness.Cmd{User: u, Env: env, Dir: dir, Name: harness.Binary(), Args: append([]string{"get", "--server", l.url}, args...)}.Run(t)
+	}
+	same := func(path string) {
+		t.Helper()
+		b, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.Equal(t, one.entries, zipEntries(t, b))
+	}
+	r := get("/Site").OK(t)
+	assert.Contains(t, r.Stderr, "saved Site.zip")
+	assert.Contains(t, r.Stderr, "zipping and fetching parts")
+	same(dir + "/Site.zip")
+	get("-o", "out.zip", "--extract", "unpacked", "/Site").OK(t)
+	same(dir + "/out.zip")
+	one.assertUnpacked(t, dir+"/unpacked")
+	get("--extract", "only", "/Site").OK(t)
+	one.assertUnpacked(t, dir+"/only")
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Len(t, entries, 4, "something else was left: %v", entries)
+	piped := harness.Cmd{User: u, Env: append(env, "XDG_CACHE_HOME="+dir+"/cache"), Dir: dir, Name: "sh",
+		Args: []string{"-c", harness.Binary() + " get --server " + l.url + " -o - /Site > piped.zip"}}
+	piped.Run(t).OK(t)
+	same(dir + "/piped.zip")
+	assert.Empty(t, harness.ShAs(t, u, "find "+dir+"/cache -type f").Out(t))
+	r = get("--json", "--split-size", "600K", "-o", "small.zip", "/Site").OK(t)
+	same(dir + "/small.zip")
+	assert.Contains(t, r.Stderr, `"phase":"parts"`)
+
+	r = get("--split", "off", "-o", "none.zip", "/Site")
+	assert.Equal(t, 1, r.Code, "%s", r)
+	assert.Contains(t, r.Stderr, "over the server's size limit")
+	assert.Contains(t, r.Stderr, "--split off")
+	harness.Eventually(t, harness.Timeout, func() bool { return len(l.left()) == 0 }, "the server still has %v", l.left())
+}
+
+// A get in parts that was killed goes on where it was: no part that arrived is asked
+// for again.
+// Proves S-195.
+func TestGetInPartsGoesOn(t *testing.T) {
+	t.Parallel()
+	tree := siteTree(t)
+	one := oneZip(t, tree, "Site")
+	s := harness.StartServer(t, tree, "--max-content-size", siteLimit, "--archive-rate", "4M")
+	l := newLedger(t, s)
+	env, dir := account(t, harness.User{}), harness.Dir(t, harness.User{})
+	c := harness.Cmd{Env: env, Dir: dir, Name: harness.Binary(), Args: []string{"get", "--server", l.url, "--json", "-o", "site.zip", "/Site"}}
+	deleted := func() int {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.deleted)
+	}
+	for kill := range 3 {
+		p := c.Start(t)
+		for had := deleted(); deleted() <= had+1 && p.Running(); {
+			time.Sleep(5 * time.Millisecond)
+		}
+		require.True(t, p.Running(), "it has ended before it could be killed: %s", p.Output())
+		p.Signal(t, []syscall.Signal{syscall.SIGKILL, syscall.SIGINT, syscall.SIGKILL}[kill])
+		p.Wait()
+	}
+	c.Run(t).OK(t)
+	b, err := os.ReadFile(dir + "/site.zip")
+	require.NoError(t, err)
+	require.Equal(t, one.entries, zipEntries(t, b))
+	for _, id := range l.twice {
+		assert.Equal(t, l.order[0], id, "only the whole is asked for twice: once before and once in parts")
+	}
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Len(t, entries, 1, "something else was left: %v", entries)
+	harness.Eventually(t, harness.Timeout, func() bool { return len(l.left()) <= 1 }, "the server still has %v", l.left())
 }

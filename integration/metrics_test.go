@@ -76,7 +76,7 @@ func statsOf(t testing.TB, m *harness.Mount) mountStats {
 // TestMetrics: a mount tells its user, on a socket that nobody else can connect to and
 // in .stats, what it has done, in numbers that agree with the server's own, and with
 // no name of anything in them.
-// Proves S-192, S-193.
+// Proves S-193, S-196.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {

@@ -37,7 +37,7 @@ func sample(c *Counts) Mount {
 	}
 }
 
-// Proves S-192.
+// Proves S-196.
 func TestJSON(t *testing.T) {
 	c := &Counts{}
 	c.Operation("read", 0, 2*time.Second)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -24,10 +25,11 @@ import (
 // getOptions are the flags of get.
 type getOptions struct {
 	serverOptions
-	server       string
-	output       string
-	extract      string
-	json         bool
+	server  string
+	output  string
+	extract string
+	json    bool
+	partOptions
 	stallTimeout time.Duration
 	log          logOptions
 }
@@ -41,6 +43,10 @@ func newGetCommand() *cobra.Command {
 directory, named after the document or the folder. What it is given is what
 downloads/new of a mount takes: ids, links to nodes, paths such as
 /Sites/press/documentLibrary/report.pdf. With - it reads them from standard input.
+
+What the server refuses as too large comes in parts, as it does in a mount, and is
+one zip in the end. The parts are kept beside the zip until it is whole, so that needs
+twice its room for a moment; with --extract alone, once.
 
 When it is interrupted, the same command goes on where it was.`,
 		Example: `  downloadfs get /Sites/press/documentLibrary/Photos
@@ -61,6 +67,7 @@ When it is interrupted, the same command goes on where it was.`,
 	f.StringVar(&o.extract, "extract", "", "unpack the zip into this directory, and keep the zip only with --output")
 	f.BoolVar(&o.json, "json", false, "tell of the progress in JSON, a line each")
 	f.DurationVar(&o.stallTimeout, "stall-timeout", 10*time.Minute, "give up when the server makes no progress for so long; 0 waits for ever")
+	o.partOptions.addFlags(f)
 	o.serverOptions.addFlags(f)
 	o.log.addFlags(cmd)
 	setDefault(cmd, "log-level", "error")
@@ -78,7 +85,7 @@ func setDefault(cmd *cobra.Command, name, value string) {
 }
 
 func runGet(ctx context.Context, cmd *cobra.Command, o *getOptions, args []string) error {
-	if err := o.checkPlaces(); err != nil {
+	if err := errors.Join(o.checkPlaces(), o.partOptions.check()); err != nil {
 		return err
 	}
 	wanted, err := readItems(cmd.InOrStdin(), args)
@@ -100,7 +107,10 @@ func runGet(ctx context.Context, cmd *cobra.Command, o *getOptions, args []strin
 	defer c.Close()
 
 	show := newProgress(cmd.ErrOrStderr(), o.json)
-	f := &fetch.Fetcher{Service: c, Source: c, StallTimeout: o.stallTimeout, Tell: show.event}
+	f := &fetch.Fetcher{
+		Service: c, Source: c, Nodes: c, PartSize: o.partSize(), MaxFile: int64(o.maxZipEntry),
+		StallTimeout: o.stallTimeout, Tell: show.event,
+	}
 	nodes, err := f.Resolve(ctx, wanted)
 	if err != nil {
 		return getError(t, err)
@@ -114,7 +124,7 @@ func runGet(ctx context.Context, cmd *cobra.Command, o *getOptions, args []strin
 		return fmt.Errorf("cannot remember this get, so that it could go on later: %w", err)
 	}
 	defer release()
-	g := &getter{options: o, fetcher: f, record: fetch.OpenRecord(path), out: cmd.OutOrStdout()}
+	g := &getter{options: o, fetcher: f, record: fetch.OpenRecord(path), remembered: path, out: cmd.OutOrStdout(), log: log}
 	result, err := g.run(ctx, nodes)
 	show.end()
 	switch {
@@ -173,7 +183,10 @@ type getter struct {
 	options *getOptions
 	fetcher *fetch.Fetcher
 	record  *fetch.Record
-	out     io.Writer
+	// remembered is the file of record; "" if this try is not remembered.
+	remembered string
+	out        io.Writer
+	log        *slog.Logger
 }
 
 // getResult says where the files are.
@@ -189,33 +202,70 @@ func (g *getter) run(ctx context.Context, nodes []download.NodeID) (getResult, e
 	if err != nil {
 		return getResult{}, err
 	}
+	if _, err := os.Stat(g.partsPath()); err == nil {
+		return g.inParts(ctx, nodes, to)
+	}
 	a, err := g.fetcher.Download(ctx, nodes, g.record)
+	if errors.Is(err, download.ErrTooLarge) && g.fetcher.PartSize >= 0 {
+		return g.inParts(ctx, nodes, to)
+	}
 	if err != nil {
 		return getResult{}, err
 	}
-	result := getResult{size: a.Size}
 	if to != nil {
 		err := errors.Join(g.fetcher.Write(ctx, a, to, 0), to.Close())
 		g.fetcher.Forget(ctx, a.ID, g.record)
-		return result, err
+		return getResult{size: a.Size}, err
 	}
-	dir, name := ".", fetch.FileName(a)
-	switch {
-	case g.options.output != "":
-		dir, name = filepath.Split(g.options.output)
-	case g.options.extract != "":
-		dir = g.options.extract
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return result, err
-		}
+	part, err := g.partFile(a)
+	if err != nil {
+		return getResult{}, err
 	}
-	part, err := filepath.Abs(filepath.Join(dir, "."+name+"."+string(a.ID)[:min(8, len(a.ID))]+".part"))
+	if err := g.fetcher.File(ctx, a, part, g.record); err != nil {
+		return getResult{}, err
+	}
+	result, err := g.place(ctx, a, part)
 	if err != nil {
 		return result, err
 	}
-	if err := g.fetcher.File(ctx, a, part, g.record); err != nil {
-		return result, err
+	g.fetcher.Forget(ctx, a.ID, g.record) // also removes the part if the file is not kept
+	return result, nil
+}
+
+// folder returns the directory that the zip, or its files, go to.
+func (g *getter) folder() string {
+	switch {
+	case g.options.output != "":
+		return filepath.Dir(g.options.output)
+	case g.options.extract != "":
+		return g.options.extract
 	}
+	return "."
+}
+
+// name returns the zip's name.
+func (g *getter) name(a download.ArchiveInfo) string {
+	if g.options.output != "" {
+		return filepath.Base(g.options.output)
+	}
+	return fetch.FileName(a)
+}
+
+// partFile returns the path of the file that becomes the zip. It makes the directory
+// for it if need be.
+func (g *getter) partFile(a download.ArchiveInfo) (string, error) {
+	if g.options.extract != "" && g.options.output == "" {
+		if err := os.MkdirAll(g.options.extract, 0o755); err != nil {
+			return "", err
+		}
+	}
+	return filepath.Abs(filepath.Join(g.folder(), "."+g.name(a)+"."+string(a.ID)[:min(8, len(a.ID))]+".part"))
+}
+
+// place unpacks the zip in part if that is wanted, and gives it its name if it is to be
+// kept.
+func (g *getter) place(ctx context.Context, a download.ArchiveInfo, part string) (result getResult, err error) {
+	result.size = a.Size
 	if g.options.extract != "" {
 		result.dir = g.options.extract
 		if result.files, err = fetch.Extract(ctx, part, g.options.extract); err != nil {
@@ -223,12 +273,9 @@ func (g *getter) run(ctx context.Context, nodes []download.NodeID) (getResult, e
 		}
 	}
 	if g.options.output != "" || g.options.extract == "" {
-		if result.file, err = keep(part, filepath.Join(dir, name), g.options.output != ""); err != nil {
-			return result, err
-		}
+		result.file, err = keep(part, filepath.Join(g.folder(), g.name(a)), g.options.output != "")
 	}
-	g.fetcher.Forget(ctx, a.ID, g.record) // also removes the part if the file is not kept
-	return result, nil
+	return result, err
 }
 
 // direct returns the writer if the zip is written as it arrives: to standard output,
@@ -296,7 +343,7 @@ func getError(t target, err error) error {
 	case errors.Is(err, download.ErrNotFound):
 		code = exitOther
 	case errors.Is(err, download.ErrTooLarge):
-		return exitf(exitOther, "%w; ask for less, or use a mount, which gets it in parts", err)
+		return exitf(exitOther, "%w; ask for less, or do without --split off, so that it comes in parts", err)
 	case errors.Is(err, download.ErrForbidden):
 		return exitf(exitOther, "%s does not let you have that: %s", t.server, reason(err))
 	}

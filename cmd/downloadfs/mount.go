@@ -23,9 +23,7 @@ type mountOptions struct {
 	cacheSize    size
 	cacheMinFree size
 	prefetch     string
-	split        string
-	splitSize    size
-	maxZipEntry  size
+	partOptions
 	allowOther   bool
 	wait         string
 	contents     string
@@ -89,13 +87,8 @@ func (o *mountOptions) addFlags(cmd *cobra.Command) {
 	f.StringVar(&o.cacheDir, "cache-dir", defaultCacheDir(), "where to keep archives; one directory per server and user is made in it")
 	f.Var(&o.cacheSize, "cache-size", "how much the cache may hold, such as 512M or 10G")
 	f.Var(&o.cacheMinFree, "cache-min-free", "how much room the cache leaves on its disk")
-	f.StringVar(&o.prefetch, "prefetch", "auto", "fetch finished archives in the background: auto, or off")
-	f.StringVar(&o.split, "split", "auto", "get what the server refuses as too large in parts that it takes, as one zip: auto, or off")
-	f.Var(&o.splitSize, "split-size", "the content that the server is asked to zip at once, if less than its own limit")
-	f.Var(&o.maxZipEntry, "max-zip-entry", "the largest file that the server is asked to zip; 0 for what a real one can")
-	if err := f.MarkHidden("max-zip-entry"); err != nil {
-		panic(err) // the flag was added just above
-	}
+	f.StringVar(&o.prefetch, "prefetch", "auto", "fetch finished archives in the background: auto, or off; parts of what is too large are fetched in any case")
+	o.partOptions.addFlags(f)
 	f.BoolVar(&o.allowOther, "allow-other", false, "let other users read the mount")
 	f.StringVar(&o.wait, "wait", "touch", "what waits for a pending archive: touch (stat, open and read), or open (stat never waits)")
 	f.StringVar(&o.contents, "contents", "link", "show what is inside the archives: link (a link in each download's directory), or off")
@@ -110,7 +103,7 @@ func (o *mountOptions) addFlags(cmd *cobra.Command) {
 func (o *mountOptions) check() error {
 	errs := []error{
 		oneOf("prefetch", o.prefetch, "auto", "off"),
-		oneOf("split", o.split, "auto", "off"),
+		o.partOptions.check(),
 		oneOf("wait", o.wait, "touch", "open"),
 		oneOf("contents", o.contents, "link", "off"),
 		o.log.check(),
@@ -125,14 +118,6 @@ func (o *mountOptions) check() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// partSize returns Manager's PartSize.
-func (o *mountOptions) partSize() int64 {
-	if o.split == "off" {
-		return -1
-	}
-	return int64(o.splitSize)
 }
 
 // runMount mounts and serves; child is this process's side of a mount in the

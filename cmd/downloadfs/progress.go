@@ -46,7 +46,7 @@ func (p *progress) event(e fetch.Event) {
 	if changed {
 		p.phase, p.since, p.from, p.told = e.Phase, now, e.Done, time.Time{}
 	}
-	ended := e.Phase == fetch.Fetching && e.Done == e.Total
+	ended := (e.Phase == fetch.Fetching || e.Phase == fetch.Saving) && e.Done == e.Total
 	every := plainEvery
 	if p.terminal {
 		every = 100 * time.Millisecond
@@ -59,7 +59,8 @@ func (p *progress) event(e fetch.Event) {
 	p.told = now
 	switch {
 	case p.json:
-		p.line(map[string]any{"phase": e.Phase, "download": e.ID, "name": e.Name, "done": e.Done, "total": e.Total, "files": e.Files, "totalFiles": e.Of})
+		p.line(map[string]any{"phase": e.Phase, "download": e.ID, "name": e.Name, "done": e.Done, "total": e.Total, "files": e.Files, "totalFiles": e.Of,
+			"partsDone": e.Parts, "parts": e.OfParts})
 	case p.terminal:
 		text := progressText(e, p.width(), e.Done-p.from, now.Sub(p.since))
 		fmt.Fprintf(p.w, "\r%s%s", text, strings.Repeat(" ", max(0, len([]rune(p.last))-len([]rune(text)))))
@@ -117,12 +118,20 @@ func progressText(e fetch.Event, width int, moved int64, took time.Duration) str
 		percent = int(min(100, 100*float64(e.Done)/float64(e.Total)))
 		parts = append(parts, fmt.Sprintf("%3d%%", percent))
 	}
-	what := map[fetch.Phase]string{fetch.Zipping: "the server zips", fetch.Fetching: "fetching"}[e.Phase]
+	what := map[fetch.Phase]string{
+		fetch.Zipping: "the server zips", fetch.Fetching: "fetching",
+		fetch.Assembling: "zipping and fetching parts", fetch.Saving: "writing the zip",
+	}[e.Phase]
 	switch {
 	case e.Total > 0:
 		parts = append(parts, fmt.Sprintf("%s of %s", bytesText(e.Done), bytesText(e.Total)))
 	case e.Phase == fetch.Zipping:
 		parts = append(parts, "waiting for its turn")
+	case e.Phase == fetch.Assembling:
+		parts = append(parts, "looking what is in it")
+	}
+	if e.OfParts > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d parts are here", e.Parts, e.OfParts))
 	}
 	if e.Phase == fetch.Zipping && e.Of > 0 {
 		parts = append(parts, fmt.Sprintf("file %d of %d", e.Files, e.Of))

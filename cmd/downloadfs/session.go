@@ -121,7 +121,7 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 			MaxFile:            int64(o.maxZipEntry),
 			Archives:           s.cache,
 			JournalPath:        filepath.Join(stateDir, "journal.db"),
-			StallTimeout:       o.managerStallTimeout(),
+			StallTimeout:       managerStallTimeout(o.stallTimeout),
 			UnreachableTimeout: o.retryTimeout,
 			Prefetch:           o.prefetch == "auto",
 			Logger:             cfg.log,
@@ -187,11 +187,11 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 
 // managerStallTimeout translates the flag's 0, which means for ever, into the
 // manager's value.
-func (o *mountOptions) managerStallTimeout() time.Duration {
-	if o.stallTimeout == 0 {
+func managerStallTimeout(flag time.Duration) time.Duration {
+	if flag == 0 {
 		return -1
 	}
-	return o.stallTimeout
+	return flag
 }
 
 // checkServer logs in. offline says why the server cannot be used now. That need not

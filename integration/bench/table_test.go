@@ -98,6 +98,13 @@ var experiments = []experiment{
 		{"contents: 1,000,000 entries: peak resident memory", "≤ 200 MB"},
 		{"contents: 1,000,000 entries: the first `ls`", "–"},
 	}, manyEntries},
+	{[]row{
+		{"in parts: from asking to the last byte ÷ one zip and curl, no limit", "≤ 1.3"},
+		{"in parts: most room that the server's zips take", "bounded"},
+		{"in parts: peak resident memory", "≤ 64 MB"},
+	}, inParts},
+	{[]row{{"in parts: requests to walk 10,000 folders", "≤ 10,200"}}, walking},
+	{[]row{{"in parts: 1,000,000 entries, read and listed: peak resident memory", "≤ 200 MB"}}, manyEntriesInParts},
 }
 
 // TestTable prints the table of README, as root and as an ordinary user.

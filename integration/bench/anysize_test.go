@@ -1,0 +1,160 @@
+package bench
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"downloadfs/integration/harness"
+)
+
+// inParts compares an archive that is got in parts with one zip that a server without
+// a limit makes of the same, each from asking for it until the last byte is read. It
+// also measures how much room the server's zips take meanwhile.
+func inParts(t *testing.T, u harness.User) []cell {
+	const parts, folders, each = 40, 20, 10
+	dir := harness.Dir(t, harness.User{})
+	for i := range folders * each {
+		folder := fmt.Sprintf("%s/site/%02d", dir, i/each)
+		require.NoError(t, os.MkdirAll(folder, 0o755))
+		noiseFile(t, fmt.Sprintf("%s/%03d.bin", folder, i), *size/(folders*each))
+	}
+	free := harness.StartServer(t, dir, "--max-content-size", "1T")
+	data := harness.Dir(t, harness.User{})
+	limited := harness.StartServer(t, dir, "--max-content-size", fmt.Sprint(*size/parts), "--data-dir", data)
+	over, took, base, memory, room := ratio(), seconds(), seconds(), resident(), resident()
+	got := 0
+	for range *runs {
+		start := time.Now()
+		curl(t, free, u, zipped(t, free, "site"), "/dev/null")
+		one := time.Since(start)
+
+		m := mount(t, limited, u)
+		peak := watchSize(data)
+		start = time.Now()
+		id := submit(t, m, limited.NodeID(t, "site"))
+		long(m.Cmd("exec cat " + id + "/archive.zip >/dev/null")).Run(t).OK(t)
+		whole := time.Since(start)
+		_, err := fmt.Sscan(m.Status(t, id, "parts"), &got)
+		require.NoError(t, err)
+		_, most := m.Resident(t)
+		m.Sh(t, "rm -r "+id).OK(t)
+		room.add(float64(peak()) / 1e6)
+		m.Unmount(t)
+		over.add(whole.Seconds() / one.Seconds())
+		took.add(whole.Seconds())
+		base.add(one.Seconds())
+		memory.add(float64(most) / 1e6)
+	}
+	limit := fmt.Sprintf("%d parts of at most %.0f MB", got, float64(*size/parts)/1e6)
+	return []cell{{pair{over, took}, "one zip, curl " + base.String()}, {room, limit}, {memory, limit}}
+}
+
+// watchSize watches how large the files below dir are in all, until the returned
+// function is called for the most that they were.
+func watchSize(dir string) (peak func() int64) {
+	var most int64
+	var watching sync.WaitGroup
+	stop := make(chan struct{})
+	watching.Go(func() {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			var now int64
+			_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+				if err == nil && e.Type().IsRegular() {
+					if info, err := e.Info(); err == nil {
+						now += info.Size()
+					}
+				}
+				return nil // files come and go
+			})
+			most = max(most, now)
+			select {
+			case <-tick.C:
+			case <-stop:
+				return
+			}
+		}
+	})
+	return func() int64 {
+		close(stop)
+		watching.Wait()
+		return most
+	}
+}
+
+// walking counts what it takes to look into 10,000 folders.
+func walking(t *testing.T, u harness.User) []cell {
+	const above, folders, files = 100, 10_000, 3
+	dir := harness.Dir(t, harness.User{})
+	for i := range folders {
+		folder := fmt.Sprintf("%s/site/%03d/%05d", dir, i/above, i)
+		require.NoError(t, os.MkdirAll(folder, 0o755))
+		for j := range files {
+			sparse(t, fmt.Sprintf("%s/%d.txt", folder, j), 100)
+		}
+	}
+	s := harness.StartServer(t, dir, "--max-content-size", fmt.Sprint(folders*files*100/5))
+	requests, all := count(), count()
+	for range *runs {
+		m := mount(t, s, u)
+		walk, total := stat(t, s, "children")+stat(t, s, "node"), stat(t, s, "total")
+		id := submit(t, m, s.NodeID(t, "site"))
+		long(m.Cmd("exec cat " + id + "/archive.zip >/dev/null")).Run(t).OK(t)
+		requests.add(stat(t, s, "children") + stat(t, s, "node") - walk)
+		all.add(stat(t, s, "total") - total)
+		m.Sh(t, "rm -r "+id).OK(t)
+		m.Unmount(t)
+	}
+	return []cell{{requests, "in all, with the parts, " + all.String()}}
+}
+
+// sparse makes a file of n bytes that takes no room on disk.
+func sparse(t *testing.T, path string, n int64) {
+	t.Helper()
+	f, err := os.Create(path)
+	require.NoError(t, err)
+	require.NoError(t, f.Truncate(n))
+	require.NoError(t, f.Close())
+}
+
+// manyEntriesInParts measures the memory that an archive of a million entries takes
+// that is got in parts, read to its end, and listed.
+func manyEntriesInParts(t *testing.T, u harness.User) []cell {
+	const entries, each = 1_000_000, 1000
+	dir := harness.Dir(t, harness.User{})
+	for i := range entries / each {
+		d := fmt.Sprintf("%s/folder/%04d", dir, i)
+		require.NoError(t, os.MkdirAll(d, 0o755))
+		for j := range each {
+			sparse(t, fmt.Sprintf("%s/a document with a name of some length %07d.txt", d, i*each+j), 1)
+		}
+	}
+	s := harness.StartServer(t, dir, "--max-content-size", fmt.Sprint(entries/10))
+	got, read, listed := resident(), resident(), resident()
+	for range *runs {
+		m := mount(t, s, u)
+		now := func() float64 {
+			_, most := m.Resident(t)
+			return float64(most) / 1e6
+		}
+		id := submit(t, m, s.NodeID(t, "folder"))
+		harness.Eventually(t, patience, func() bool { return m.Status(t, id, "status") == "DONE" }, "not DONE")
+		got.add(now())
+		long(m.Cmd("exec cat " + id + "/archive.zip >/dev/null")).Run(t).OK(t)
+		read.add(now())
+		r := long(m.Cmd("find -L " + id + "/contents/ -type f | wc -l")).Run(t)
+		require.Equal(t, fmt.Sprintln(entries), r.OK(t).Stdout)
+		listed.add(now())
+		m.Sh(t, "rm -r "+id).OK(t)
+		m.Unmount(t)
+	}
+	return []cell{{listed, "when DONE " + got.String() + ", when read " + read.String()}}
+}
