@@ -32,6 +32,8 @@ type Config struct {
 	Observer Observer
 	// Stats, if not nil, returns the text of the file .stats. It does not block.
 	Stats func() []byte
+	// Bandwidth, if not nil, is the file .bandwidth.
+	Bandwidth Setting
 
 	proc string // where /proc is, for tests; /proc if empty
 }

@@ -14,20 +14,21 @@ import (
 
 // filesystem is what all nodes of one mount share.
 type filesystem struct {
-	domain   domain
-	answers  answers
-	repeats  repeats
-	log      *slog.Logger
-	owner    owner
-	shared   bool // --allow-other
-	waitOpen bool // --wait open: only OPEN and READ wait
-	mounted  time.Time
-	browsers *browsers
-	sizes    sizes
-	callers  callers
-	uses     atomic.Int64 // open handles on archives and lists, and waits
-	contents *allContents // nil with --contents off
-	stats    func() []byte
+	domain    domain
+	answers   answers
+	repeats   repeats
+	log       *slog.Logger
+	owner     owner
+	shared    bool // --allow-other
+	waitOpen  bool // --wait open: only OPEN and READ wait
+	mounted   time.Time
+	browsers  *browsers
+	sizes     sizes
+	callers   callers
+	uses      atomic.Int64 // open handles on archives and lists, and waits
+	contents  *allContents // nil with --contents off
+	stats     func() []byte
+	bandwidth Setting
 
 	// ctx ends when nothing is served any more, and the work in progress ends with
 	// it.
@@ -44,16 +45,17 @@ type filesystem struct {
 func newFilesystem(cfg Config, d domain) *filesystem {
 	now := time.Now()
 	f := &filesystem{
-		domain:   d,
-		log:      cfg.Logger,
-		owner:    owner{cfg.UID, cfg.GID},
-		shared:   cfg.AllowOther,
-		waitOpen: cfg.WaitOpen,
-		mounted:  now,
-		browsers: newBrowsers(),
-		callers:  newCallers(cfg.proc),
-		stats:    cfg.Stats,
-		touched:  now,
+		domain:    d,
+		log:       cfg.Logger,
+		owner:     owner{cfg.UID, cfg.GID},
+		shared:    cfg.AllowOther,
+		waitOpen:  cfg.WaitOpen,
+		mounted:   now,
+		browsers:  newBrowsers(),
+		callers:   newCallers(cfg.proc),
+		stats:     cfg.Stats,
+		bandwidth: cfg.Bandwidth,
+		touched:   now,
 	}
 	if !cfg.NoContents {
 		f.contents = newAllContents(f)

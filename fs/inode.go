@@ -31,6 +31,7 @@ const (
 	inoTrees     = 5
 	inoMarks     = 6 // and the following numbers, one for each mark
 	inoStats     = 14
+	inoBandwidth = 15
 )
 
 // inodeNumber returns the number of one inode of a download. It depends on the

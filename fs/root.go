@@ -8,7 +8,8 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// rootNode is the mount point: README and downloads/, and in no listing .stats.
+// rootNode is the mount point: README and downloads/, and in no listing .stats and
+// .bandwidth.
 type rootNode struct {
 	node
 	fixedDir
@@ -52,6 +53,10 @@ func (r *rootNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) 
 	case statsName:
 		if r.fs.stats != nil {
 			return r.lookupStats(ctx, out), 0
+		}
+	case bandwidthName:
+		if r.fs.bandwidth != nil {
+			return r.lookupBandwidth(ctx, out), 0
 		}
 	}
 	if isMark(name) {

@@ -52,6 +52,7 @@ func openStream(t *testing.T, s download.Source, n int64) io.ReadCloser {
 }
 
 // All streams together get the limit, however many there are and however short.
+// Proves S-197.
 func TestLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit, each, streams = 1 << 20, 4 << 20, 5
@@ -97,6 +98,7 @@ func TestNoLimit(t *testing.T) {
 }
 
 // A new limit counts at once, also for who waits by the old one.
+// Proves S-197.
 func TestChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := New(1024, nil)
@@ -130,6 +132,7 @@ func TestChange(t *testing.T) {
 
 // A stream that waits for its turn ends with its caller and when it is closed, and
 // gives its turn to others.
+// Proves S-197.
 func TestEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := New(minPiece, nil)

@@ -20,6 +20,7 @@ import (
 	"downloadfs/download"
 	"downloadfs/download/list"
 	"downloadfs/fetch"
+	"downloadfs/meter"
 )
 
 // getOptions are the flags of get.
@@ -30,6 +31,7 @@ type getOptions struct {
 	extract string
 	json    bool
 	partOptions
+	bandwidth    byteRate
 	stallTimeout time.Duration
 	log          logOptions
 }
@@ -68,6 +70,7 @@ When it is interrupted, the same command goes on where it was.`,
 	f.BoolVar(&o.json, "json", false, "tell of the progress in JSON, a line each")
 	f.DurationVar(&o.stallTimeout, "stall-timeout", 10*time.Minute, "give up when the server makes no progress for so long; 0 waits for ever")
 	o.partOptions.addFlags(f)
+	addBandwidthFlag(f, &o.bandwidth)
 	o.serverOptions.addFlags(f)
 	o.log.addFlags(cmd)
 	setDefault(cmd, "log-level", "error")
@@ -108,7 +111,7 @@ func runGet(ctx context.Context, cmd *cobra.Command, o *getOptions, args []strin
 
 	show := newProgress(cmd.ErrOrStderr(), o.json)
 	f := &fetch.Fetcher{
-		Service: c, Source: c, Nodes: c, PartSize: o.partSize(), MaxFile: int64(o.maxZipEntry),
+		Service: c, Source: meter.New(int64(o.bandwidth), nil).Source(c), Nodes: c, PartSize: o.partSize(), MaxFile: int64(o.maxZipEntry),
 		StallTimeout: o.stallTimeout, Tell: show.event,
 	}
 	nodes, err := f.Resolve(ctx, wanted)

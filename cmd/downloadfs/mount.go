@@ -24,6 +24,7 @@ type mountOptions struct {
 	cacheMinFree size
 	prefetch     string
 	partOptions
+	bandwidth    byteRate
 	allowOther   bool
 	wait         string
 	contents     string
@@ -88,6 +89,7 @@ func (o *mountOptions) addFlags(cmd *cobra.Command) {
 	f.Var(&o.cacheSize, "cache-size", "how much the cache may hold, such as 512M or 10G")
 	f.Var(&o.cacheMinFree, "cache-min-free", "how much room the cache leaves on its disk")
 	f.StringVar(&o.prefetch, "prefetch", "auto", "fetch finished archives in the background: auto, or off; parts of what is too large are fetched in any case")
+	addBandwidthFlag(f, &o.bandwidth)
 	o.partOptions.addFlags(f)
 	f.BoolVar(&o.allowOther, "allow-other", false, "let other users read the mount")
 	f.StringVar(&o.wait, "wait", "touch", "what waits for a pending archive: touch (stat, open and read), or open (stat never waits)")

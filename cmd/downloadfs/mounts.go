@@ -2,13 +2,16 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 )
 
@@ -107,4 +110,70 @@ func probe(path string, timeout time.Duration) error {
 	case <-time.After(timeout):
 		return errNoAnswer
 	}
+}
+
+// answeringMounts returns the mountpoints that names mean, or with no names all mounts
+// of downloadfs that this user may look into. A name is a path or a profile. Each of
+// them answers.
+func answeringMounts(cmd *cobra.Command, names []string) ([]string, error) {
+	listed, err := ourMounts()
+	if err != nil {
+		return nil, fmt.Errorf("cannot list mounts: %w", err)
+	}
+	var found []string
+	for _, name := range names {
+		path, err := namedMountpoint(cmd, name)
+		if err != nil {
+			return nil, err
+		}
+		i := slices.IndexFunc(listed, func(m listedMount) bool { return m.Mountpoint == path })
+		switch {
+		case i < 0:
+			return nil, exitf(exitMountpoint, "%s is no mount of downloadfs; 'downloadfs list' shows those that there are", path)
+		case listed[i].State != "mounted":
+			return nil, exitf(exitMountpoint, "the mount on %s: %s", path, listed[i].State)
+		}
+		found = append(found, path)
+	}
+	if len(names) > 0 {
+		return found, nil
+	}
+	for _, m := range listed {
+		if m.State == "mounted" {
+			found = append(found, m.Mountpoint)
+		}
+	}
+	if len(found) == 0 {
+		return nil, exitf(exitMountpoint, "nothing of yours is mounted")
+	}
+	return found, nil
+}
+
+// namedMountpoint returns the mountpoint that name means, absolute and without links: a
+// path, or else a profile of the configuration that says where it is mounted. A name
+// that is both means what is mounted there.
+func namedMountpoint(cmd *cobra.Command, name string) (string, error) {
+	path, err := resolveMountpoint(name)
+	if err == nil {
+		if _, mounted, err := mountAt(path); err != nil || mounted {
+			return path, err
+		}
+	}
+	if !strings.ContainsRune(name, '/') {
+		stack, configErr := readConfig(cmd)
+		if configErr != nil {
+			return "", configErr
+		}
+		if profile, ok := stack.Profile(name); ok {
+			m, ok := profile[keyMountpoint]
+			if !ok {
+				return "", exitf(exitUsage, "the profile %q has no mountpoint; name the directory", name)
+			}
+			return resolveMountpoint(m.Words[0])
+		}
+	}
+	if err != nil {
+		return "", exitf(exitMountpoint, "%w", err)
+	}
+	return path, nil
 }

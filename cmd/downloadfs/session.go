@@ -101,7 +101,7 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 	}
 
 	s := &session{mountpoint: mountpoint, client: c, log: cfg.log, before: before}
-	metered := meter.New(0, counts.Fetched)
+	metered := meter.New(int64(o.bandwidth), counts.Fetched)
 	if s.cache, err = whenUnlocked(ctx, func() (*cache.Cache, error) {
 		return cache.Open(cache.Config{
 			Dir:     cacheDir,
@@ -160,6 +160,7 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 		FsName:     cfg.server.String(),
 		Observer:   counts,
 		Stats:      func() []byte { return observed.Snapshot().JSON() },
+		Bandwidth:  bandwidthSetting{metered, cfg.log},
 		UID:        uint32(os.Getuid()),
 		GID:        uint32(os.Getgid()),
 		Logger:     cfg.log,

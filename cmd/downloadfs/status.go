@@ -34,7 +34,7 @@ func newStatusCommand() *cobra.Command {
 	var watch, asJSON bool
 	var every time.Duration
 	cmd := &cobra.Command{
-		Use:   "status [flags] [MOUNTPOINT…]",
+		Use:   "status [flags] [MOUNTPOINT|PROFILE…]",
 		Short: "Show how far the downloads of a mount are",
 		Long: `status shows the downloads of a mount, or of all mounts of yours: name, state, how
 far the server is with zipping, its rate and the time left, how much of the archive
@@ -47,13 +47,15 @@ unless its administrator has set something else; never, if it was got in parts).
 			if every < 100*time.Millisecond {
 				return exitf(exitUsage, "--interval %v is too short", every)
 			}
-			s := &statusView{w: cmd.OutOrStdout(), json: asJSON, mountpoints: args, now: time.Now, before: map[string]statusSample{}}
+			s := &statusView{cmd: cmd, w: cmd.OutOrStdout(), json: asJSON, mountpoints: args, now: time.Now, before: map[string]statusSample{}}
 			if !watch {
 				return s.show()
 			}
 			return s.watch(ctx, every)
 		},
 	}
+	addConfigFlag(cmd.Flags())
+	cmd.ValidArgsFunction = completeProfiles
 	cmd.Flags().BoolVar(&watch, "watch", false, "go on showing, until Ctrl-C")
 	cmd.Flags().DurationVar(&every, "interval", time.Second, "how often --watch shows")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, a line for each download")
@@ -88,6 +90,7 @@ type statusSample struct {
 
 // statusView shows downloads.
 type statusView struct {
+	cmd         *cobra.Command
 	w           io.Writer
 	json        bool
 	mountpoints []string
@@ -133,7 +136,7 @@ func (s *statusView) watch(ctx context.Context, every time.Duration) error {
 
 // render looks at all mounts.
 func (s *statusView) render() (string, error) {
-	mountpoints, err := s.find()
+	mountpoints, err := answeringMounts(s.cmd, s.mountpoints)
 	if err != nil {
 		return "", err
 	}
@@ -159,42 +162,6 @@ func (s *statusView) render() (string, error) {
 		s.table(&b, all)
 	}
 	return b.String(), nil
-}
-
-// find returns the mountpoints to look at. Each of them answers.
-func (s *statusView) find() ([]string, error) {
-	listed, err := ourMounts()
-	if err != nil {
-		return nil, fmt.Errorf("cannot list mounts: %w", err)
-	}
-	if len(s.mountpoints) > 0 {
-		var found []string
-		for _, name := range s.mountpoints {
-			path, err := resolveMountpoint(name)
-			if err != nil {
-				return nil, exitf(exitMountpoint, "%w", err)
-			}
-			i := slices.IndexFunc(listed, func(m listedMount) bool { return m.Mountpoint == path })
-			switch {
-			case i < 0:
-				return nil, exitf(exitMountpoint, "%s is no mount of downloadfs; 'downloadfs list' shows those that there are", name)
-			case listed[i].State != "mounted":
-				return nil, exitf(exitMountpoint, "the mount on %s: %s", name, listed[i].State)
-			}
-			found = append(found, path)
-		}
-		return found, nil
-	}
-	var found []string
-	for _, m := range listed {
-		if m.State == "mounted" {
-			found = append(found, m.Mountpoint)
-		}
-	}
-	if len(found) == 0 {
-		return nil, exitf(exitMountpoint, "nothing of yours is mounted")
-	}
-	return found, nil
 }
 
 // readStatus reads what the mount says about its downloads, the newest first.

@@ -14,24 +14,27 @@ import (
 func newUnmountCommand() *cobra.Command {
 	var lazy bool
 	cmd := &cobra.Command{
-		Use:   "unmount [flags] MOUNTPOINT",
+		Use:   "unmount [flags] MOUNTPOINT|PROFILE",
 		Short: "Unmount, and tell which processes hold a busy mount",
 		Long: `unmount ends a mount of downloadfs, also one whose process is gone. When it is in
 use it says by which processes and fails; --lazy detaches it all the same.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return unmount(args[0], lazy)
+			path, err := namedMountpoint(cmd, args[0])
+			if err != nil {
+				return fmt.Errorf("cannot unmount %s: %w", args[0], err)
+			}
+			return unmount(path, lazy)
 		},
+		ValidArgsFunction: completeProfiles,
 	}
+	addConfigFlag(cmd.Flags())
 	cmd.Flags().BoolVar(&lazy, "lazy", false, "detach now, even if processes still use the mount")
 	return cmd
 }
 
-func unmount(mountpoint string, lazy bool) error {
-	path, err := resolveMountpoint(mountpoint)
-	if err != nil {
-		return exitf(exitMountpoint, "cannot unmount %s: %w", mountpoint, err)
-	}
+// unmount removes the mount on path, which is absolute and without links.
+func unmount(path string, lazy bool) error {
 	m, mounted, err := mountAt(path)
 	if err != nil {
 		return fmt.Errorf("cannot list mounts: %w", err)
