@@ -223,6 +223,8 @@ type entry struct {
 	filled atomic.Int64
 	// need is the smallest number of bytes that a waiter waits for.
 	need atomic.Int64
+	// arrived is how long the source took to fill it.
+	arrived time.Duration
 
 	// Guarded by a.mu.
 	refs   int  // readers copying from buf

@@ -3,6 +3,7 @@ package cache
 import (
 	"errors"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -15,8 +16,9 @@ import (
 const directAlign = 4096
 
 // directPause is how long blocks go through the page cache after the disk was too
-// slow.
-const directPause = 5 * time.Second
+// slow. It is longer than most archives take: the first direct write afterwards must
+// wait for all that the page cache still has to write.
+const directPause = 10 * time.Minute
 
 // direct decides whether blocks are written past the page cache. A block that its
 // reader gets from memory is not needed there: fetched once and read once, it would
@@ -24,31 +26,43 @@ const directPause = 5 * time.Second
 // memory costs the most. But a direct write takes as long as the disk does. Readers
 // find all other blocks in the page cache.
 type direct struct {
-	never atomic.Bool  // the file system cannot do it
-	until atomic.Int64 // no direct write before this time, UnixNano
-	held  atomic.Int64 // how much readers had to wait for the disk lately
+	never atomic.Bool // the file system cannot do it
+
+	mu    sync.Mutex // guards what follows
+	until time.Time  // no direct write before this time
+	held  int        // how often readers had to wait for the disk lately
 }
 
-// heldUp is how many waits for the disk, in about as many blocks, make the disk count
-// as too slow. On a busy machine a few waits are normal.
-const heldUp = 6
+const (
+	// heldUp is how many slow writes, in about as many blocks, make the disk count as
+	// too slow. On a busy machine a few are normal.
+	heldUp = 6
+	// slowWrite is the least that a slow write of a block takes: 125 MB/s.
+	slowWrite = 8 * time.Millisecond
+)
 
-// passed notes that a stream handed over a block to be written. held says whether the
-// disk held up the stream and a reader with it.
-func (d *direct) passed(held bool) {
-	switch {
-	case !held:
-		if n := d.held.Load(); n > 0 {
-			d.held.CompareAndSwap(n, n-1)
-		}
-	case d.held.Add(2) >= 2*heldUp:
-		d.held.Store(0)
-		d.until.Store(time.Now().Add(directPause).UnixNano())
+// wrote notes that a direct write of a block took so long. arrived is how long the
+// source took to deliver the block, and waits says whether a reader waits now.
+func (d *direct) wrote(took, arrived time.Duration, waits bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if took < slowWrite || took < arrived || !waits {
+		d.held = max(d.held-1, 0)
+		return
+	}
+	if d.held += 2; d.held >= 2*heldUp {
+		d.held = 0
+		d.until = time.Now().Add(directPause)
 	}
 }
 
 func (d *direct) wanted() bool {
-	return canDirect && !d.never.Load() && time.Now().UnixNano() >= d.until.Load()
+	if !canDirect || d.never.Load() {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !time.Now().Before(d.until)
 }
 
 // writeDirect writes e past the page cache, and reports whether it did.
@@ -59,7 +73,9 @@ func (a *archive) writeDirect(e *entry) bool {
 	}
 	f, err := a.openDirect()
 	if err == nil {
+		began := time.Now()
 		_, err = f.WriteAt(e.buf[:e.full], blockOffset(e.b))
+		d.wrote(time.Since(began), e.arrived, a.c.waiting.Load() > 0)
 	}
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) {
 		d.never.Store(true)

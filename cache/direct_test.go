@@ -18,7 +18,7 @@ func TestStreamingLeavesThePageCacheAlone(t *testing.T) {
 	}
 	var resident int64
 	for _, id := range []string{"streamed", "again", "and-again"} { // on a busy machine the disk may not keep up
-		c.direct.until.Store(0)
+		c.direct.until = time.Time{}
 		a := info(id, 40*BlockSize)
 		h := openArchive(t, c, a)
 		readAll(t, h, a, 0, a.Size)
@@ -39,19 +39,27 @@ func TestStreamingLeavesThePageCacheAlone(t *testing.T) {
 	require.Less(t, resident, int64(10*BlockSize))
 }
 
-// TestSlowDisk: where a stream has to wait for the disk, blocks are written through
-// the page cache for a while.
+// TestSlowDisk: where the disk is slower than the source and readers wait, blocks are
+// written through the page cache for a while.
 // Proves S-130.
 func TestSlowDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var d direct
 		require.Equal(t, canDirect, d.wanted())
-		for i := range 10 * heldUp { // now and then
-			d.passed(i%3 == 0)
+		const slow, arrived = 2 * slowWrite, slowWrite
+		for i := range 10 * heldUp {
+			took := slow
+			if i%3 != 0 { // a slow one now and then
+				took = slowWrite / 2
+			}
+			d.wrote(took, arrived, true)
+			d.wrote(slow, arrived, false) // nobody waits
+			d.wrote(slow, 2*slow, true)   // the source is slower
+			d.wrote(slowWrite/2, 0, true) // a fast disk, and a faster source
 		}
 		require.Equal(t, canDirect, d.wanted())
 		for range heldUp {
-			d.passed(true)
+			d.wrote(slow, arrived, true)
 		}
 		require.False(t, d.wanted())
 		time.Sleep(directPause)

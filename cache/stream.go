@@ -119,14 +119,7 @@ func (s *stream) run() {
 			if err != nil {
 				return err
 			}
-			held := false
-			select {
-			case full <- filled{e, sum}:
-			default:
-				full <- filled{e, sum}
-				held = a.c.waiting.Load() > 0 // a reader waits, and not for the source
-			}
-			a.c.direct.passed(held)
+			full <- filled{e, sum}
 		}
 	})
 	close(full)
@@ -290,8 +283,9 @@ func (s *stream) fill(e *entry) (uint32, error) {
 	attempt := 0
 	began, whole := time.Now(), s.body != nil
 	defer func() {
+		e.arrived = time.Since(began)
 		if whole && e.full == BlockSize && e.filled.Load() == BlockSize {
-			a.c.skips.received(e.full, time.Since(began))
+			a.c.skips.received(e.full, e.arrived)
 		}
 	}()
 	for filled := 0; filled < e.full; {
