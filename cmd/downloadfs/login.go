@@ -170,7 +170,7 @@ func (o *loginCommandOptions) chooseStore() (login.Store, error) {
 // person lets a person log in.
 func (o *loginCommandOptions) person(ctx context.Context, cmd *cobra.Command, t target) (login.Entry, error) {
 	if o.password {
-		return o.askPassword(cmd)
+		return o.askPassword(ctx, cmd)
 	}
 	provider, err := o.provider(t.server)
 	if err != nil {
@@ -183,7 +183,7 @@ func (o *loginCommandOptions) person(ctx context.Context, cmd *cobra.Command, t 
 		return entry, nil
 	case errors.Is(err, login.ErrNoProvider) && o.oidcIssuer == "":
 		// The server has no identity service.
-		return o.askPassword(cmd)
+		return o.askPassword(ctx, cmd)
 	case errors.Is(err, download.ErrUnavailable):
 		return login.Entry{}, exitf(exitUnreachable, "cannot log in to %s: %s", t.server, reason(err))
 	}
@@ -209,7 +209,7 @@ func (o *loginCommandOptions) show(w io.Writer, p login.Prompt) {
 }
 
 // askPassword asks on the terminal, or reads the password from standard input.
-func (o *loginCommandOptions) askPassword(cmd *cobra.Command) (login.Entry, error) {
+func (o *loginCommandOptions) askPassword(ctx context.Context, cmd *cobra.Command) (login.Entry, error) {
 	name := cmp.Or(o.username, os.Getenv(envUsername))
 	in, ok := cmd.InOrStdin().(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {
@@ -225,18 +225,44 @@ func (o *loginCommandOptions) askPassword(cmd *cobra.Command) (login.Entry, erro
 	w := cmd.ErrOrStderr()
 	if name == "" {
 		fmt.Fprint(w, "User name: ")
-		line, err := bufio.NewReader(io.LimitReader(in, 1<<10)).ReadString('\n')
+		line, err := ask(ctx, in, func() (string, error) {
+			return bufio.NewReader(io.LimitReader(in, 1<<10)).ReadString('\n')
+		})
 		if name = strings.TrimSpace(line); err != nil || name == "" {
 			return login.Entry{}, exitf(exitUsage, "no user name")
 		}
 	}
 	fmt.Fprintf(w, "Password of %s: ", printable(name))
-	password, err := term.ReadPassword(int(in.Fd()))
+	password, err := ask(ctx, in, func() ([]byte, error) { return term.ReadPassword(int(in.Fd())) })
 	fmt.Fprintln(w)
 	if err != nil || len(password) == 0 {
 		return login.Entry{}, exitf(exitUsage, "no password")
 	}
 	return login.Entry{Kind: login.KindPassword, Username: name, Secret: client.Secret(password)}, nil
+}
+
+// ask lets a person type. A Ctrl-C ends the wait, and the terminal is as it was before.
+func ask[T any](ctx context.Context, terminal *os.File, read func() (T, error)) (T, error) {
+	type line struct {
+		text T
+		err  error
+	}
+	before, err := term.GetState(int(terminal.Fd()))
+	if err != nil {
+		return read()
+	}
+	typed := make(chan line, 1)
+	go func() { // nothing can end its read; the process does
+		text, err := read()
+		typed <- line{text, err}
+	}()
+	select {
+	case l := <-typed:
+		return l.text, l.err
+	case <-ctx.Done():
+		var none T
+		return none, errors.Join(ctx.Err(), term.Restore(int(terminal.Fd()), before))
+	}
 }
 
 // try makes a call with the stored login.

@@ -82,3 +82,13 @@ func TestStatusTable(t *testing.T) {
 	all[0].BytesAdded = 850
 	assert.InDelta(t, 0.7*2.5+0.3*60, s.rate(all[0], now), 0.01)
 }
+
+// Proves S-132.
+func TestFit(t *testing.T) {
+	table := "NAME  STATE\na-ä-b  DONE\nc  DONE\nd  DONE\n"
+	assert.Equal(t, table, fit(table, 80, 24))
+	assert.Equal(t, table, fit(table, 11, 5))
+	assert.Equal(t, "NAME …\na-ä-b…\nc  DO…\nd  DO…\n", fit(table, 6, 24))
+	assert.Equal(t, "NAME  STATE\na-ä-b  DONE\n… and 2 more lines\n", fit(table, 80, 4))
+	assert.Equal(t, "NAME  STATE\n… and 3 more lines\n", fit(table, 80, 3))
+}

@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"downloadfs/download"
 )
@@ -107,31 +108,83 @@ func (s *statusView) show() error {
 	return err
 }
 
-// watch shows the downloads again and again. On a terminal it updates them in place.
+// watch shows the downloads again and again. On a terminal it has the screen to itself,
+// and leaves the last table when it ends.
 func (s *statusView) watch(ctx context.Context, every time.Duration) error {
-	terminal := isTerminal(s.w) && !s.json
+	out, terminal := s.w.(*os.File)
+	if terminal = terminal && !s.json && isTerminal(out); terminal {
+		if _, err := io.WriteString(s.w, otherScreen); err != nil {
+			return err
+		}
+	}
+	last, err := s.repeat(ctx, every, func(text string) string {
+		switch {
+		case terminal:
+			width, height := screenSize(out)
+			// Go to the top, clear each line before it is written, then everything below.
+			return "\x1b[H\x1b[K" + strings.ReplaceAll(fit(text, width, height), "\n", "\r\n\x1b[K") + "\x1b[J"
+		case s.json:
+			return text
+		}
+		return text + "\n"
+	})
+	if terminal {
+		_, writeErr := io.WriteString(s.w, ownScreen+last)
+		err = errors.Join(err, writeErr)
+	}
+	return err
+}
+
+// repeat writes the downloads until ctx ends, in the form that draw gives them. It
+// returns the last text.
+func (s *statusView) repeat(ctx context.Context, every time.Duration, draw func(string) string) (string, error) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
+	last := ""
 	for {
 		text, err := s.render()
 		if err != nil {
-			return err
+			return last, err
 		}
-		if terminal {
-			// Go to the top, clear each line to its end, then everything below.
-			text = "\x1b[H" + strings.ReplaceAll(text, "\n", "\x1b[K\n") + "\x1b[J"
-		} else if !s.json {
-			text += "\n"
-		}
-		if _, err := io.WriteString(s.w, text); err != nil {
-			return err
+		last = text
+		if _, err := io.WriteString(s.w, draw(text)); err != nil {
+			return last, err
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return nil
+			return last, nil
 		}
 	}
+}
+
+// What switches a terminal to its other screen, without a cursor and without wrapping
+// lines, and back.
+const (
+	otherScreen = "\x1b[?1049h\x1b[?25l\x1b[?7l"
+	ownScreen   = "\x1b[?7h\x1b[?25h\x1b[?1049l"
+)
+
+// screenSize returns how many characters and lines a terminal shows.
+func screenSize(f *os.File) (width, height int) {
+	width, height, err := term.GetSize(int(f.Fd()))
+	if err != nil || width < 1 || height < 1 {
+		return 80, 24
+	}
+	return width, height
+}
+
+// fit cuts lines that are too long for a screen, and leaves out the last ones if there
+// are too many, with a line that says so.
+func fit(text string, width, height int) string {
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if over := len(lines) - (height - 1); over > 0 && height > 2 {
+		lines = append(lines[:height-2], fmt.Sprintf("… and %d more lines", over+1))
+	}
+	for i, line := range lines {
+		lines[i] = shorten(line, width)
+	}
+	return strings.Join(lines, "\n") + "\n"
 }
 
 // render looks at all mounts.
