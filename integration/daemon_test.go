@@ -123,6 +123,19 @@ func TestDaemonOutlivesTerminal(t *testing.T) {
 	harness.Run(t, harness.Timeout, harness.Binary(), "unmount", mnt).OK(t)
 }
 
+// installMountHelpers puts the binary where mount(8) looks for helpers. Two tests cannot
+// do so at once.
+func installMountHelpers(t *testing.T) {
+	t.Helper()
+	for _, name := range []string{"/sbin/mount.downloadfs", "/sbin/mount.fuse.downloadfs"} {
+		if _, err := os.Lstat(name); err == nil {
+			t.Skipf("%s is there: another version is installed", name)
+		}
+		require.NoError(t, os.Symlink(harness.Binary(), name))
+		t.Cleanup(func() { require.NoError(t, os.Remove(name)) })
+	}
+}
+
 // mount(8) mounts by a line of fstab, as systemd and autofs do, and umount ends it.
 // Proves S-155.
 func TestFstab(t *testing.T) {
@@ -131,13 +144,7 @@ func TestFstab(t *testing.T) {
 	}
 	s := harness.StartServer(t, harness.Samples(t))
 	dir, mnt := harness.Dir(t, harness.User{}), harness.Dir(t, harness.User{})
-	for _, name := range []string{"/sbin/mount.downloadfs", "/sbin/mount.fuse.downloadfs"} {
-		if _, err := os.Lstat(name); err == nil {
-			t.Skipf("%s is there: another version is installed", name)
-		}
-		require.NoError(t, os.Symlink(harness.Binary(), name))
-		t.Cleanup(func() { require.NoError(t, os.Remove(name)) })
-	}
+	installMountHelpers(t)
 	password := filepath.Join(dir, "password")
 	require.NoError(t, os.WriteFile(password, []byte(harness.AdminPassword+"\n"), 0o600))
 	background(t, mnt)

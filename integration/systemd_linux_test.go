@@ -88,18 +88,38 @@ exec unshare --cgroup sh -c '
 	container=docker exec $2 --unit=test.target --log-target=console
 ' sh $1 $2`
 
-// TestSystemdUnit runs the unit under a real systemd, while the server is not
-// there for longer than systemd's own limit of starts allows. It has the machine for
-// itself: its namespaces would hold what other tests mount.
-// Proves S-158.
-func TestSystemdUnit(t *testing.T) {
+// bootSystemd boots systemd with the units in dir/units, of which it starts test.target.
+// It skips the test where it cannot. It has the machine for itself: its namespaces would
+// hold what other tests mount.
+func bootSystemd(t *testing.T, dir string) *harness.Process {
+	t.Helper()
 	systemd := "/usr/lib/systemd/systemd"
 	if _, err := os.Stat(systemd); err != nil {
 		t.Skip("there is no systemd here: ", err)
 	}
 	if os.Geteuid() != 0 {
-		t.Skip("only root can boot a systemd; TestSystemdUnitRules looks at the rules")
+		t.Skip("only root can boot a systemd")
 	}
+	boot := harness.Cmd{Name: "unshare", Args: []string{"--mount", "--pid", "--fork", "--uts", "--kill-child", "--mount-proc",
+		"sh", "-c", systemdScript, "sh", dir, systemd}, Timeout: 2 * harness.Timeout}.Start(t)
+	t.Cleanup(func() {
+		if boot.Running() {
+			boot.Signal(t, syscall.SIGKILL)
+		}
+		boot.Wait()
+		// Its processes are gone a moment later, and only then are its cgroups free.
+		harness.Eventually(t, harness.Timeout, func() bool {
+			return harness.Run(t, harness.Timeout, "unshare", "--mount", "sh", "-c",
+				`umount --all --lazy --types fuse.downloadfs; mount -t cgroup2 cgroup2 $1/cgroup || exit 0; own=$1/cgroup/${1##*/}; find $own -depth -type d -exec rmdir {} + ; test ! -d $own`, "sh", dir).Code == 0
+		}, "cgroups are left")
+	})
+	return boot
+}
+
+// TestSystemdUnit runs the unit under a real systemd, while the server is not
+// there for longer than systemd's own limit of starts allows.
+// Proves S-158.
+func TestSystemdUnit(t *testing.T) {
 	s := harness.StartServer(t, harness.Samples(t))
 	front := startBooting(t, s, 404)
 	dir := harness.Dir(t, harness.User{})
@@ -118,19 +138,7 @@ func TestSystemdUnit(t *testing.T) {
 	if harness.Sh(t, "command -v systemd-analyze").Code == 0 {
 		harness.Run(t, harness.Timeout, "systemd-analyze", "verify", "--man=no", filepath.Join(dir, "units/alfresco.service")).OK(t)
 	}
-	boot := harness.Cmd{Name: "unshare", Args: []string{"--mount", "--pid", "--fork", "--uts", "--kill-child", "--mount-proc",
-		"sh", "-c", systemdScript, "sh", dir, systemd}, Timeout: 2 * harness.Timeout}.Start(t)
-	t.Cleanup(func() {
-		if boot.Running() {
-			boot.Signal(t, syscall.SIGKILL)
-		}
-		boot.Wait()
-		// Its processes are gone a moment later, and only then are its cgroups free.
-		harness.Eventually(t, harness.Timeout, func() bool {
-			return harness.Run(t, harness.Timeout, "unshare", "--mount", "sh", "-c",
-				`umount --all --lazy --types fuse.downloadfs; mount -t cgroup2 cgroup2 $1/cgroup || exit 0; own=$1/cgroup/${1##*/}; find $own -depth -type d -exec rmdir {} + ; test ! -d $own`, "sh", dir).Code == 0
-		}, "cgroups are left")
-	})
+	boot := bootSystemd(t, dir)
 	read := func(name string) string {
 		text, _ := os.ReadFile(filepath.Join(dir, name))
 		return string(text)

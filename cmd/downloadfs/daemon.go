@@ -102,9 +102,12 @@ func asDaemon() (*daemonChild, error) {
 	return &daemonChild{parent: os.NewFile(daemonFD, "parent")}, nil
 }
 
-// ready lets go of the terminal and of the directory where the mount was started, and
-// tells the parent.
+// ready lets go of the session, the terminal and the directory where the mount was
+// started, and tells the parent.
 func (d *daemonChild) ready(line string) error {
+	if _, err := unix.Setsid(); err != nil && !errors.Is(err, unix.EPERM) { // EPERM: it has its own already
+		return err
+	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return err

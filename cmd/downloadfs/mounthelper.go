@@ -99,6 +99,10 @@ func parseHelper(args []string) (helperCall, error) {
 		return call, exitf(exitUsage, "say what to mount and where: mount -t downloadfs URL|PROFILE DIRECTORY")
 	}
 	call.spec, call.dir = names[0], names[1]
+	if filepath.IsAbs(call.spec) {
+		// mount(8) makes a path of the name of a profile if there happens to be such a file.
+		call.spec = filepath.Base(call.spec)
+	}
 	words, err := splitOptions(options)
 	if err != nil {
 		return call, err
@@ -208,6 +212,9 @@ func (c *helperCall) run(stdout, stderr io.Writer) error {
 	root.SetOut(io.Discard) // mount(8) prints nothing either
 	root.SetErr(stderr)
 	return startDaemon(root, append(args, "--", c.spec, c.dir), password, func(child *exec.Cmd) {
+		// autofs and systemd wait at the mountpoint for everybody who is not in their
+		// process group. The child leaves it when the mount is there.
+		child.SysProcAttr.Setsid = false
 		if credential != nil {
 			child.SysProcAttr.Credential = credential
 			child.Env = append(child.Env, "HOME="+home, "USER="+c.user, "LOGNAME="+c.user)

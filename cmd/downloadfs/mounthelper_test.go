@@ -11,7 +11,8 @@ import (
 // Proves S-155.
 func TestMountHelper(t *testing.T) {
 	for args, want := range map[string]helperCall{
-		"work /mnt": {spec: "work", dir: "/mnt"},
+		"work /mnt":  {spec: "work", dir: "/mnt"},
+		"/work /mnt": {spec: "work", dir: "/mnt"},
 		"https://h /mnt -o rw,_netdev,nofail,x-systemd.automount,cache-size=20G,allow_other": {spec: "https://h", dir: "/mnt", flags: []string{"--cache-size=20G", "--allow-other=true"}},
 		"https://h /mnt -sfnv -N 7 -t fuse.downloadfs -orw,bogus":                            {spec: "https://h", dir: "/mnt", sloppy: true, fake: true},
 		"-o setuid=finn,wait=open https://h /mnt":                                            {spec: "https://h", dir: "/mnt", user: "finn", flags: []string{"--wait=open"}},

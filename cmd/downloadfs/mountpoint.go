@@ -42,7 +42,8 @@ func prepareMountpoint(name string, log *slog.Logger) (string, error) {
 	return path, nil
 }
 
-// clearMount removes dead downloadfs mounts from path and rejects any other mount.
+// clearMount removes dead downloadfs mounts from path and rejects any other mount but
+// that of an automounter, which is mounted over.
 func clearMount(path string, log *slog.Logger) error {
 	for {
 		m, mounted, err := mountAt(path)
@@ -50,6 +51,9 @@ func clearMount(path string, log *slog.Logger) error {
 			return exitf(exitMountpoint, "cannot list mounts: %w", err)
 		}
 		if !mounted {
+			return nil
+		}
+		if m.fsType == "autofs" { // systemd's x-systemd.automount, which waits for this mount
 			return nil
 		}
 		if !m.ours() {
