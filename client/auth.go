@@ -26,6 +26,7 @@ type credential struct {
 	ready     bool      // the credential is set
 	header    string    // the value of Authorization; empty: none is sent
 	renewable bool      // a new login can replace it
+	once      bool      // header is empty: the source gives one for each request
 	ticket    bool      // a ticket from a login that the server has just accepted
 	instead   bool      // the password, because the server gave a ticket and then did not know it
 	fallback  string    // what to send instead of a ticket
@@ -55,7 +56,7 @@ type session struct {
 	until   time.Time
 	refuses int // refusals since the last success
 	closed  bool
-	again   bool // the latest token was refused before its expiry
+	stale   bool // the latest token was refused before its expiry
 	fell    bool // cred is the password because there seemed to be no tickets API
 }
 
@@ -101,12 +102,44 @@ func (s *session) credential(ctx context.Context) (credential, *failure) {
 	return s.await(ctx)
 }
 
+// header returns the value of Authorization for one request with cred.
+func (s *session) header(ctx context.Context, cred credential) (string, *failure) {
+	if !cred.once {
+		return cred.header, nil
+	}
+	token, err := s.tokens(ctx, false)
+	if err != nil {
+		f := sourceFailure(err)
+		f.unsent, f.lasting = true, errors.Is(f, download.ErrUnauthorized)
+		return "", f
+	}
+	s.learn(token.Value)
+	return token.header(), nil
+}
+
+// again gives a request that follows a redirect a header of its own if the first one
+// was for one request only.
+func (s *session) again(req *http.Request) error {
+	s.mu.Lock()
+	cred := s.cred
+	s.mu.Unlock()
+	if !cred.once {
+		return nil
+	}
+	header, f := s.header(req.Context(), cred)
+	if f != nil {
+		return f
+	}
+	req.Header.Set("Authorization", header)
+	return nil
+}
+
 // renew returns a credential other than old, which the server did not accept. When many
 // requests meet a dead ticket, the first logs in and all profit.
 func (s *session) renew(ctx context.Context, old credential) (credential, *failure) {
 	s.mu.Lock()
 	if s.cred == old {
-		s.cred, s.again = credential{}, true
+		s.cred, s.stale = credential{}, true
 	}
 	s.mu.Unlock()
 	return s.credential(ctx)
@@ -139,8 +172,8 @@ func (s *session) await(ctx context.Context) (credential, *failure) {
 // fly logs in once. Those who wait retry a failure that may pass.
 func (s *session) fly(fl *flight) {
 	s.mu.Lock()
-	again := s.again
-	s.again = false
+	again := s.stale
+	s.stale = false
 	s.mu.Unlock()
 	cred, fell, f := s.logIn(s.ctx, again)
 	now := time.Now()
@@ -163,7 +196,7 @@ func (s *session) fly(fl *flight) {
 	}
 	if f != nil {
 		f.unsent = true // this is about the request that needed the login
-		s.again = again
+		s.stale = again
 	}
 	fl.cred, fl.f = s.cred, f
 	s.flight = nil
@@ -252,7 +285,7 @@ func (s *session) refused(cred credential, f *failure) {
 	if s.cred == cred && !cred.ticket {
 		s.deny(f)
 		if cred.renewable {
-			s.cred, s.again = credential{}, true // after the pause, get another one
+			s.cred, s.stale = credential{}, true // after the pause, get another one
 		}
 	}
 }

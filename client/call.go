@@ -111,8 +111,12 @@ func (c *Client) send(ctx context.Context, hc *http.Client, op operation, build 
 		if err != nil {
 			return nil, protocolFailure("%v", err)
 		}
-		if cred.header != "" {
-			req.Header.Set("Authorization", cred.header)
+		header, f := c.auth.header(ctx, cred)
+		if f != nil {
+			return nil, f
+		}
+		if header != "" {
+			req.Header.Set("Authorization", header)
 		}
 		resp, f := c.roundTrip(hc, op, req)
 		if f != nil {

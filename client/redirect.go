@@ -25,7 +25,7 @@ func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
 		return protocolFailure("the server redirects to %s: not followed, since the login is for %s only; "+
 			"if the server has moved or is behind single sign-on, give the address at which its API answers", c.place(req.URL.String()), from.URL.Host)
 	}
-	return nil
+	return c.auth.again(req)
 }
 
 // sameServer reports whether to is the server that from is: the same scheme,

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -16,13 +17,24 @@ type PasswordSource func(ctx context.Context) (Secret, error)
 
 // TokenSource gives the token that requests carry. It is asked when there is none, when
 // the latest is about to end, and, with again, once after the server has refused the
-// latest. Otherwise it is like PasswordSource.
+// latest. Otherwise it is like PasswordSource. If its tokens are good for one request
+// only, it is asked for each request, by many goroutines at a time.
 type TokenSource func(ctx context.Context, again bool) (Token, error)
 
 // Token is what requests carry in their Authorization header.
 type Token struct {
 	Value  Secret    // empty: the server knows the account in another way, for example by its certificate
+	Scheme string    // how the server is told what Value is; empty: Bearer
 	Expiry time.Time // zero: unknown
+	Once   bool      // good for one request only; Expiry is when the source needs to renew what it makes tokens of
+}
+
+// header returns the value of Authorization.
+func (t Token) header() string {
+	if t.Value == "" {
+		return ""
+	}
+	return cmp.Or(t.Scheme, "Bearer") + " " + t.Value.Reveal()
 }
 
 // renewAhead is how long before its end a token is replaced, if it lasts more than ten
@@ -31,9 +43,9 @@ const renewAhead = 30 * time.Second
 
 // credential returns what requests carry from now on.
 func (t Token) credential(now time.Time) credential {
-	c := credential{ready: true, renewable: true, expires: t.Expiry}
-	if t.Value != "" {
-		c.header = "Bearer " + t.Value.Reveal()
+	c := credential{ready: true, renewable: true, once: t.Once, expires: t.Expiry}
+	if !t.Once {
+		c.header = t.header()
 	}
 	if !t.Expiry.IsZero() {
 		c.renewAt = t.Expiry.Add(-min(renewAhead, t.Expiry.Sub(now)/10))

@@ -209,3 +209,68 @@ func TestSourceFails(t *testing.T) {
 	})
 	require.NoError(t, get(t, c))
 }
+
+// A token for one request is made for each, also for one that follows a redirect. What
+// tokens are made of is renewed once for all.
+// Proves S-198.
+func TestTokenForOneRequest(t *testing.T) {
+	var (
+		mu      sync.Mutex
+		seen    = map[string]bool{}
+		refused int
+		calls   int
+		agains  int
+		valid   = "a"
+	)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Negotiate "+valid+"-")
+		if !ok || seen[token] {
+			refused++
+			refuse(w, http.StatusUnauthorized, "you sent "+r.Header.Get("Authorization"))
+			return
+		}
+		seen[token] = true
+		if !strings.Contains(r.URL.RawQuery, "again") {
+			http.Redirect(w, r, r.URL.Path+"?again", http.StatusFound)
+			return
+		}
+		entry(w, http.StatusOK, downloadEntryOf("DONE"))
+	}))
+	t.Cleanup(srv.Close)
+	cfg := testConfig(srv.URL)
+	cfg.Username, cfg.Password, cfg.LoginHold = "", "", 100*time.Millisecond
+	made := "a"
+	cfg.TokenSource = func(_ context.Context, again bool) (Token, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		calls++
+		if again {
+			agains++
+			made = valid
+		}
+		return Token{Value: Secret(fmt.Sprintf("%s-%d", made, calls)), Scheme: "Negotiate", Expiry: time.Now().Add(time.Hour), Once: true}, nil
+	}
+	c := newClient(t, cfg)
+	for _, v := range []string{"a", "b"} {
+		mu.Lock()
+		valid = v
+		mu.Unlock()
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				if err := get(t, c); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	require.Equal(t, 80, len(seen))
+	require.LessOrEqual(t, refused, 20, "none is sent twice, and after a change each is refused once")
+	require.Less(t, agains, refused+1)
+	require.Positive(t, agains)
+}

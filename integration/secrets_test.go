@@ -27,7 +27,8 @@ var secrets = map[string]*regexp.Regexp{
 	"ticket":          regexp.MustCompile(`TICKET_[0-9a-fA-F]{8}`),
 	"ticket as login": regexp.MustCompile(regexp.QuoteMeta(base64.StdEncoding.EncodeToString([]byte("TICKET"))[:7])),
 	"token":           regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{8,}\.`),
-	"header":          regexp.MustCompile(`(?i)authorization: *(basic|bearer)`),
+	"Kerberos token":  regexp.MustCompile(`\bYI[G-L][A-Za-z0-9+/]{30}`),
+	"header":          regexp.MustCompile(`(?i)authorization: *(basic|bearer|negotiate)`),
 	"query parameter": regexp.MustCompile(`alf_ticket=`),
 }
 
@@ -50,6 +51,7 @@ func TestSecretsPatterns(t *testing.T) {
 		"ticket":          "TICKET_0123456789abcdef",
 		"ticket as login": base64.StdEncoding.EncodeToString([]byte("TICKET_0123456789abcdef")),
 		"token":           "Bearer eyJhbGciOiJSUzI1NiIsImtpZCI6.e30.x",
+		"Kerberos token":  "Negotiate YIICZgYGKwYBBQUCoIICWjCCAlagDTALBgkqhkiG9xIBAgKi",
 		"header":          "Authorization: Basic x",
 		"query parameter": "/content?alf_ticket=x",
 	} {

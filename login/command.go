@@ -135,3 +135,12 @@ func refusal(format string, args ...any) error { return &refused{fmt.Sprintf(for
 func (e *refused) Error() string  { return e.text }
 func (e *refused) Reason() string { return e.text }
 func (e *refused) Unwrap() error  { return download.ErrUnauthorized }
+
+// passes is an error that may pass.
+type passes struct{ text string }
+
+func passing(format string, args ...any) error { return &passes{fmt.Sprintf(format, args...)} }
+
+func (e *passes) Error() string  { return e.text }
+func (e *passes) Reason() string { return e.text }
+func (e *passes) Unwrap() error  { return download.ErrUnavailable }

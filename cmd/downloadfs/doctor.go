@@ -198,6 +198,7 @@ func (d *doctor) server(t target) {
 	if !d.transport(ctx, t) {
 		return
 	}
+	d.kerberos(t)
 	c, err := d.o.connect(ctx, d.cmd, t, slog.New(slog.DiscardHandler))
 	if err != nil {
 		d.fail(exitCode(err), "login", "%v", err)
@@ -206,6 +207,17 @@ func (d *doctor) server(t target) {
 	defer c.Close()
 	d.say(findingOK, "login", "%s, from %s", c.login.what(), c.login.source)
 	d.api(ctx, c)
+}
+
+// kerberos tells which ticket is used, if one is. What is wrong with it, the login says.
+func (d *doctor) kerberos(t target) {
+	w, err := d.o.way(d.cmd, t, client.Secret(os.Getenv(envPassword)))
+	if err != nil || w.name != "--kerberos" && w.name != "--keytab" {
+		return
+	}
+	if tickets, err := d.o.tickets(d.o.username, t.server); err == nil {
+		d.say(findingOK, "Kerberos", "%s", tickets.Describe())
+	}
 }
 
 // withoutName returns a resolver's error without the name, which is shown anyway.

@@ -29,7 +29,7 @@ type credentials struct {
 	passwords client.PasswordSource // instead of password
 	tokens    client.TokenSource    // instead of both
 	source    string                // where they come from, for messages
-	failed    *atomic.Bool          // the command that gives them has failed when it was last run; may be nil
+	failed    *atomic.Bool          // what gives them has failed when it was last asked; may be nil
 }
 
 // commandFailed reports whether the credentials could not be had, so that the server
@@ -48,8 +48,11 @@ func (c *credentials) fromPasswordCommand(argv argv) {
 }
 
 // fromTokenCommand has argv print tokens.
-func (c *credentials) fromTokenCommand(argv argv) {
-	source, failed := login.TokenCommand(argv), new(atomic.Bool)
+func (c *credentials) fromTokenCommand(argv argv) { c.fromTokens(login.TokenCommand(argv)) }
+
+// fromTokens has source give tokens.
+func (c *credentials) fromTokens(source client.TokenSource) {
+	failed := new(atomic.Bool)
 	c.failed = failed
 	c.tokens = func(ctx context.Context, again bool) (client.Token, error) {
 		token, err := source(ctx, again)
@@ -75,6 +78,8 @@ type loginOptions struct {
 	passwordFile     string
 	passwordCommand  argv
 	tokenCommand     argv
+	kerberos         bool
+	keytab           string
 	oidcIssuer       string
 	oidcClient       string
 	oidcScopes       string
@@ -82,7 +87,7 @@ type loginOptions struct {
 }
 
 // loginWays are the flags and keys that say what to log in with. One of them is used.
-var loginWays = []string{"password-file", "password-command", "token-command", "client-secret-file", keyPassword, keySecret}
+var loginWays = []string{"password-file", "password-command", "token-command", "kerberos", "keytab", "client-secret-file", keyPassword, keySecret}
 
 // The names of the files that systemd's LoadCredential= gives to a service.
 const (
@@ -95,6 +100,8 @@ func (o *loginOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.passwordFile, "password-file", "", "read the password from the first line of this file, which others must not be able to read; - is standard input")
 	f.Var(&o.passwordCommand, "password-command", "run this, without a shell, whenever the password is needed, and take the first line that it prints")
 	f.Var(&o.tokenCommand, "token-command", "run this, without a shell, whenever a token is needed, and take what it prints")
+	f.BoolVar(&o.kerberos, "kerberos", false, "log in with the Kerberos ticket that kinit or the desktop's login has got (SPNEGO)")
+	f.StringVar(&o.keytab, "keytab", "", "log in by Kerberos with the key in this file, as --username or as the only one whose key it has")
 	o.addProviderFlags(f)
 }
 
@@ -193,6 +200,7 @@ func (o *serverOptions) way(cmd *cobra.Command, t target, fromEnv client.Secret)
 		ofFlag("password-command", func(c *credentials) error { c.fromPasswordCommand(o.passwordCommand); return nil }),
 		ofFlag("token-command", func(c *credentials) error { c.fromTokenCommand(o.tokenCommand); return nil }),
 		ofFlag("client-secret-file", secretFrom(o.clientSecretFile, "--client-secret-file")),
+		o.kerberosWay(flags, t.server),
 	}
 	if fromEnv != "" {
 		ways = append(ways, way{envPassword, rankEnvironment, func(c *credentials) error { c.password = fromEnv; return nil }})
