@@ -18,12 +18,23 @@ func (m *Manager) logLater(level slog.Level, msg string, args ...any) {
 	m.unlogged = append(m.unlogged, logRecord{level, msg, args})
 }
 
-// unlock unlocks m.mu and writes the log records that were collected while it was held.
+// tellLater has the next unlock tell that d has ended. m.mu is held.
+func (m *Manager) tellLater(d *Download) {
+	if m.ended != nil {
+		m.untold = append(m.untold, d)
+	}
+}
+
+// unlock unlocks m.mu, writes the log records that were collected while it was held,
+// and tells of what has ended.
 func (m *Manager) unlock() {
-	records := m.unlogged
-	m.unlogged = nil
+	records, ended := m.unlogged, m.untold
+	m.unlogged, m.untold = nil, nil
 	m.mu.Unlock()
 	for _, r := range records {
 		m.log.Log(context.Background(), r.level, r.msg, r.args...)
+	}
+	for _, d := range ended {
+		m.ended(d.Snapshot())
 	}
 }

@@ -36,6 +36,10 @@ type Config struct {
 	// Prefetch fetches each archive whole when its download is DONE.
 	Prefetch bool
 	Logger   *slog.Logger
+	// Ended, if not nil, is told of each download that becomes DONE, and of each that
+	// fails or stalls. It is not told of what was cancelled or removed here. Many
+	// goroutines call it. It must not block.
+	Ended func(Snapshot)
 }
 
 // Manager creates, watches, cancels and removes downloads and remembers them in
@@ -56,6 +60,7 @@ type Manager struct {
 	stallTimeout       time.Duration // 0: never
 	unreachableTimeout time.Duration
 	wantsPrefetch      bool
+	ended              func(Snapshot) // may be nil
 
 	journal *journal.Journal
 	work    *schedule.Scheduler // polls and removals
@@ -84,6 +89,7 @@ type Manager struct {
 	server   serverState
 	outcome  outcome
 	unlogged []logRecord
+	untold   []*Download // ended; see unlock
 }
 
 type outcome struct {
@@ -111,6 +117,7 @@ func Open(cfg Config) (*Manager, error) {
 		stallTimeout:       max(cfg.StallTimeout, 0),
 		unreachableTimeout: cfg.UnreachableTimeout,
 		wantsPrefetch:      cfg.Prefetch,
+		ended:              cfg.Ended,
 		work:               schedule.New(schedule.PollLimits),
 		closed:             make(chan struct{}),
 		posts:              make(chan struct{}, maxPosts),

@@ -232,6 +232,7 @@ func (m *Manager) takeOver(d *Download, a answer, now time.Time) {
 		if m.stallTimeout > 0 && !w.stalled && !p.Status.Ended() && m.server.alive-w.quietSince >= m.stallTimeout {
 			w.stalled = true
 			d.announce()
+			m.tellLater(d)
 			m.logLater(slog.LevelWarn, "download makes no progress", "op", "poll", "download", d.id, "state", p.Status)
 		}
 		return
@@ -271,6 +272,9 @@ func (m *Manager) transition(d *Download, old Status) {
 	m.logLater(slog.LevelInfo, "download changed", "op", "poll", "download", d.id, "from", old, "state", d.progress.Status)
 	m.save(d)
 	d.announce()
+	if d.progress.Status.Ended() && !old.Ended() && !d.cancelled && !d.dropped {
+		m.tellLater(d)
+	}
 }
 
 // announceAll wakes every waiter. Manager.mu is held.

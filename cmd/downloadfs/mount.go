@@ -31,6 +31,7 @@ type mountOptions struct {
 	stallTimeout time.Duration
 	daemon       bool
 	metrics      string
+	notify       bool
 	logFile      string
 	log          logOptions
 }
@@ -96,6 +97,7 @@ func (o *mountOptions) addFlags(cmd *cobra.Command) {
 	f.StringVar(&o.contents, "contents", "link", "show what is inside the archives: link (a link in each download's directory), or off")
 	f.DurationVar(&o.stallTimeout, "stall-timeout", 10*time.Minute, "how long a download may make no progress before its readers get ETIMEDOUT; 0 waits for ever")
 	f.BoolVar(&o.daemon, "daemon", false, "go into the background when the mount is ready")
+	f.BoolVar(&o.notify, "notify", false, "show a notification on the desktop when a download is ready or has failed")
 	f.StringVar(&o.metrics, "metrics", "", "show metrics to Prometheus, and the process to pprof, on unix:PATH (for this user only) or on 127.0.0.1:PORT (for all users of this machine)")
 	f.StringVar(&o.logFile, "log-file", "", "log to this file instead of standard error; it is put aside at 10 MB, three are kept, and SIGUSR2 opens it again")
 	o.log.addFlags(cmd)

@@ -60,6 +60,7 @@ type session struct {
 	ended      <-chan struct{} // closed when nothing is mounted any more
 	client     *client.Client
 	metrics    *metrics.Server // nil without --metrics
+	notifier   *notifier       // nil without --notify
 	stopDump   func()
 	log        *slog.Logger
 	before     int // number of goroutines before it started
@@ -113,6 +114,16 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 	}); err != nil {
 		return nil, lockedHint(err, "cache "+cacheDir)
 	}
+	var tell func(download.Snapshot)
+	if o.notify {
+		s.notifier = startNotifier(mountpoint, cfg.log)
+		tell = s.notifier.tell
+		defer func() {
+			if err != nil {
+				s.notifier.close()
+			}
+		}()
+	}
 	if s.manager, err = whenUnlocked(ctx, func() (*download.Manager, error) {
 		return download.Open(download.Config{
 			Service:            c,
@@ -125,6 +136,7 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 			UnreachableTimeout: o.retryTimeout,
 			Prefetch:           o.prefetch == "auto",
 			Logger:             cfg.log,
+			Ended:              tell,
 		})
 	}); err != nil {
 		return nil, errors.Join(lockedHint(err, "state "+stateDir), s.cache.Close())
@@ -379,6 +391,9 @@ func (s *session) close() error {
 		err = s.metrics.Close()
 	}
 	err = errors.Join(err, s.manager.Close(), s.cache.Close())
+	if s.notifier != nil {
+		s.notifier.close()
+	}
 	if s.stopDump != nil {
 		s.stopDump()
 	}
