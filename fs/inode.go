@@ -30,6 +30,8 @@ const (
 	inoControl   = 4
 	inoTrees     = 5
 	inoMarks     = 6 // and the following numbers, one for each mark
+	inoCacheTag  = 12
+	inoHuge      = 13
 	inoStats     = 14
 	inoBandwidth = 15
 )

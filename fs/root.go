@@ -14,6 +14,7 @@ type rootNode struct {
 	node
 	fixedDir
 	readme    *readmeNode
+	cacheTag  *cacheTagNode
 	downloads *downloadsNode
 }
 
@@ -24,7 +25,7 @@ var (
 )
 
 func newRootNode(f *filesystem) *rootNode {
-	r := &rootNode{node: node{fs: f}, readme: newReadmeNode(f), downloads: newDownloadsNode(f)}
+	r := &rootNode{node: node{fs: f}, readme: newReadmeNode(f), cacheTag: newCacheTagNode(f), downloads: newDownloadsNode(f)}
 	r.self = r
 	return r
 }
@@ -33,6 +34,7 @@ func newRootNode(f *filesystem) *rootNode {
 // concurrent lookups must not each make an inode of the same node.
 func (r *rootNode) OnAdd(ctx context.Context) {
 	r.NewPersistentInode(ctx, r.readme, stableFile(inoReadme))
+	r.NewPersistentInode(ctx, r.cacheTag, stableFile(inoCacheTag))
 	r.NewPersistentInode(ctx, r.downloads, stableDir(inoDownloads))
 }
 
@@ -58,6 +60,9 @@ func (r *rootNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) 
 		if r.fs.bandwidth != nil {
 			return r.lookupBandwidth(ctx, out), 0
 		}
+	case cacheTagName:
+		r.cacheTag.attributes().fillEntry(r.fs.owner, out)
+		return r.cacheTag.EmbeddedInode(), 0
 	}
 	if isMark(name) {
 		return lookupMark(ctx, r.fs, &r.Inode, name, out), 0
