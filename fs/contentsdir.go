@@ -8,6 +8,7 @@ import (
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"downloadfs/download"
 	"downloadfs/zipfile"
 )
 
@@ -54,6 +55,9 @@ func (n *contentsDir) attributes() attributes {
 func (n *contentsDir) tree(ctx context.Context, op string) (*zipfile.Index, syscall.Errno) {
 	x, err := n.contents.known()
 	if x == nil && err == nil {
+		if s := n.contents.item.Snapshot(); !s.Ready && !s.Status.Ended() && n.fs.windowed(ctx) {
+			return nil, n.fs.errno(op, s.ID, download.ErrNotReady)
+		}
 		work, stop := n.fs.interruptible(ctx)
 		defer stop()
 		n.fs.uses.Add(1)

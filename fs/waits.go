@@ -53,6 +53,11 @@ import (
 //	                                         so it is for Engrampa's windows
 //	READ                                     waits for the bytes
 //
+// To list contents/ or to look for a name in it waits, too. But programs of the desktops
+// get EAGAIN there while the archive is pending: they walk into it to count what is in
+// it, on one of few threads, and go on waiting when nobody wants to know any more. An
+// error is never taken for an empty directory.
+//
 // There are more waits in downloads/. Closing the control file and FSYNC wait for the
 // server's answer to a list. MKDIR waits for its answer to an adoption. A wait that
 // blocks others in the kernel, or that no signal can end, is bounded: see
@@ -79,6 +84,12 @@ func (n *archiveNode) looksAround(ctx context.Context) bool {
 		return true
 	}
 	return false
+}
+
+// windowed reports whether the caller is a program of a desktop. gio is one for
+// terminals.
+func (f *filesystem) windowed(ctx context.Context) bool {
+	return f.callers.desktop(f.caller(ctx).tgid) && f.callers.name(callerPID(ctx)) != "gio"
 }
 
 // looked notes that the caller browses. This holds for a while.
