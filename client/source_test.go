@@ -212,7 +212,7 @@ func TestSourceFails(t *testing.T) {
 
 // A token for one request is made for each, also for one that follows a redirect. What
 // tokens are made of is renewed once for all.
-// Proves S-198.
+// Proves S-206.
 func TestTokenForOneRequest(t *testing.T) {
 	var (
 		mu      sync.Mutex

@@ -90,6 +90,7 @@ type Manager struct {
 	outcome  outcome
 	unlogged []logRecord
 	untold   []*Download // ended; see unlock
+	changes  changes
 }
 
 type outcome struct {
@@ -333,6 +334,7 @@ func (m *Manager) enlist(d *Download) error {
 	defer m.mu.Unlock()
 	d.serial = serial
 	m.insert(d)
+	m.change(d)
 	delete(m.reserved, d.id)
 	d.watch.forecast.Start(time.Now(), &m.server.pace)
 	d.watch.quietSince = m.server.alive

@@ -371,6 +371,7 @@ func (d *Download) sumParts() {
 	}
 	if p != d.progress {
 		d.progress, d.changedAt = p, time.Now()
+		d.m.change(d)
 	}
 }
 

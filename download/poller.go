@@ -243,6 +243,7 @@ func (m *Manager) takeOver(d *Download, a answer, now time.Time) {
 		m.running.Go(func() { m.measure(d) })
 	}
 	d.progress, d.changedAt = p, now
+	m.change(d)
 	if p.Status == StatusDone {
 		d.archive = a.archive
 	}

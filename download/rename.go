@@ -61,5 +61,6 @@ func (m *Manager) take(d *Download, name string) error {
 	} else {
 		m.byAlias[name] = d
 	}
+	m.change(d)
 	return nil
 }

@@ -85,6 +85,7 @@ func (d *Download) watchChange() <-chan struct{} {
 
 // announce wakes all who watch d. Manager.mu is held.
 func (d *Download) announce() {
+	d.m.change(d)
 	if d.changed != nil {
 		close(d.changed)
 		d.changed = nil

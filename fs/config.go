@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os/exec"
 
 	"downloadfs/download"
 )
@@ -34,6 +35,11 @@ type Config struct {
 	Stats func() []byte
 	// Bandwidth, if not nil, is the file .bandwidth.
 	Bandwidth Setting
+
+	// Announcer makes the command of a child process that calls Announce with its
+	// standard input and output, on its first thread. The child tells inotify about
+	// what happens in the mount. If Announcer is nil, nobody does.
+	Announcer func() *exec.Cmd
 
 	proc string // where /proc is, for tests; /proc if empty
 }

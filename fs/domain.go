@@ -32,6 +32,7 @@ type domain interface {
 	Remove(d item) error
 	OpenArchive(d item) (download.Archive, error)
 	Usage() download.Usage
+	Changes() (changed []item, more <-chan struct{})
 }
 
 // manager adapts the Manager to domain. Every item it is given is one it gave out.
@@ -82,4 +83,13 @@ func (m manager) Remove(d item) error { return m.Manager.Remove(d.(*download.Dow
 
 func (m manager) OpenArchive(d item) (download.Archive, error) {
 	return m.Manager.OpenArchive(d.(*download.Download))
+}
+
+func (m manager) Changes() ([]item, <-chan struct{}) {
+	ds, more := m.Manager.Changes()
+	items := make([]item, len(ds))
+	for i, d := range ds {
+		items[i] = d
+	}
+	return items, more
 }

@@ -63,6 +63,11 @@ func (n *downloadsNode) attributes() attributes {
 // Lookup makes no request to the server, whatever the name is: desktops probe every
 // directory for .Trash, autorun.inf and others.
 func (n *downloadsNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	if c := n.fs.announce.making(ctx); c != nil {
+		if inode, errno, ok := n.lookupAnnounced(ctx, c, name, out); ok {
+			return inode, errno
+		}
+	}
 	who := n.fs.caller(ctx)
 	if name == download.ControlFile {
 		if n.control.replacedBy(who) {
@@ -107,6 +112,7 @@ func (n *downloadsNode) lookupEntry(ctx context.Context, name string, d item, ou
 
 func (n *downloadsNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
 	n.control.settle(ctx, unseenPatience)
+	n.fs.announce.opened(ctx)
 	return newDirHandle(n.list, nil), 0, 0
 }
 
@@ -135,6 +141,9 @@ func (n *downloadsNode) Mkdir(ctx context.Context, name string, _ uint32, out *f
 	if !n.fs.mine(ctx) {
 		return nil, syscall.EACCES
 	}
+	if c := n.fs.announce.making(ctx); c != nil {
+		return n.mkdirAnnounced(ctx, c, name, out)
+	}
 	id, err := download.ParseID(name)
 	if err != nil || !isUUID(name) {
 		// This is no download's name: the caller wants an ordinary directory.
@@ -153,6 +162,7 @@ func (n *downloadsNode) Mkdir(ctx context.Context, name string, _ uint32, out *f
 		return nil, n.fs.errno("adopt", id, err)
 	}
 	n.fs.touch()
+	n.fs.announce.knows(d)
 	return n.lookupEntry(ctx, name, d, out), 0
 }
 
@@ -163,7 +173,7 @@ func (n *downloadsNode) Rmdir(ctx context.Context, name string) syscall.Errno {
 		return syscall.EACCES
 	}
 	d, ok := n.fs.domain.Lookup(name)
-	if !ok {
+	if !ok || n.fs.announce.making(ctx) != nil {
 		return syscall.ENOENT
 	}
 	if err := n.fs.domain.Remove(d); err != nil {
@@ -184,6 +194,8 @@ func (n *downloadsNode) Rename(ctx context.Context, name string, newParent fusef
 		return syscall.EACCES
 	case flags&^renameNoReplace != 0:
 		return syscall.EINVAL
+	case n.fs.announce.making(ctx) != nil:
+		return n.fs.announce.making(ctx).permits(changeRename, name)
 	case name == download.ControlFile, newParent.EmbeddedInode() != n.EmbeddedInode():
 		return syscall.EPERM
 	}
@@ -201,5 +213,6 @@ func (n *downloadsNode) Rename(ctx context.Context, name string, newParent fusef
 		return n.fs.errno("rename", d.ID(), err)
 	}
 	n.fs.touch()
+	n.fs.announce.knows(d)
 	return 0
 }

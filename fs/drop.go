@@ -107,7 +107,7 @@ func stem(name string) string {
 
 // newDrop makes a file, or returns why it cannot.
 func (n *downloadsNode) newDrop(ctx context.Context, name string, mode uint32) (*dropNode, syscall.Errno) {
-	if !n.fs.mine(ctx) {
+	if !n.fs.mine(ctx) || n.fs.announce.making(ctx) != nil {
 		return nil, syscall.EACCES
 	}
 	if kindOfDrop(name) == dropRefused {
@@ -170,6 +170,8 @@ func (n *downloadsNode) Unlink(ctx context.Context, name string) syscall.Errno {
 	switch {
 	case !n.fs.mine(ctx):
 		return syscall.EACCES
+	case n.fs.announce.making(ctx) != nil:
+		return n.fs.announce.making(ctx).permits(changeUnlink, name)
 	case name == download.ControlFile:
 		switch n.fs.callers.name(callerPID(ctx)) {
 		case "rm", "unlink", "find":
@@ -396,6 +398,7 @@ func (n *dropNode) ask(opener int, name string) (*submission, error) {
 	f.setListErr(nil)
 	s := &submission{done: make(chan struct{})}
 	n.asked, n.by, n.used = s, opener, time.Now()
+	f.announce.leaves(name, n)
 	f.work.Go(func() {
 		defer close(s.done)
 		s.err = errPanicked

@@ -100,7 +100,28 @@ func (n *entryNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut)
 			return n.lookupMember(ctx, m, out), 0
 		}
 	}
+	switch {
+	case name != "" && name == serverName(n.item.Snapshot()):
+		if c := n.fs.announce.making(ctx); c != nil && c.Kind == changeLink {
+			return nil, syscall.ENOENT
+		}
+		return n.lookupMember(ctx, members[0], out), 0
+	case name == hugeName && n.fs.trashing(ctx):
+		return n.fs.huge(&n.Inode).node(ctx, out), 0
+	}
 	return nil, syscall.ENOENT
+}
+
+// Link makes the server's name for the archive, which is there already.
+func (n *entryNode) Link(ctx context.Context, target fusefs.InodeEmbedder, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	c := n.fs.announce.making(ctx)
+	if c == nil {
+		return n.readOnlyDir.Link(ctx, target, name, out)
+	}
+	if errno := c.permits(changeLink, name); errno != 0 {
+		return nil, errno
+	}
+	return n.lookupMember(ctx, members[0], out), 0
 }
 
 // lookupMember returns the inode of a file. If the kernel knows the file already, it
@@ -130,18 +151,32 @@ func (n *entryNode) newMember(ctx context.Context, m member) *fusefs.Inode {
 	}
 }
 
-func (n *entryNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
-	return newDirHandle(n.list, n.listing), 0, 0
+func (n *entryNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	n.fs.announce.opened(ctx)
+	who := n.fs.lister(ctx)
+	return newDirHandle(func() []dirEntry { return n.list(who) }, n.listing), 0, 0
 }
 
-func (n *entryNode) list() []dirEntry {
+// list returns what a caller finds in the directory.
+func (n *entryNode) list(who lister) []dirEntry {
 	serial := n.item.Serial()
+	archive := archiveName
+	if name := serverName(n.item.Snapshot()); who.desktop && name != "" {
+		archive = name
+	}
 	entries := dots(inodeNumber(serial, kindDirectory), inoDownloads)
 	for _, m := range n.members() {
-		entries = append(entries, dirEntry{m.name, m.attr(serial),
+		shown := m.name
+		if m.kind == kindArchive {
+			shown = archive
+		}
+		entries = append(entries, dirEntry{shown, m.attr(serial),
 			func(ctx context.Context, out *fuse.EntryOut) *fusefs.Inode {
 				return n.lookupMember(ctx, m, out)
 			}})
+	}
+	if who.trashing {
+		entries = append(entries, n.fs.huge(&n.Inode))
 	}
 	return entries
 }
@@ -167,6 +202,8 @@ func (n *entryNode) Unlink(ctx context.Context, name string) syscall.Errno {
 		return n.fs.errno("discard", n.item.ID(), n.fs.domain.Discard(n.item))
 	case statusName, statusJSONName, nodesName, contentsName:
 		return 0
+	case serverName(n.item.Snapshot()):
+		return n.Unlink(ctx, archiveName)
 	}
 	return syscall.ENOENT
 }

@@ -223,6 +223,9 @@ func (f *fakeDomain) Usage() download.Usage {
 	return download.Usage{Limit: 1 << 30, Used: 1 << 20, Free: 1 << 29}
 }
 
+// Changes never reports any: these tests announce nothing.
+func (f *fakeDomain) Changes() ([]item, <-chan struct{}) { return nil, nil }
+
 func (d *fakeItem) ID() download.ID            { return d.id }
 func (d *fakeItem) Serial() uint64             { return d.serial }
 func (d *fakeItem) NodeIDs() []download.NodeID { return d.nodes }

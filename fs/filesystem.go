@@ -29,6 +29,8 @@ type filesystem struct {
 	contents  *allContents // nil with --contents off
 	stats     func() []byte
 	bandwidth Setting
+	announce  *announcer // nil if nothing is announced
+	listers   listers
 
 	// ctx ends when nothing is served any more, and the work in progress ends with
 	// it.
@@ -73,6 +75,7 @@ func newFilesystem(cfg Config, d domain) *filesystem {
 // close ends the work in progress and waits for it.
 func (f *filesystem) close() {
 	f.stop()
+	f.announce.wait()
 	if f.contents != nil {
 		f.contents.close()
 	}

@@ -117,6 +117,7 @@ func (s *Server) Unmount() error {
 	if s.gone() {
 		return nil
 	}
+	s.fs.announce.close() // or it could be in the mount just now
 	there, err := s.attached()
 	if err == nil && there {
 		err = Detach(s.mountpoint, false)
@@ -136,6 +137,7 @@ func (s *Server) UnmountLazy() error {
 		return nil
 	}
 	s.fs.callers.mount.gone.Store(true)
+	s.fs.announce.close()
 	s.abort()
 	there, err := s.attached()
 	if err == nil && there {

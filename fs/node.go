@@ -41,9 +41,9 @@ func (n *node) Statx(_ context.Context, _ fusefs.FileHandle, _, _ uint32, out *f
 
 // Setattr refuses to change anything and accepts what changes nothing. So a tool can
 // copy permissions that are already there.
-func (n *node) Setattr(_ context.Context, _ fusefs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+func (n *node) Setattr(ctx context.Context, _ fusefs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
 	a := n.self.attributes()
-	if !n.unchanged(a, in) {
+	if !n.unchanged(a, in) && !n.fs.announce.making(ctx).setsTimes() {
 		return syscall.EPERM
 	}
 	a.fill(n.fs.owner, &out.Attr)

@@ -96,25 +96,7 @@ func mountDevices(mountinfo string) map[string]string {
 // watchesAny reports whether an inotify or fanotify descriptor watches one of the
 // inodes of a device, such as "0:57". text is its /proc/PID/fdinfo/N.
 func watchesAny(text, device string, inodes []uint64) bool {
-	major, minor, ok := strings.Cut(device, ":")
-	a, err1 := strconv.ParseUint(major, 10, 32)
-	b, err2 := strconv.ParseUint(minor, 10, 32)
-	if !ok || err1 != nil || err2 != nil {
-		return false
-	}
-	const minorBits = 20
-	sdev := strconv.FormatUint(a<<minorBits|b, 16)
-	for line := range strings.Lines(text) {
-		fields := strings.Fields(line)
-		if len(fields) == 0 || fields[0] != "inotify" && fields[0] != "fanotify" || !slices.Contains(fields, "sdev:"+sdev) {
-			continue
-		}
-		for _, f := range fields[1:] {
-			hex, ok := strings.CutPrefix(f, "ino:")
-			if ino, err := strconv.ParseUint(hex, 16, 64); ok && err == nil && slices.Contains(inodes, ino) {
-				return true
-			}
-		}
-	}
-	return false
+	var w watchers
+	w.add(text, kernelDevice(device))
+	return slices.ContainsFunc(inodes, w.watches)
 }

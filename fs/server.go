@@ -47,6 +47,7 @@ func mount(cfg Config, d domain) (*Server, error) {
 		return nil, fmt.Errorf("mount on %s: %w", cfg.Mountpoint, err)
 	}
 	s := &Server{mountpoint: mountpoint, fs: newFilesystem(cfg, d), done: make(chan struct{}), detached: make(chan struct{})}
+	s.fs.announce = newAnnouncer(s.fs, cfg, mountpoint)
 	s.root = newRootNode(s.fs)
 	if err := Available(cfg.AllowOther); err != nil && !isPassed(mountpoint) {
 		return nil, fmt.Errorf("mount on %s: %w", cfg.Mountpoint, err)
@@ -61,6 +62,7 @@ func mount(cfg Config, d domain) (*Server, error) {
 		return nil, fmt.Errorf("mount on %s: %w", cfg.Mountpoint, explain(err))
 	}
 	s.tune() // before the first request, which may need what tune finds out
+	s.fs.announce.start()
 	unwatch := s.watch()
 	go func() {
 		defer close(s.done)

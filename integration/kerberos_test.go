@@ -201,7 +201,7 @@ func startKerberos(t *testing.T) (k *kdc, s *harness.Server, a *apache, url stri
 
 // A person mounts with the ticket that kinit has got. Tickets for the server end every
 // two seconds, in the middle of a read too, and the ticket that gets them is renewed.
-// Proves S-198.
+// Proves S-206.
 func TestKerberosMount(t *testing.T) {
 	t.Parallel()
 	k, s, a, url := startKerberos(t)
@@ -265,7 +265,7 @@ func TestKerberosMount(t *testing.T) {
 }
 
 // A batch job mounts with a keytab that its profile names.
-// Proves S-198.
+// Proves S-206.
 func TestKerberosKeytabMount(t *testing.T) {
 	t.Parallel()
 	k, s, a, url := startKerberos(t)

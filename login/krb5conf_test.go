@@ -16,7 +16,7 @@ import (
 
 // What distributions ship and administrators write is read: included files, blocks
 // within blocks, several sections of a name.
-// Proves S-198.
+// Proves S-206.
 func TestKrb5Conf(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) string {
@@ -101,7 +101,7 @@ func TestKrb5Duration(t *testing.T) {
 	}
 }
 
-// Proves S-198.
+// Proves S-206.
 func TestTicketCacheFile(t *testing.T) {
 	dir := t.TempDir()
 	for name, want := range map[string]string{

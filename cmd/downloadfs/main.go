@@ -17,6 +17,9 @@ import (
 )
 
 func main() {
+	if isAnnouncer(os.Args[0]) {
+		os.Exit(runAnnouncer(os.Stdin, os.Stdout))
+	}
 	if isMountHelper(os.Args[0]) {
 		os.Exit(runMountHelper(os.Args[1:], os.Stdout, os.Stderr))
 	}

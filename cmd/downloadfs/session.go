@@ -176,6 +176,7 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 		UID:        uint32(os.Getuid()),
 		GID:        uint32(os.Getgid()),
 		Logger:     cfg.log,
+		Announcer:  announcer,
 	}); err != nil {
 		return nil, errors.Join(exitf(exitMountpoint, "%w", err), s.close())
 	}

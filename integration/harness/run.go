@@ -187,6 +187,9 @@ func (p *Process) Running() bool {
 // Output returns what the process has written to standard output so far.
 func (p *Process) Output() string { return p.stdout.String() }
 
+// Errors returns what the process has written to standard error so far.
+func (p *Process) Errors() string { return p.stderr.String() }
+
 // Wait blocks until the process has ended, by itself or at its deadline.
 func (p *Process) Wait() Result {
 	<-p.done

@@ -1,0 +1,373 @@
+package fs
+
+import (
+	"context"
+	"os/exec"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"downloadfs/download"
+)
+
+// The kernel tells inotify and fanotify only of changes that a program makes through
+// it. A download comes, makes progress and ends without that. So a child process makes
+// a harmless change at the same place, which only it may make: it makes the directory
+// that is there already, or sets times that stay as they are. docs/announcing.md says
+// why it is done so.
+//
+// This process must not do it itself: it could wait for its own answer, and a kill -9
+// could not end it then. For the same reason it sends the kernel no notification that
+// takes the lock of a directory.
+
+const (
+	// gathering is how long an announcement waits for others.
+	gathering = 100 * time.Millisecond
+	// childIdle is how long the child stays without work.
+	childIdle = time.Minute
+	// childRetry is how long no child is started after one has failed.
+	childRetry = time.Minute
+	// unseenWatch is how long callers whose descriptors cannot be seen count as
+	// watching after one of them has opened a directory.
+	unseenWatch = 10 * time.Minute
+)
+
+// changeKind is what the child does.
+type changeKind string
+
+const (
+	changeLink   changeKind = "link"   // IN_CREATE, of another name for Name
+	changeMkdir  changeKind = "mkdir"  // a watcher of dir sees IN_CREATE
+	changeRename changeKind = "rename" // IN_MOVED_FROM and IN_MOVED_TO
+	changeUnlink changeKind = "unlink" // IN_DELETE
+	changeTimes  changeKind = "times"  // IN_ATTRIB
+	changeMTime  changeKind = "mtime"  // IN_MODIFY
+)
+
+// change is one change that the child makes in the mount.
+type change struct {
+	Kind changeKind `json:"kind"`
+	Dir  string     `json:"dir"` // below the mountpoint
+	Name string     `json:"name"`
+	To   string     `json:"to,omitempty"` // the new name, of a rename or link
+
+	item item      // of a rename
+	drop *dropNode // of an unlink
+}
+
+// announcer announces what happens in the mount to those who watch it. A nil announcer
+// does nothing.
+type announcer struct {
+	fs      *filesystem
+	command func() *exec.Cmd
+	mount   string
+	root    bool // root sees the descriptors of all users
+
+	ctx     context.Context
+	stop    context.CancelFunc
+	done    chan struct{} // closed when nothing is announced any more
+	woken   chan struct{} // capacity 1
+	child   atomic.Pointer[announceChild]
+	broken  time.Time // when a child failed
+	scanned scan
+
+	pid     atomic.Int64           // of the child, 0 while there is none
+	current atomic.Pointer[change] // the change that the child makes now
+
+	mu      sync.Mutex // guards what follows
+	shown   map[uint64]shown
+	leaving map[string]*dropNode // their names go when nobody needs them any more
+	unseen  time.Time            // when a caller that cannot be seen last opened a directory
+}
+
+// shown is what watchers know of a download.
+type shown struct {
+	name   string
+	status download.Status
+	step   int
+	other  string // the archive's other name
+}
+
+// start announces what happens from now on.
+func (a *announcer) start() {
+	if a == nil {
+		return
+	}
+	a.fs.domain.Changes() // begin to collect them
+	for _, d := range a.fs.domain.Downloads() {
+		a.shown[d.Serial()] = newShown(d.Snapshot())
+	}
+	go func() {
+		defer close(a.done)
+		defer a.endChild()
+		defer a.fs.recovered("announce")
+		a.run()
+	}()
+}
+
+// close ends the announcements. It does not wait for long: a child that waits for the
+// lock of a directory ends when it gets the lock.
+func (a *announcer) close() {
+	if a == nil {
+		return
+	}
+	const patience = time.Second
+	a.stop()
+	if child := a.child.Load(); child != nil {
+		child.kill()
+	}
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	select {
+	case <-a.done:
+	case <-late.C:
+	}
+}
+
+// wait waits for the end of the announcements, after the mount is gone.
+func (a *announcer) wait() {
+	if a != nil {
+		a.close()
+		<-a.done
+	}
+}
+
+func (a *announcer) run() {
+	for a.ctx.Err() == nil {
+		changed, more := a.fs.domain.Changes()
+		gone := a.gone()
+		if len(changed) == 0 && len(gone) == 0 {
+			a.sleep(more)
+			a.pause(gathering)
+			continue
+		}
+		changed = slices.DeleteFunc(changed, func(d item) bool { return !a.news(d) })
+		if len(changed) == 0 && len(gone) == 0 {
+			continue // do not look who watches
+		}
+		w := a.watched()
+		for _, d := range changed {
+			a.tell(d, w)
+		}
+		for name, d := range gone {
+			if _, taken := a.fs.domain.Lookup(name); !taken && w.watches(inoDownloads) {
+				a.make(&change{Kind: changeUnlink, Dir: downloadsName, Name: name, drop: d})
+			}
+		}
+	}
+}
+
+// sleep waits until there may be something to announce. It ends a child that has had
+// nothing to do for a while.
+func (a *announcer) sleep(more <-chan struct{}) {
+	a.mu.Lock()
+	leaving := len(a.leaving) > 0
+	a.mu.Unlock()
+	var look, idle <-chan time.Time
+	if leaving {
+		look = time.After(time.Second)
+	}
+	if a.child.Load() != nil {
+		idle = time.After(childIdle)
+	}
+	select {
+	case <-a.ctx.Done():
+	case <-more:
+	case <-a.woken:
+	case <-look:
+	case <-idle:
+		a.endChild()
+	}
+}
+
+func (a *announcer) pause(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-a.ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// news reports whether watchers know a download otherwise than it is. If it is gone,
+// there is nothing to tell: who removed it did so through the kernel.
+func (a *announcer) news(d item) bool {
+	s, serial := d.Snapshot(), d.Serial()
+	here, ok := a.fs.domain.Lookup(s.Name)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !ok || here.Serial() != serial {
+		delete(a.shown, serial)
+		return false
+	}
+	before, known := a.shown[serial]
+	return !known || before != newShown(s)
+}
+
+// tell announces how a download differs from what watchers know of it.
+func (a *announcer) tell(d item, w watchers) {
+	if !a.news(d) {
+		return
+	}
+	s, serial := d.Snapshot(), d.Serial()
+	now := newShown(s)
+	a.mu.Lock()
+	before, known := a.shown[serial]
+	a.shown[serial] = now
+	a.mu.Unlock()
+	if !known {
+		if w.watches(inoDownloads) {
+			a.make(&change{Kind: changeMkdir, Dir: downloadsName, Name: s.Name})
+		}
+		return
+	}
+	if before.name != now.name && w.watches(inoDownloads) {
+		a.make(&change{Kind: changeRename, Dir: downloadsName, Name: before.name, To: now.name, item: d})
+	}
+	if before.status == now.status && before.step == now.step {
+		return
+	}
+	if w.watchesEntry(serial) {
+		dir := downloadsName + "/" + s.Name
+		a.make(&change{Kind: changeMTime, Dir: dir, Name: statusName})
+		a.make(&change{Kind: changeMTime, Dir: dir, Name: statusJSONName})
+		a.make(&change{Kind: changeTimes, Dir: dir, Name: archiveName})
+		if now.other != "" && before.other == "" {
+			a.make(&change{Kind: changeLink, Dir: dir, Name: archiveName, To: now.other})
+		}
+	}
+	if before.status != now.status && w.watches(inoDownloads) {
+		a.make(&change{Kind: changeTimes, Dir: downloadsName, Name: s.Name})
+	}
+}
+
+// newShown returns what watchers are to know. Progress is told in tenths.
+func newShown(s download.Snapshot) shown {
+	out := shown{name: s.Name, status: s.Status, other: serverName(s)}
+	if s.TotalBytes > 0 {
+		const steps = 10
+		out.step = int(min(float64(s.BytesAdded)/float64(s.TotalBytes), 1) * steps)
+	}
+	return out
+}
+
+// knows notes what a caller has just changed through the kernel, which tells watchers
+// itself.
+func (a *announcer) knows(d item) {
+	if a == nil {
+		return
+	}
+	s := d.Snapshot()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := newShown(s)
+	if before, known := a.shown[d.Serial()]; known {
+		now.status, now.step, now.other = before.status, before.step, before.other
+	}
+	a.shown[d.Serial()] = now
+}
+
+// leaves notes that a dropped file has become a download and will be gone.
+func (a *announcer) leaves(name string, d *dropNode) {
+	if a == nil {
+		return
+	}
+	a.mu.Lock()
+	a.leaving[name] = d
+	a.mu.Unlock()
+	a.wake()
+}
+
+func (a *announcer) wake() {
+	select {
+	case a.woken <- struct{}{}:
+	default:
+	}
+}
+
+// gone returns the dropped files that are gone by now, and forgets them.
+func (a *announcer) gone() map[string]*dropNode {
+	a.mu.Lock()
+	leaving := make(map[string]*dropNode, len(a.leaving))
+	for name, d := range a.leaving {
+		leaving[name] = d
+	}
+	a.mu.Unlock()
+	for name, d := range leaving {
+		if !d.over() {
+			delete(leaving, name)
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for name, d := range leaving {
+		if a.leaving[name] == d {
+			delete(a.leaving, name)
+		}
+	}
+	return leaving
+}
+
+// opened notes that the caller opened a directory, which a program does that is going
+// to watch it. It matters only if its descriptors cannot be seen.
+func (a *announcer) opened(ctx context.Context) {
+	if a == nil || callerPID(ctx) != 0 && (a.root || a.fs.mine(ctx)) {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.unseen = time.Now()
+}
+
+// making returns the change that the caller makes if it is the child, or nil. No user
+// can make that change: the kernel tells who the caller is, and its process id belongs
+// to the child until this process has waited for it.
+func (a *announcer) making(ctx context.Context) *change {
+	if a == nil {
+		return nil
+	}
+	if pid := callerPID(ctx); pid == 0 || int64(pid) != a.pid.Load() {
+		return nil
+	}
+	if c := a.current.Load(); c != nil {
+		return c
+	}
+	return &change{} // it makes nothing
+}
+
+// make has the child make a change. Failures are of no consequence: views show it when
+// they are refreshed.
+func (a *announcer) make(c *change) {
+	child := a.child.Load()
+	if a.ctx.Err() != nil || child == nil && time.Since(a.broken) < childRetry {
+		return
+	}
+	if child == nil {
+		var err error
+		if child, err = startAnnounceChild(a); err != nil {
+			a.fs.log.Debug("changes are not announced", "op", "announce", "err", err)
+			a.broken = time.Now()
+			return
+		}
+	}
+	a.current.Store(c)
+	err := child.make(c)
+	a.current.Store(nil)
+	switch {
+	case a.ctx.Err() != nil:
+	case child.failed():
+		a.fs.log.Debug("changes are not announced", "op", "announce", "err", err)
+		a.endChild()
+		a.broken = time.Now()
+	case err != nil:
+		a.fs.log.Debug("a change was not announced", "op", "announce", "name", c.Name, "err", err)
+	}
+}
+
+// endChild ends the child, if there is one, and waits for its end.
+func (a *announcer) endChild() {
+	if child := a.child.Swap(nil); child != nil {
+		child.end()
+	}
+}

@@ -1,0 +1,47 @@
+//go:build !portable
+
+package fs
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// watched returns what is watched in this mount by the processes that this one sees:
+// root sees all, others see their own.
+func (c callers) watched() (w watchers) {
+	device := kernelDevice(c.mount.id)
+	processes, err := os.ReadDir(c.proc)
+	if err != nil || device == "" {
+		return watchers{}
+	}
+	for _, p := range processes {
+		if _, err := strconv.Atoi(p.Name()); err != nil {
+			continue
+		}
+		dir := filepath.Join(c.proc, p.Name())
+		fds, err := readNames(filepath.Join(dir, "fd"))
+		if err != nil {
+			continue
+		}
+		for _, fd := range fds {
+			link, err := os.Readlink(filepath.Join(dir, "fd", fd))
+			if err == nil && (strings.HasPrefix(link, "anon_inode:inotify") || strings.HasPrefix(link, "anon_inode:[fanotify")) {
+				w.add(readSome(filepath.Join(dir, "fdinfo", fd)), device)
+			}
+		}
+	}
+	return w
+}
+
+// readNames returns the names in a directory, in no order.
+func readNames(dir string) ([]string, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return f.Readdirnames(-1)
+}

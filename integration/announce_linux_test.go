@@ -1,0 +1,231 @@
+package integration
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"downloadfs/integration/harness"
+)
+
+// announceLimit is how late a watcher may learn of what happens on a machine that is
+// not busy.
+var announceLimit = harness.Scaled(2 * time.Second)
+
+// watcher is a program that watches directories of a mount with inotify.
+type watcher struct {
+	*harness.Process
+	t *testing.T
+}
+
+// watch starts to watch directories of m, by their paths below downloads. It reads
+// nothing there.
+func watch(t *testing.T, m *harness.Mount, dirs ...string) watcher {
+	t.Helper()
+	harness.Lost(t, "watchers are told of what happens")
+	args := []string{"-m", "--format", "%e %w%f", "-e", "create,delete,move,attrib,modify"}
+	for _, dir := range dirs {
+		args = append(args, filepath.Join(m.Downloads, dir))
+	}
+	w := watcher{harness.Cmd{User: m.User, Name: "inotifywait", Args: args}.Start(t), t}
+	harness.Eventually(t, harness.Timeout, func() bool { return strings.Contains(w.Errors(), "Watches established") }, "nothing is watched")
+	return w
+}
+
+// sees waits for an event of a path below downloads.
+func (w watcher) sees(m *harness.Mount, event, path string) {
+	w.t.Helper()
+	line := event + " " + filepath.Join(m.Downloads, path) + "\n"
+	harness.Eventually(w.t, harness.Timeout, func() bool { return strings.Contains(w.Output(), line) },
+		"%s is not seen", line)
+}
+
+// announcers returns the processes that announce for m.
+func announcers(t *testing.T, m *harness.Mount) (pids []string) {
+	t.Helper()
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", m.Pid()))
+	require.NoError(t, err)
+	require.NotEmpty(t, tasks)
+	for _, children := range tasks {
+		text, _ := os.ReadFile(children)
+		for _, pid := range strings.Fields(string(text)) {
+			if args, _ := os.ReadFile("/proc/" + pid + "/cmdline"); strings.HasPrefix(string(args), "downloadfs-announce\x00") {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
+
+// TestAnnounced: those who watch see a download come, make progress and end, though
+// no program touches the mount.
+// Proves S-199.
+func TestAnnounced(t *testing.T) {
+	asUsers(t, func(t *testing.T, u harness.User) {
+		t.Parallel()
+		dir := harness.Dir(t, harness.User{})
+		harness.Tree(t, dir, map[string]string{"scans/a": harness.Noise(1, 1<<20), "scans/b": harness.Noise(2, 1<<20), "scans/c": harness.Noise(3, 1<<20)})
+		s := harness.StartServer(t, dir, "--archive-rate", "600000")
+		m := harness.StartMount(t, s, harness.MountOptions{User: u})
+		quiet := submit(t, m, "scans")
+		assert.Empty(t, announcers(t, m), "nobody watches")
+
+		w := watch(t, m, ".")
+		id := submit(t, m, "scans")
+		w.sees(m, "CREATE,ISDIR", id)
+		inside := watch(t, m, id)
+		harness.Eventually(t, harness.Timeout, func() bool {
+			return strings.Contains(inside.Output(), "ATTRIB "+filepath.Join(m.Downloads, id, "archive.zip")+"\n")
+		}, "no progress is seen")
+		assert.Equal(t, "IN_PROGRESS", s.Status(t, id))
+		m.Log.AwaitRecord(t, harness.Timeout, "the end", func(r harness.Record) bool {
+			return r.String("download") == id && r.String("state") == "DONE"
+		})
+		w.sees(m, "ATTRIB,ISDIR", id)
+		inside.sees(m, "MODIFY", id+"/status")
+		assert.Less(t, strings.Count(inside.Output(), "ATTRIB "), 14, "progress is told in large steps")
+		assert.Equal(t, 1, strings.Count(w.Output(), "CREATE,ISDIR "+filepath.Join(m.Downloads, id)), "%s", w.Output())
+		assert.NotContains(t, w.Output()+inside.Output(), "DELETE")
+		m.Sh(t, "unzip -tq "+id+"/archive.zip").OK(t)
+
+		// What a program does through the kernel is seen once, as ever.
+		m.Sh(t, "mv "+id+" q3").OK(t)
+		w.sees(m, "MOVED_FROM,ISDIR", id)
+		w.sees(m, "MOVED_TO,ISDIR", "q3")
+		m.Sh(t, "rm -r q3 "+quiet).OK(t)
+		w.sees(m, "DELETE,ISDIR", "q3")
+
+		// A dropped list becomes a download, and is gone a while later.
+		document := s.NodeID(t, "scans/a")
+		harness.Cmd{User: u, Name: "sh", Args: []string{"-c", `echo "$1" > "$2/list.txt"`, "sh", document, m.Downloads}}.Run(t).OK(t)
+		w.sees(m, "CREATE", "list.txt")
+		w.sees(m, "CREATE,ISDIR", "list")
+		harness.Eventually(t, harness.Timeout, func() bool {
+			return strings.Contains(w.Output(), "DELETE "+filepath.Join(m.Downloads, "list.txt")+"\n")
+		}, "the list stays")
+		assert.Equal(t, []string{"list"}, m.List(t))
+		assert.Len(t, announcers(t, m), 1)
+		m.Unmount(t)
+	})
+}
+
+// TestAnnouncedSoon: it does not take long. The median of some counts, as this machine
+// has other things to do too.
+// Proves S-199.
+func TestAnnouncedSoon(t *testing.T) {
+	t.Parallel()
+	s := harness.StartServer(t, harness.Samples(t))
+	m := harness.StartMount(t, s, harness.MountOptions{})
+	document := s.NodeID(t, library+"/report.txt")
+	w := watch(t, m, ".")
+	var took []time.Duration
+	for i := range 5 {
+		id := m.Create(t, fmt.Sprintf("%s;1.%d", document, i))
+		began := time.Now()
+		w.sees(m, "CREATE,ISDIR", id)
+		took = append(took, time.Since(began))
+	}
+	slices.Sort(took)
+	assert.LessOrEqual(t, took[len(took)/2], announceLimit, "%v", took)
+	m.Sh(t, "rm -r */").OK(t)
+}
+
+// TestAnnouncedToOthers: other users learn of it too, and so do those whom the mount
+// cannot see, once one of them has listed the directory.
+// Proves S-199.
+func TestAnnouncedToOthers(t *testing.T) {
+	other := harness.Nobody(t)
+	for name, o := range map[string]harness.MountOptions{
+		"another user":          {Flags: []string{"--allow-other"}},
+		"another pid namespace": {PIDNamespace: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := harness.StartServer(t, harness.Samples(t))
+			m := harness.StartMount(t, s, o)
+			if !o.PIDNamespace {
+				m.User = other
+			}
+			m.Sh(t, "ls").OK(t)
+			w := watch(t, m, ".")
+			m.User = harness.User{}
+			id := submit(t, m, "Sites")
+			w.sees(m, "CREATE,ISDIR", id)
+			m.Sh(t, "rm -r "+id).OK(t)
+		})
+	}
+}
+
+// TestAnnouncesNothingForUsers: what the announcements are made of is refused to users
+// as ever, also under the name of the process that makes them.
+// Proves S-200.
+func TestAnnouncesNothingForUsers(t *testing.T) {
+	asUsers(t, func(t *testing.T, u harness.User) {
+		t.Parallel()
+		s := harness.StartServer(t, harness.Samples(t))
+		m := harness.StartMount(t, s, harness.MountOptions{User: u})
+		w := watch(t, m, ".")
+		id := submit(t, m, "Sites")
+		w.sees(m, "CREATE,ISDIR", id)
+		for _, script := range []string{"mkdir " + id, "touch " + id, "touch " + id + "/archive.zip", "touch -m " + id + "/status", "rm " + id} {
+			assert.NotZero(t, m.Sh(t, script).Code, script)
+		}
+		forged := fmt.Sprintf(`{"mountpoint":%q,"device":%s}`+"\n", m.Path, harness.Cmd{User: u, Name: "stat", Args: []string{"-c", "%d", m.Path}}.Run(t).Out(t))
+		for _, change := range []string{
+			`{"kind":"mkdir","dir":"downloads","name":"` + id + `"}`, `{"kind":"times","dir":"downloads","name":"` + id + `"}`,
+			`{"kind":"mtime","dir":"downloads/` + id + `","name":"status"}`, `{"kind":"unlink","dir":"downloads","name":"` + id + `"}`,
+		} {
+			c := harness.Cmd{User: u, Name: "bash", Args: []string{"-c", `exec -a downloadfs-announce "$0"`, harness.Binary()}}
+			c.Stdin = strings.NewReader(forged + change)
+			assert.Regexp(t, `^[1-9]\d*$`, c.Run(t).Out(t), change)
+		}
+		assert.Equal(t, []string{id}, m.List(t))
+		m.Sh(t, "rm -r "+id).OK(t)
+	})
+}
+
+// TestAnnouncedAtTheEnd: announcements that are under way keep nobody from ending the
+// mount, and nothing of them is left.
+// Proves S-201.
+func TestAnnouncedAtTheEnd(t *testing.T) {
+	asUsers(t, func(t *testing.T, u harness.User) {
+		t.Parallel()
+		s := harness.StartServer(t, harness.Samples(t))
+		m := harness.StartMount(t, s, harness.MountOptions{User: u})
+		document := s.NodeID(t, library+"/report.txt")
+		for _, end := range []func(){
+			func() { m.Unmount(t) },
+			func() { m.Kill9(t) },
+			func() {
+				unmount := harness.Cmd{User: u, Name: harness.Binary(), Args: []string{"unmount", m.Path}}
+				harness.Eventually(t, harness.Timeout, func() bool { return unmount.Run(t).Code == 0 }, "cannot be unmounted")
+				assert.Zero(t, m.ExitCode(t))
+			},
+		} {
+			w := watch(t, m, ".")
+			first := m.Create(t, document)
+			w.sees(m, "CREATE,ISDIR", first)
+			pids := announcers(t, m)
+			require.Len(t, pids, 1)
+			m.Sh(t, fmt.Sprintf("for i in $(seq 30); do echo '%s;1.'$i > new; done", document)).OK(t)
+			harness.Eventually(t, harness.Timeout, func() bool { return strings.Count(w.Output(), "CREATE") > 5 }, "nothing is seen")
+			w.Signal(t, syscall.SIGKILL) // it would keep the mount busy
+			w.Wait()
+			end()
+			harness.Eventually(t, harness.Timeout, func() bool {
+				_, err := os.Stat("/proc/" + pids[0])
+				return os.IsNotExist(err)
+			}, "the child is left")
+			m.Remount(t)
+			m.Sh(t, "rm -r */").OK(t)
+		}
+	})
+}
