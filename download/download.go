@@ -21,10 +21,11 @@ type Download struct {
 	progress  Progress
 	archive   *ArchiveInfo // set once, when DONE
 	changedAt time.Time
-	cancelled bool // by us: the server's status no longer counts
-	settled   bool // the server will say nothing new about it
-	dropped   bool // the local copy is not wanted
-	removed   bool // no longer listed
+	begunAt   time.Time // when it was last seen to wait for its turn, once it has had it
+	cancelled bool      // by us: the server's status no longer counts
+	settled   bool      // the server will say nothing new about it
+	dropped   bool      // the local copy is not wanted
+	removed   bool      // no longer listed
 
 	parts *assembly // set if it is got in parts; stays after it has ended
 
@@ -64,6 +65,9 @@ type Snapshot struct {
 	// CachedBytes is how much of the archive is on local disk.
 	CachedBytes int64
 	CreatedAt   time.Time
+	// BegunAt is when the server began to zip, as far as polls have seen; zero if it has
+	// not, or began before this mount.
+	BegunAt time.Time
 	// ChangedAt is when the state or a counter last changed.
 	ChangedAt time.Time
 }
@@ -75,6 +79,7 @@ func (d *Download) Snapshot() Snapshot {
 		Progress:  d.progress,
 		Name:      d.name(),
 		CreatedAt: d.createdAt,
+		BegunAt:   d.begunAt,
 		ChangedAt: d.changedAt,
 	}
 	if d.archive != nil {

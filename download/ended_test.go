@@ -115,3 +115,21 @@ func TestCensus(t *testing.T) {
 		assert.Zero(t, w.Census().Removals)
 	})
 }
+
+// The time in which a download waits for its turn is told from that in which it is
+// zipped.
+// Proves S-132.
+func TestBegunAt(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		d := w.create(downloadtest.Plan{Pending: 10 * time.Minute, Zipping: time.Hour})
+		made := time.Now()
+		later(9 * time.Minute)
+		assert.Zero(t, d.Snapshot().BegunAt)
+		later(10 * time.Minute)
+		s := d.Snapshot()
+		require.Equal(t, download.StatusInProgress, s.Status)
+		assert.InDelta(t, 600, s.BegunAt.Sub(made).Seconds(), 60)
+		later(time.Hour)
+		assert.Equal(t, s.BegunAt, d.Snapshot().BegunAt)
+	})
+}

@@ -45,7 +45,8 @@ type watch struct {
 	asked  time.Time // the end of the latest poll
 	looked time.Time // the latest Look
 
-	measured bool // whether it was searched for a file that no zip can hold
+	pending  time.Time // when it was last seen PENDING in this mount
+	measured bool      // whether it was searched for a file that no zip can hold
 }
 
 func (w *watch) failing(now time.Time, timeout time.Duration) bool {
@@ -223,6 +224,12 @@ func (m *Manager) takeOver(d *Download, a answer, now time.Time) {
 		p = old
 	default:
 		w.earlier.end()
+	}
+	switch {
+	case p.Status == StatusPending:
+		w.pending = now
+	case old.Status == StatusPending && d.begunAt.IsZero() && !w.pending.IsZero():
+		d.begunAt = w.pending
 	}
 	if p.Status == StatusDone {
 		m.server.pace.Learn(&w.forecast, now)

@@ -94,6 +94,7 @@ type status struct {
 	Contents    string          `json:"contentsError,omitempty" yaml:"contentsError,omitempty"`
 	CachedBytes int64           `json:"cachedBytes" yaml:"cachedBytes"`
 	CreatedAt   time.Time       `json:"createdAt,omitzero" yaml:"createdAt,omitempty"`
+	BegunAt     time.Time       `json:"begunAt,omitzero" yaml:"begunAt,omitempty"`
 	ChangedAt   time.Time       `json:"changedAt,omitzero" yaml:"changedAt,omitempty"`
 }
 
@@ -108,6 +109,7 @@ func newStatus(s download.Snapshot) status {
 		TotalFiles:  s.TotalFiles,
 		CachedBytes: s.CachedBytes,
 		CreatedAt:   s.CreatedAt.UTC().Truncate(time.Second),
+		BegunAt:     s.BegunAt.UTC().Truncate(time.Second),
 		ChangedAt:   s.ChangedAt.UTC().Truncate(time.Second),
 	}
 	if s.Parts.Total > 0 {

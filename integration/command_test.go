@@ -304,7 +304,7 @@ func TestCacheCommand(t *testing.T) {
 		assert.Equal(t, size, m.Status(t, id, "cachedBytes"))
 		m.Unmount(t)
 
-		assert.Regexp(t, `(?m)^127\.0\.0\.1-\d+-admin-[0-9a-f]{8}: 1 archives, `+size+` bytes$`, cache("list").Out(t))
+		assert.Regexp(t, `(?m)^127\.0\.0\.1-\d+-admin-[0-9a-f]{8}: 1 archive, `+size+` bytes$`, cache("list").Out(t))
 		assert.Contains(t, cache("list").Out(t), id+"  photos.zip  "+size+" of "+size+" bytes")
 		assert.Contains(t, cache("verify").Out(t), "0 blocks damaged")
 
@@ -322,7 +322,7 @@ func TestCacheCommand(t *testing.T) {
 		assert.Contains(t, cache("verify").Out(t), "0 blocks damaged", "the damaged block is dropped")
 
 		if !harness.Portable { // which gives up the whole archive for a damaged block
-			assert.Contains(t, cache("clear").Out(t), "1 archives dropped")
+			assert.Contains(t, cache("clear").Out(t), "1 archive dropped")
 		}
 		assert.Contains(t, cache("list").Out(t), "0 archives, 0 bytes")
 	})

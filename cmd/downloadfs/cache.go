@@ -118,7 +118,7 @@ func listCache(_ context.Context, w io.Writer, account string, c *cache.Cache) e
 		total += a.Cached
 		fmt.Fprintf(table, "%s\t%s\t%d of %d bytes\tread %s\n", a.ID, printable(a.Name), a.Cached, a.Size, used)
 	}
-	fmt.Fprintf(w, "%s: %d archives, %d bytes\n", account, len(archives), total)
+	fmt.Fprintf(w, "%s: %s, %s\n", account, counted(len(archives), "archive", "archives"), counted(total, "byte", "bytes"))
 	return table.Flush()
 }
 
@@ -127,9 +127,10 @@ func verifyCache(ctx context.Context, w io.Writer, account string, c *cache.Cach
 	for _, d := range result.Damaged {
 		fmt.Fprintf(w, "%s: %s is damaged at %d (%d bytes): %v\n", account, d.ID, d.Off, d.Len, d.Err)
 	}
-	fmt.Fprintf(w, "%s: %d archives, %d bytes read, %d blocks damaged\n", account, result.Archives, result.Bytes, len(result.Damaged))
+	fmt.Fprintf(w, "%s: %s, %s read, %s damaged\n", account, counted(result.Archives, "archive", "archives"),
+		counted(result.Bytes, "byte", "bytes"), counted(len(result.Damaged), "block", "blocks"))
 	if err == nil && len(result.Damaged) > 0 {
-		err = fmt.Errorf("%s: %d damaged blocks were dropped; they are fetched again when they are needed", account, len(result.Damaged))
+		err = fmt.Errorf("%s: dropped %s; what is needed is fetched again", account, counted(len(result.Damaged), "damaged block", "damaged blocks"))
 	}
 	return err
 }
@@ -146,6 +147,6 @@ func clearCache(_ context.Context, w io.Writer, account string, c *cache.Cache) 
 	if err := c.Clear(); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "%s: %d archives dropped, %d bytes\n", account, len(archives), total)
+	fmt.Fprintf(w, "%s: %s dropped, %s\n", account, counted(len(archives), "archive", "archives"), counted(total, "byte", "bytes"))
 	return nil
 }

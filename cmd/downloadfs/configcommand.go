@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -124,6 +125,9 @@ func checkConfig(cmd *cobra.Command) error {
 		for _, p := range checkFile(f) {
 			problems = append(problems, p.Error())
 		}
+	}
+	problems = append(problems, checkTogether(stack)...)
+	for _, f := range stack {
 		if err == nil && len(problems) == 0 {
 			fmt.Fprintf(w, "%s: %s\n", f.Path, fileSummary(f))
 		}
@@ -151,7 +155,8 @@ func fileSummary(f *config.File) string {
 	return "missing or empty"
 }
 
-// checkFile tries each section on its own mount command.
+// checkFile tries each section on its own mount command. It returns what is wrong with
+// single values.
 func checkFile(f *config.File) []error {
 	var errs []error
 	try := func(section config.Section) {
@@ -159,7 +164,12 @@ func checkFile(f *config.File) []error {
 		cmd := &cobra.Command{}
 		o.addFlags(cmd)
 		rest, err := applySection(cmd, section)
-		errs = append(errs, separate(errors.Join(err, located(cmd.Flags(), o.check())))...)
+		errs = append(errs, separate(err)...)
+		for _, err := range separate(located(cmd.Flags(), o.check())) {
+			if _, ok := errors.AsType[*valueError](err); ok {
+				errs = append(errs, err)
+			}
+		}
 		if s, ok := rest[keyURL]; ok {
 			if _, err = parseServerURL(s.Words[0]); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", s.Origin, err))
@@ -171,6 +181,29 @@ func checkFile(f *config.File) []error {
 		try(f.Profiles[name])
 	}
 	return errs
+}
+
+// checkTogether tries each profile as mount does, with the defaults of all files. It
+// returns what is wrong with values that go together.
+func checkTogether(stack config.Stack) (problems []string) {
+	for _, name := range append(stack.Names(), "") {
+		var o mountOptions
+		cmd := &cobra.Command{}
+		o.addFlags(cmd)
+		section, _ := stack.Profile(name, loginWays...)
+		_, _ = applySection(cmd, section) // checkFile has its errors
+		for _, err := range separate(o.check()) {
+			if _, ok := errors.AsType[*valueError](err); ok || name == "" && len(problems) > 0 {
+				continue // the same, or it is in the defaults and each profile has it
+			}
+			of := "the defaults"
+			if name != "" {
+				of = "profile " + name
+			}
+			problems = append(problems, fmt.Sprintf("%s: %v", of, err))
+		}
+	}
+	return problems
 }
 
 // badVariables lists the variables whose value a command would refuse.
@@ -202,6 +235,13 @@ func badVariables() []string {
 	}
 	visit(newRootCommand())
 	return problems
+}
+
+// warnOfVariables logs which variables look like a flag's but belong to none.
+func warnOfVariables(root *cobra.Command, log *slog.Logger) {
+	for _, problem := range unknownVariables(root) {
+		log.Warn("a variable of the environment is ignored", "op", "start", "err", problem)
+	}
 }
 
 // unknownVariables lists variables that look like a flag's but belong to none.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -26,10 +28,11 @@ type logFile struct {
 	stderr bool // standard error goes there too; guarded by mu
 }
 
-// openLogFile opens, or creates, a log file that only this user can read.
+// openLogFile opens, or creates, a log file that only this user can read. Its directory
+// must exist: a missing one is likelier misspelt than wanted.
 func openLogFile(path string) (*logFile, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
+	if _, err := os.Stat(filepath.Dir(path)); errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("there is no directory %s; make it first", filepath.Dir(path))
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {

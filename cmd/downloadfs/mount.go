@@ -151,6 +151,7 @@ func runMount(cmd *cobra.Command, o mountOptions, target target, password client
 	if err != nil {
 		return err
 	}
+	warnOfVariables(cmd.Root(), log)
 	login, err := o.login(cmd, target, password)
 	if err != nil {
 		return err

@@ -164,7 +164,10 @@ func (c *helperCall) options(words []string) error {
 			return exitf(exitUsage, "the mount option %s is not supported: a list is written to ask for a download", key)
 		case key == "setuid" && value != "":
 			c.user = value
-		case flags.Lookup(name) != nil && name != "daemon" && name != "help":
+		case name == "daemon" && value != "" && value != "true":
+			return exitf(exitUsage, "the mount option %s: mount(8) returns when the mount is ready, so it is always in the background; leave the option out", key)
+		case name == "daemon":
+		case flags.Lookup(name) != nil && name != "help":
 			f := flags.Lookup(name)
 			if !valued {
 				if f.NoOptDefVal == "" {
@@ -173,7 +176,7 @@ func (c *helperCall) options(words []string) error {
 				value = f.NoOptDefVal
 			}
 			if err := flags.Set(name, value); err != nil {
-				return exitf(exitUsage, "the mount option %s: %w", key, err)
+				return exitf(exitUsage, "the mount option %s: invalid value %q: %s", key, value, remedy(f, err))
 			}
 			c.flags = append(c.flags, "--"+name+"="+value)
 		case !c.sloppy:

@@ -15,7 +15,7 @@ func TestMountHelper(t *testing.T) {
 		"/work /mnt": {spec: "work", dir: "/mnt"},
 		"https://h /mnt -o rw,_netdev,nofail,x-systemd.automount,cache-size=20G,allow_other": {spec: "https://h", dir: "/mnt", flags: []string{"--cache-size=20G", "--allow-other=true"}},
 		"https://h /mnt -sfnv -N 7 -t fuse.downloadfs -orw,bogus":                            {spec: "https://h", dir: "/mnt", sloppy: true, fake: true},
-		"-o setuid=finn,wait=open https://h /mnt":                                            {spec: "https://h", dir: "/mnt", user: "finn", flags: []string{"--wait=open"}},
+		"-o setuid=finn,wait=open,daemon https://h /mnt":                                     {spec: "https://h", dir: "/mnt", user: "finn", flags: []string{"--wait=open"}},
 		`h: /mnt -o password-command="pass show a,b",state_dir=/a\,b`:                        {spec: "h:", dir: "/mnt", flags: []string{"--password-command=pass show a,b", "--state-dir=/a,b"}},
 	} {
 		words := strings.Fields(args)
@@ -35,7 +35,9 @@ func TestMountHelper(t *testing.T) {
 		"https://h /mnt -o cache-sise=1G": "did you mean cache-size?",
 		"https://h /mnt -o cache-size=5X": "mount option cache-size",
 		"https://h /mnt -o cache-size":    "needs a value",
-		"https://h /mnt -o daemon":        "unknown mount option daemon",
+		"https://h /mnt -o daemon=false":  "it is always in the background; leave the option out",
+		"https://h /mnt -o wait-x=1":      "unknown mount option wait-x",
+		"https://h /mnt -o allow_other=5": "the mount option allow_other: invalid value \"5\": write true or false",
 		`https://h /mnt -o a="b`:          "not closed",
 		"https://h /mnt -z":               "unknown flag -z",
 	} {

@@ -102,7 +102,7 @@ func (p *progress) done(r getResult) {
 		return
 	}
 	if r.dir != "" {
-		fmt.Fprintf(p.w, "%d files unpacked into %s\n", r.files, printable(r.dir))
+		fmt.Fprintf(p.w, "%s unpacked into %s\n", counted(r.files, "file", "files"), printable(r.dir))
 	}
 	if r.file != "" {
 		fmt.Fprintf(p.w, "saved %s (%s)\n", printable(r.file), bytesText(r.size))

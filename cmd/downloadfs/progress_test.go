@@ -67,6 +67,8 @@ func TestStatusTable(t *testing.T) {
 	all = append(all,
 		downloadStatus{ID: "4", Name: "fresh", Status: download.StatusInProgress, BytesAdded: 10, TotalBytes: 1000, CreatedAt: now.Add(-2 * time.Second)},
 		downloadStatus{ID: "5", Name: "parted", Status: download.StatusDone, BytesAdded: 10, TotalBytes: 10, Parts: 3, CreatedAt: now.Add(-time.Minute)})
+	all = append(all, downloadStatus{ID: "6", Name: "queued", Status: download.StatusInProgress, BytesAdded: 250, TotalBytes: 1000,
+		CreatedAt: now.Add(-time.Hour), BegunAt: now.Add(-10 * time.Second)})
 	s.table(&b, all)
 	lines := strings.Split(b.String(), "\n")
 	assert.Regexp(t, `^NAME +STATE +ZIPPED +RATE +LEFT +HERE +AGE +EXPIRES$`, lines[0])
@@ -75,6 +77,7 @@ func TestStatusTable(t *testing.T) {
 	assert.Regexp(t, `^large +MAX_CONTENT_SIZE_EXCEEDED +- +- +- +- +- +-$`, lines[3])
 	assert.Regexp(t, `^fresh +IN_PROGRESS +1% +- +- +- +2 s +-$`, lines[4], "it is too early to tell")
 	assert.Regexp(t, `^parted +DONE +100% +- +- +- +1 min 00 s +-$`, lines[5], "nothing of it is left on the server")
+	assert.Regexp(t, `^queued +IN_PROGRESS +25% +25 B/s +30 s +- +1 h 00 min +-$`, lines[6], "the hour in which it waited for its turn does not count")
 	assert.NotContains(t, b.String(), "\x1b")
 
 	// Looked at again, the rate is that since then.

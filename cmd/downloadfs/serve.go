@@ -83,6 +83,7 @@ func runServe(cmd *cobra.Command, o serveOptions, dir string) error {
 	if err != nil {
 		return err
 	}
+	warnOfVariables(cmd.Root(), log)
 	users, err := serveUsers(o.users)
 	if err != nil {
 		return err

@@ -117,6 +117,15 @@ func TestConfigCheck(t *testing.T) {
 	}
 	assert.Equal(t, 5, strings.Count(out, "\n"), out)
 
+	// What goes together may be in several sections.
+	apart := writeConfig(t, "defaults:\n  client-cert: /c\nprofiles:\n  w:\n    client-key: /k\n    url: https://h\n")
+	code, out, _ = tool("config", "check", "--config", apart)
+	assert.Zero(t, code, out)
+	lonely := writeConfig(t, "profiles:\n  w:\n    client-key: /k\n    url: https://h\n  v:\n    url: https://h\n")
+	code, out, _ = tool("config", "check", "--config", lonely)
+	assert.Equal(t, exitUsage, code)
+	assert.Equal(t, "profile w: --client-key is of no use without --client-cert\n", out)
+
 	require.NoError(t, os.Chmod(path, 0o644))
 	code, out, _ = tool("config", "check", "--config", path)
 	assert.Equal(t, exitUsage, code)
@@ -126,6 +135,20 @@ func TestConfigCheck(t *testing.T) {
 	code, out, _ = tool("config", "check", "--config", "/dev/null")
 	assert.Equal(t, exitUsage, code)
 	assert.Contains(t, out, "DOWNLOADFS_CACHESIZE: there is no such flag; did you mean DOWNLOADFS_CACHE_SIZE?")
+}
+
+// A variable that belongs to no flag is not passed over in silence.
+// Proves S-97.
+func TestUnknownVariable(t *testing.T) {
+	t.Setenv("DOWNLOADFS_CACHESIZE", "1G")
+	t.Setenv("DOWNLOADFS_CONFIG", "/dev/null")
+	const want = "DOWNLOADFS_CACHESIZE: there is no such flag; did you mean DOWNLOADFS_CACHE_SIZE?"
+	for _, args := range [][]string{{"mount", "https://h.example", t.TempDir()}, {"serve", "/nonexistent"}, {"get", "--server", "http://127.0.0.1:1", "/x"}} {
+		_, _, stderr := tool(args...)
+		assert.Contains(t, stderr, want, args)
+	}
+	_, _, stderr := tool("get", "--json", "--server", "http://127.0.0.1:1", "/x")
+	assert.NotContains(t, stderr, want)
 }
 
 // The check finds in the environment what a mount would refuse, and so does a mount.

@@ -79,6 +79,7 @@ type downloadStatus struct {
 	CachedBytes int64           `json:"cachedBytes"`
 	Parts       int             `json:"parts,omitempty"`
 	CreatedAt   time.Time       `json:"createdAt,omitzero"`
+	BegunAt     time.Time       `json:"begunAt,omitzero"`
 	ChangedAt   time.Time       `json:"changedAt,omitzero"`
 }
 
@@ -280,18 +281,22 @@ func (s *statusView) table(w io.Writer, all []downloadStatus) {
 	}
 }
 
-// rate returns how fast the server zips, since the last look or else since the
-// download was made. It returns 0 until there is enough to tell.
+// rate returns how fast the server zips, since the last look or else since it began
+// with the download. It returns 0 until there is enough to tell.
 func (s *statusView) rate(d downloadStatus, now time.Time) float64 {
 	key := d.Mountpoint + "\x00" + d.ID
 	last, seen := s.before[key]
 	sample := statusSample{at: now, bytes: d.BytesAdded, rate: last.rate}
-	age := now.Sub(d.CreatedAt)
-	if !d.CreatedAt.IsZero() && age < steadyAfter {
-		return 0
+	began := d.BegunAt
+	if began.IsZero() {
+		began = d.CreatedAt
+	}
+	age := now.Sub(began)
+	if d.Status == download.StatusPending || !began.IsZero() && age < steadyAfter {
+		return 0 // the wait for its turn says nothing about the rate
 	}
 	switch took := now.Sub(last.at).Seconds(); {
-	case !seen && !d.CreatedAt.IsZero():
+	case !seen && !began.IsZero():
 		sample.rate = float64(d.BytesAdded) / age.Seconds()
 	case seen && took > 0:
 		fresh := float64(d.BytesAdded-last.bytes) / took
