@@ -83,7 +83,7 @@ func Open(cfg Config) (*Cache, error) {
 			return nil, fmt.Errorf("open cache %s: %w", cfg.Dir, err)
 		}
 		c.unusable = err
-		c.log.Warn("cache directory unusable, reading from the server without keeping anything",
+		c.log.Warn("the cache directory cannot be used; archives are read straight from the server",
 			"op", "open", "dir", cfg.Dir, "err", err)
 	}
 	c.wg.Go(c.keep)
@@ -197,7 +197,7 @@ func (c *Cache) get(info download.ArchiveInfo, use bool) (*archive, error) {
 		c.note(a, 0) // when it was used
 	}
 	if old != nil {
-		c.log.Warn("archive is another one than in the cache, dropping the old bytes", "op", "open", "download", info.ID)
+		c.log.Warn("archive changed on the server; its copy in the cache is dropped", "op", "open", "download", info.ID)
 		c.discard(old)
 	}
 	return a, nil
@@ -287,7 +287,7 @@ func (c *Cache) release(a *archive) {
 	a.dropMemory()
 	if empty {
 		if err := c.discard(a); err != nil {
-			a.log().Warn("empty data file stays", "op", "close", "err", err)
+			a.log().Warn("data file not removed; it still takes room", "op", "close", "err", err)
 		}
 	}
 }

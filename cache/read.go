@@ -275,7 +275,7 @@ func (a *archive) check(b int) error {
 }
 
 // errSum means that a block on disk is not what was written.
-var errSum = errors.New("checksum mismatch")
+var errSum = errors.New("the checksum differs")
 
 // verify reads block b from the disk and compares its sum.
 func (a *archive) verify(b int) error {
@@ -315,7 +315,7 @@ func (a *archive) damaged(b int, checked bool, err error) {
 		a.c.pool.put(buf)
 	}
 	if !a.goneWith(err) {
-		a.log().Warn("damaged block in the cache, fetching it again",
+		a.log().Warn("damaged block in the cache; it is fetched again",
 			"op", "read", "off", blockOffset(b), "len", a.len(b), "err", err)
 	}
 	a.c.note(a, 1)

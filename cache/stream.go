@@ -369,7 +369,7 @@ func (s *stream) retry(err error, attempt *int) error {
 	if *attempt > streamAttempts || (s.background.Load() && *attempt > 1) {
 		return err
 	}
-	s.a.log().Debug("stream broke, going on from there", "op", "stream", "err", err)
+	s.a.log().Debug("stream broke; going on from there", "op", "stream", "err", err)
 	if *attempt == 1 {
 		return nil
 	}

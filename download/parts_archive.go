@@ -183,7 +183,7 @@ func (m *Manager) letGo(d *Download) {
 	m.mu.Unlock()
 	for _, id := range ids {
 		if err := m.archives.Drop(id); err != nil {
-			m.log.Warn("cached part not dropped", "op", "remove", "download", id, "err", err)
+			m.log.Warn("part not dropped from the cache", "op", "remove", "download", id, "err", err)
 		}
 	}
 	for _, h := range pins {

@@ -36,7 +36,7 @@ func (m *Manager) saver() {
 			wait = time.Second
 			continue
 		}
-		m.log.Warn("journal not written, will be tried again", "op", "journal", "err", err)
+		m.log.Warn("the journal cannot be written; trying again", "op", "journal", "err", err)
 		select {
 		case <-time.After(wait):
 			wait = min(2*wait, slowest)

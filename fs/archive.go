@@ -187,7 +187,7 @@ func (n *archiveNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle
 		}
 		archive, err := n.fs.domain.OpenArchive(n.item)
 		if size := n.item.Snapshot().Archive.Size; err == nil && n.toldLess(ctx, size) {
-			n.fs.log.Warn("an archive is larger than a program was told; it must look again",
+			n.fs.log.Warn("the archive is larger than a program was told while it was pending",
 				"op", "open", "download", n.item.ID(), "len", size)
 			_ = archive.Close()
 			err = errToldLess

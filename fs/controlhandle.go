@@ -3,7 +3,6 @@ package fs
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"syscall"
@@ -15,8 +14,9 @@ import (
 	"downloadfs/download"
 )
 
-// errKilled: the process that wrote a list died of a signal before the list ended.
-var errKilled = errors.New("the process writing the list was killed")
+// errKilled: the process that wrote a request list died of a signal before it ended the
+// list.
+var errKilled = errors.New("the process that wrote the request list was killed")
 
 // controlHandle is one open file description of the control file.
 //
@@ -75,7 +75,7 @@ func (h *controlHandle) Write(ctx context.Context, data []byte, off int64) (uint
 	}
 	if h.err == nil {
 		if h.length > 0 && off != h.next && !h.append {
-			h.err = fmt.Errorf("list written out of order, at %d instead of %d: %w", off, h.next, download.ErrInvalid)
+			h.err = download.Because(download.ErrInvalid, "the request list was written out of order, at %d instead of %d; write it from start to end", off, h.next)
 		} else if _, err := h.list.Write(data); err != nil {
 			h.err = err
 		}
@@ -153,7 +153,7 @@ func (h *controlHandle) Release(context.Context) syscall.Errno {
 			err = asked.err
 		}
 		if errno := f.errno("create", "", err); errno != 0 && f.ctx.Err() == nil {
-			f.log.Warn("a list was refused after its last writer had gone", "op", "create", "errno", errno.Error())
+			f.log.Warn("a request list was refused after its last writer had gone", "op", "create", "errno", errno.Error())
 		}
 	})
 	return 0
@@ -170,7 +170,7 @@ func (h *controlHandle) truncate(size uint64) syscall.Errno {
 		h.takeLocked()
 	case size < uint64(h.length):
 		if h.err == nil {
-			h.err = fmt.Errorf("list of %d bytes cut off after %d: %w", h.length, size, download.ErrInvalid)
+			h.err = download.Because(download.ErrInvalid, "the request list of %d bytes was cut off after %d; write it again", h.length, size)
 		}
 		h.node.fs.setListErr(h.err)
 		return h.node.fs.errno("truncate", "", h.err)
@@ -225,7 +225,7 @@ func (h *controlHandle) end() (*submission, error) {
 		h.setAnswerLocked("", err)
 		h.mu.Unlock()
 		if errors.Is(err, errKilled) {
-			f.log.Warn("a list was given up", "op", "create", "err", err)
+			f.log.Warn("a request list was given up", "op", "create", "err", err)
 		}
 		return nil, err
 	case len(list.Entries) > 0:

@@ -376,7 +376,7 @@ func (n *dropNode) ask(opener int, name string) (*submission, error) {
 	text := n.content
 	if address, ok := linkIn(text); ok {
 		if text = []byte(address + "\n"); address == "" {
-			err := download.Because(download.ErrInvalid, "%s: there is no address in this link", download.Quote(name))
+			err := download.Because(download.ErrInvalid, "%s: this link holds no address; save it again, or write the address to new", download.Quote(name))
 			f.setListErr(err)
 			return nil, err
 		}
@@ -401,7 +401,7 @@ func (n *dropNode) ask(opener int, name string) (*submission, error) {
 	f.announce.leaves(name, n)
 	f.work.Go(func() {
 		defer close(s.done)
-		s.err = errPanicked
+		s.err = download.ErrInternal
 		defer f.recovered("create")
 		d, err := f.createOnce(opener, name, list)
 		if err == nil {

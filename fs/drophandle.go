@@ -10,6 +10,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"downloadfs/download"
+	"downloadfs/download/list"
 )
 
 // dropHandle is an open dropped file. As with the control file, the close after which
@@ -62,7 +63,7 @@ func (h *dropHandle) Write(_ context.Context, data []byte, off int64) (uint32, s
 	}
 	end := off + int64(len(data))
 	if end > download.MaxListBytes {
-		err := download.Because(download.ErrListTooLong, "%s: a list has %d bytes at most", download.Quote(n.name), download.MaxListBytes)
+		err := download.Because(list.ErrTooLong, "%s: %s", download.Quote(n.name), list.ErrTooLong)
 		n.failed = err
 		n.fs.setListErr(err)
 		return 0, n.fs.errno("write", "", err)
@@ -138,7 +139,7 @@ func (h *dropHandle) Release(context.Context) syscall.Errno {
 	n := h.node
 	_, err := h.ask()
 	if err != nil {
-		n.fs.log.Info("a dropped file is no list", "op", "create", "err", err)
+		n.fs.log.Info("a dropped file is not a request list", "op", "create", "err", err)
 		n.drops.remove(n.called(), n)
 	}
 	n.fs.uses.Add(-1)

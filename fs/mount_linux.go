@@ -144,7 +144,7 @@ func (s *Server) UnmountLazy() error {
 		err = s.detachNow()
 	}
 	if err != nil {
-		return fmt.Errorf("unmount %s lazily: %w", s.mountpoint, err)
+		return fmt.Errorf("detach %s: %w", s.mountpoint, err)
 	}
 	return nil
 }

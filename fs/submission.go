@@ -2,7 +2,6 @@ package fs
 
 import (
 	"context"
-	"errors"
 	"math"
 	"time"
 
@@ -18,9 +17,6 @@ const (
 	// file. No signal reaches it any more, and nobody reads its errno.
 	exitPatience = 5 * time.Second
 )
-
-// errPanicked: the log says what happened to the list.
-var errPanicked = errors.New("internal error, the log says more")
 
 // submission is a list that was sent off. It goes on even if its waiters leave, so an
 // interrupted wait can be resumed.
@@ -38,7 +34,7 @@ func (h *controlHandle) ask(list download.List) *submission {
 	h.mu.Unlock()
 	f.work.Go(func() {
 		defer close(s.done)
-		s.err = errPanicked
+		s.err = download.ErrInternal
 		defer f.recovered("create")
 		var id download.ID
 		d, err := f.createOnce(h.opener, "", list)
@@ -62,7 +58,7 @@ func (f *filesystem) createOnce(opener int, name string, list download.List) (it
 	switch {
 	case again:
 		f.setAgain(d.ID())
-		f.log.Info("the list was asked for already", "op", "create", "download", d.ID())
+		f.log.Info("the request list was asked for already", "op", "create", "download", d.ID())
 	case err == nil:
 		f.touch()
 	}

@@ -353,7 +353,7 @@ func getError(t target, err error) error {
 	case errors.Is(err, download.ErrTooLarge):
 		return exitf(exitOther, "%w; ask for less, or do without --split off, so that it comes in parts", err)
 	case errors.Is(err, download.ErrForbidden):
-		return exitf(exitOther, "%s does not let you have that: %s", t.server, reason(err))
+		return exitf(exitOther, "%s refuses to give you that: %s", t.server, reason(err))
 	}
 	return exitf(code, "%w", err)
 }

@@ -214,7 +214,7 @@ func (o *loginCommandOptions) askPassword(ctx context.Context, cmd *cobra.Comman
 	in, ok := cmd.InOrStdin().(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {
 		if name == "" {
-			return login.Entry{}, exitf(exitUsage, "no user name: give --username, or run it on a terminal")
+			return login.Entry{}, exitf(exitUsage, "no user name; give --username, or run it on a terminal")
 		}
 		password, err := readSecret(cmd.InOrStdin(), "-", "the password")
 		if err == nil && password == "" {
