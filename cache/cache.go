@@ -282,7 +282,7 @@ func (c *Cache) release(a *archive) {
 	if empty {
 		c.unlink(a) // it holds nothing worth remembering
 	}
-	c.settle(a)
+	c.releaseRoom(a)
 	c.mu.Unlock()
 	a.dropMemory()
 	if empty {
@@ -298,9 +298,9 @@ func (c *Cache) unlink(a *archive) {
 	a.dropped.Store(true)
 }
 
-// settle releases the room that was reserved for a once its data file is gone for
+// releaseRoom releases the room that was reserved for a once its data file is gone for
 // good: no name and no descriptor. c.mu is held.
-func (c *Cache) settle(a *archive) {
+func (c *Cache) releaseRoom(a *archive) {
 	if a.removed && a.refs == 0 {
 		c.used -= a.charged
 		a.charged = 0
@@ -320,7 +320,7 @@ func (c *Cache) discard(a *archive) error {
 	c.keeper.forget(a.name)
 	c.mu.Lock()
 	a.removed = err == nil
-	c.settle(a)
+	c.releaseRoom(a)
 	c.mu.Unlock()
 	c.unhold(a)
 	c.kick()

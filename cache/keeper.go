@@ -150,7 +150,7 @@ func (a *archive) tidy(now time.Time) bool {
 		case s.background.Load():
 		case !s.paused.IsZero() && now.Sub(s.paused) >= streamLinger:
 			s.cancel()
-		case a.handles > 0 || len(a.waiters) > 0:
+		case a.handles > 0 || len(a.waits) > 0:
 		case now.Sub(a.idle) >= abandonAfter+finishWithin:
 			s.cancel()
 		case now.Sub(a.idle) >= abandonAfter:
