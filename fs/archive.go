@@ -90,7 +90,7 @@ func (n *archiveNode) Access(ctx context.Context, mask uint32) syscall.Errno {
 
 // Statfs is sent by file managers before they look at what they listed.
 func (n *archiveNode) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {
-	n.looked(ctx)
+	n.noteBrowsing(ctx)
 	return n.node.Statfs(ctx, out)
 }
 
@@ -117,7 +117,7 @@ func (n *archiveNode) Statx(ctx context.Context, h fusefs.FileHandle, flags, mas
 // are answered so that the file can be listed and removed, and opening it tells why.
 func (n *archiveNode) awaitSize(ctx context.Context, h fusefs.FileHandle) syscall.Errno {
 	s := n.item.Snapshot()
-	if h != nil || s.Ready || s.Status.Ended() || n.looksAround(ctx) {
+	if h != nil || s.Ready || s.Status.Ended() || n.browses(ctx) {
 		return 0
 	}
 	if n.fs.waitOpen && !n.fs.fillsUp(callerPID(ctx)) {
@@ -166,7 +166,7 @@ func (n *archiveNode) toldLess(ctx context.Context, size int64) bool {
 	defer n.mu.Unlock()
 	told, ok := n.toldTo[who]
 	delete(n.toldTo, who)
-	return ok && told < size && !looksAgain(program)
+	return ok && told < size && !readsToEnd(program)
 }
 
 // Open waits until the archive can be read. With O_NONBLOCK it answers EAGAIN

@@ -182,11 +182,11 @@ func (n *entryNode) list(who lister) []dirEntry {
 }
 
 // listing notes that the caller browses here.
-func (n *entryNode) listing(ctx context.Context) { n.archive.looked(ctx) }
+func (n *entryNode) listing(ctx context.Context) { n.archive.noteBrowsing(ctx) }
 
 // Statfs is sent by callers that browse here.
 func (n *entryNode) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {
-	n.archive.looked(ctx)
+	n.archive.noteBrowsing(ctx)
 	return n.node.Statfs(ctx, out)
 }
 
