@@ -18,7 +18,6 @@ const archiveName = "archive.zip"
 // which size the others see.
 type archiveNode struct {
 	memberNode
-	item item
 
 	mu sync.Mutex // guards what follows
 	// final is set once the archive is ready. It is immutable, and a handle on it
@@ -42,7 +41,7 @@ var (
 )
 
 func newArchiveNode(f *filesystem, d item) *archiveNode {
-	n := &archiveNode{memberNode: memberNode{node{fs: f}}, item: d, told: -1}
+	n := &archiveNode{memberNode: memberNode{node{fs: f}, d}, told: -1}
 	n.self = n
 	return n
 }

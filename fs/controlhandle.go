@@ -27,6 +27,7 @@ var errKilled = errors.New("the process that wrote the request list was killed")
 // no FLUSH ends it, or that cannot be seen, the list ends with RELEASE, which comes
 // when no process holds a descriptor.
 type controlHandle struct {
+	listHandle
 	node   *controlNode
 	opener int // the process that opened it; 0 if not visible
 	append bool
@@ -48,12 +49,11 @@ type controlHandle struct {
 }
 
 var (
-	_ fusefs.FileReader    = (*controlHandle)(nil)
-	_ fusefs.FileWriter    = (*controlHandle)(nil)
-	_ fusefs.FileFlusher   = (*controlHandle)(nil)
-	_ fusefs.FileFsyncer   = (*controlHandle)(nil)
-	_ fusefs.FileReleaser  = (*controlHandle)(nil)
-	_ fusefs.FileAllocater = (*controlHandle)(nil)
+	_ fusefs.FileReader   = (*controlHandle)(nil)
+	_ fusefs.FileWriter   = (*controlHandle)(nil)
+	_ fusefs.FileFlusher  = (*controlHandle)(nil)
+	_ fusefs.FileFsyncer  = (*controlHandle)(nil)
+	_ fusefs.FileReleaser = (*controlHandle)(nil)
 )
 
 func newControlHandle(n *controlNode, opener int, appending bool) *controlHandle {
@@ -102,11 +102,7 @@ func (h *controlHandle) Flush(ctx context.Context) syscall.Errno {
 		return 0
 	}
 	h.node.release(h)
-	patience := forEver
-	if h.node.fs.callers.exiting(pid) {
-		patience = exitPatience
-	}
-	return h.submit(ctx, patience)
+	return h.submit(ctx, h.node.fs.closePatience(pid))
 }
 
 // abandonIfKilled gives the list up if the process that was writing it, or the one
@@ -174,15 +170,6 @@ func (h *controlHandle) truncate(size uint64) syscall.Errno {
 		}
 		h.node.fs.setListErr(h.err)
 		return h.node.fs.errno("truncate", "", h.err)
-	}
-	return 0
-}
-
-// Allocate reserves nothing and succeeds: there is room for every list.
-func (h *controlHandle) Allocate(_ context.Context, _, _ uint64, mode uint32) syscall.Errno {
-	const keepSize = 1
-	if mode&^keepSize != 0 {
-		return syscall.ENOTSUP
 	}
 	return 0
 }

@@ -17,6 +17,7 @@ import (
 // its opener holds no descriptor to it asks for the download, so the writer is told
 // what the server says. If there is no such close, RELEASE asks.
 type dropHandle struct {
+	listHandle
 	node   *dropNode
 	opener int
 	append bool
@@ -27,12 +28,11 @@ type dropHandle struct {
 }
 
 var (
-	_ fusefs.FileReader    = (*dropHandle)(nil)
-	_ fusefs.FileWriter    = (*dropHandle)(nil)
-	_ fusefs.FileFlusher   = (*dropHandle)(nil)
-	_ fusefs.FileFsyncer   = (*dropHandle)(nil)
-	_ fusefs.FileReleaser  = (*dropHandle)(nil)
-	_ fusefs.FileAllocater = (*dropHandle)(nil)
+	_ fusefs.FileReader   = (*dropHandle)(nil)
+	_ fusefs.FileWriter   = (*dropHandle)(nil)
+	_ fusefs.FileFlusher  = (*dropHandle)(nil)
+	_ fusefs.FileFsyncer  = (*dropHandle)(nil)
+	_ fusefs.FileReleaser = (*dropHandle)(nil)
 )
 
 func (n *dropNode) open(ctx context.Context, flags uint32) *dropHandle {
@@ -95,11 +95,7 @@ func (h *dropHandle) Flush(ctx context.Context) syscall.Errno {
 	if !closed {
 		return 0
 	}
-	patience := forEver
-	if f.callers.exiting(pid) {
-		patience = exitPatience
-	}
-	return h.end(ctx, patience)
+	return h.end(ctx, f.closePatience(pid))
 }
 
 // Fsync asks for the download and waits for the server's answer.
@@ -147,15 +143,6 @@ func (h *dropHandle) Release(context.Context) syscall.Errno {
 	defer n.mu.Unlock()
 	n.opened--
 	n.used = time.Now()
-	return 0
-}
-
-// Allocate reserves nothing and succeeds: there is room for every list.
-func (h *dropHandle) Allocate(_ context.Context, _, _ uint64, mode uint32) syscall.Errno {
-	const keepSize = 1
-	if mode&^keepSize != 0 {
-		return syscall.ENOTSUP
-	}
 	return 0
 }
 

@@ -209,7 +209,10 @@ func (n *entryNode) Unlink(ctx context.Context, name string) syscall.Errno {
 }
 
 // memberNode is what the files of a download have in common.
-type memberNode struct{ node }
+type memberNode struct {
+	node
+	item item
+}
 
 // Access lets the owner write, although opening to write is refused: rm asks before
 // it removes a file that is not writable, and removing must work here.

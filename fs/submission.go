@@ -25,19 +25,30 @@ type submission struct {
 	err  error         // set before done is closed
 }
 
-// ask sends a list off. Its outcome becomes the handle's answer, unless another list
-// was asked for meanwhile.
-func (h *controlHandle) ask(list download.List) *submission {
-	f, s := h.node.fs, &submission{done: make(chan struct{})}
-	h.mu.Lock()
-	h.asked = s
-	h.mu.Unlock()
+func newSubmission() *submission { return &submission{done: make(chan struct{})} }
+
+// send asks for the download of a list. It calls outcome before those who wait for s
+// go on.
+func (f *filesystem) send(s *submission, opener int, name string, l download.List, outcome func(item, error)) {
 	f.work.Go(func() {
 		defer close(s.done)
 		s.err = download.ErrInternal
 		defer f.recovered("create")
+		d, err := f.createOnce(opener, name, l)
+		outcome(d, err)
+		s.err = err
+	})
+}
+
+// ask sends a list off. Its outcome becomes the handle's answer, unless another list
+// was asked for meanwhile.
+func (h *controlHandle) ask(list download.List) *submission {
+	s := newSubmission()
+	h.mu.Lock()
+	h.asked = s
+	h.mu.Unlock()
+	h.node.fs.send(s, h.opener, "", list, func(d item, err error) {
 		var id download.ID
-		d, err := f.createOnce(h.opener, "", list)
 		if err == nil {
 			id = d.ID()
 		}
@@ -46,7 +57,6 @@ func (h *controlHandle) ask(list download.List) *submission {
 		if h.asked == s {
 			h.setAnswerLocked(id, err)
 		}
-		s.err = err
 	})
 	return s
 }
