@@ -122,7 +122,7 @@ func (m *Manager) assemble(d *Download, p Progress) {
 	d.settled, d.changedAt = true, time.Now()
 	d.progress = Progress{ID: d.id, Status: StatusPending, TotalBytes: p.TotalBytes, TotalFiles: p.TotalFiles}
 	m.transition(d, old)
-	m.logLater(slog.LevelInfo, "too large for one zip of the server; fetching it in parts", "op", "parts", "download", d.id,
+	m.logLater(slog.LevelInfo, "too large for one zip of the server; getting it in parts", "op", "parts", "download", d.id,
 		"len", p.TotalBytes, "limit", limit)
 	m.startAssembly(d)
 }
