@@ -43,10 +43,10 @@ func newDoctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor [flags] [URL|PROFILE]",
 		Short: "Find out why something does not work",
-		Long: `doctor looks at what a mount needs on this machine, and with a URL or a profile at
-the server: each finding is a line, and each failure says what to do. It changes
-nothing. The exit code is that of the worst finding, as mount would have it; 0 means
-that a mount should work.`,
+		Long: `doctor checks what a mount needs on this machine and, with a URL or a profile, on the
+server. It prints a line for each finding, and says what to do about each failure. It
+changes nothing. The exit code is the one that mount would have for the worst
+finding; 0 means that a mount should work.`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: completeProfiles,
 		RunE: func(cmd *cobra.Command, args []string) error {

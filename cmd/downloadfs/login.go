@@ -38,14 +38,13 @@ func newLoginCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "login [flags] URL|PROFILE",
 		Short: "Log in once, for all mounts of the server",
-		Long: `login logs in and stores what is needed to stay so, in the desktop's keyring, or
-where there is none in a file below --state-dir that only you can read. A mount of
-the server that is not told what to log in with uses it.
+		Long: `login logs in once, and stores what a mount needs to log in again: in the desktop's
+keyring or, if there is none, in a file below --state-dir that only you can read. A
+mount of the server uses it unless you tell the mount what to log in with.
 
-Where the server has an identity service (OpenID Connect), login shows an address
-and a code: log in there with any browser. Otherwise, or with --password, it asks
-for user name and password; without a terminal it reads the password from standard
-input.`,
+If the server has an identity service (OpenID Connect), login shows an address and a
+code. Log in there with any browser. Otherwise, or with --password, login asks for
+user name and password. Without a terminal it reads the password from standard input.`,
 		Example: `  downloadfs login https://alfresco.example.com
   pass show alfresco | downloadfs login --password --username finn https://alfresco.example.com
   downloadfs login --oidc-issuer https://login.microsoftonline.com/TENANT/v2.0 --oidc-client ID \
@@ -295,7 +294,7 @@ func newLogoutCommand() *cobra.Command {
 		Use:   "logout [flags] URL|PROFILE",
 		Short: "Forget the login that 'downloadfs login' has stored",
 		Long: `logout removes the login for a server from the keyring and from the files. Mounts
-that use it go on until their login ends, which takes an hour at most on most servers.`,
+that use it go on until their login ends: within an hour on most servers.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t, err := findServer(cmd, args[0])

@@ -45,8 +45,8 @@ func newServeCommand() *cobra.Command {
 		Use:   "serve [flags] DIR",
 		Short: "Serve a folder as an Alfresco content server, for trying and testing",
 		Long: `serve answers Alfresco's REST API (nodes, content, downloads, tickets) over the
-files of DIR, which it only reads. It behaves as a real server does, the awkward
-parts included. It prints one line on standard output when it is ready.
+files of DIR, which it only reads. It behaves as a real server does, including
+the awkward parts. It prints one line on standard output when it is ready.
 
 "User Homes/NAME" in DIR is for the user NAME and the administrator only.
 Passwords given with --user can be seen by every local user: they are for test
