@@ -244,6 +244,13 @@ func warnOfVariables(root *cobra.Command, log *slog.Logger) {
 	}
 }
 
+// tellOfVariables is warnOfVariables for a person.
+func tellOfVariables(cmd *cobra.Command) {
+	for _, problem := range unknownVariables(cmd.Root()) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "downloadfs: %s; it is ignored\n", problem)
+	}
+}
+
 // unknownVariables lists variables that look like a flag's but belong to none.
 func unknownVariables(root *cobra.Command) []string {
 	names := []string{envServeUsers}

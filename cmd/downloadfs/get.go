@@ -104,9 +104,7 @@ func runGet(ctx context.Context, cmd *cobra.Command, o *getOptions, args []strin
 		return err
 	}
 	if !o.json { // its log tells errors only
-		for _, problem := range unknownVariables(cmd.Root()) {
-			fmt.Fprintf(cmd.ErrOrStderr(), "downloadfs: %s; it is ignored\n", problem)
-		}
+		tellOfVariables(cmd)
 	}
 	c, err := o.connect(ctx, cmd, t, log)
 	if err != nil {

@@ -104,10 +104,14 @@ func runLogin(ctx context.Context, cmd *cobra.Command, o loginCommandOptions, t 
 		return err
 	}
 	key := accountKey(t.server, o.username)
+	former, _, formerErr := login.Find([]login.Store{store}, key)
 	if err := store.Set(key, entry); err != nil {
 		return fmt.Errorf("cannot store the login in %s: %w", store, err)
 	}
 	if err := o.try(ctx, t, store, key, entry); err != nil {
+		if formerErr == nil { // somebody mistyped, and that one still works
+			return errors.Join(err, store.Set(key, former))
+		}
 		return errors.Join(err, store.Delete(key))
 	}
 	if err := o.beDefault(t, store); err != nil {

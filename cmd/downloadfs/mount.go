@@ -71,6 +71,7 @@ environment variable too: --cache-size as ` + envName("cache-size") + `.`,
 				return err
 			}
 			if o.daemon && child == nil {
+				tellOfVariables(cmd) // the child tells it in its log only
 				return startDaemon(cmd, os.Args[1:], password, nil)
 			}
 			return runMount(cmd, o, target, password, child)
