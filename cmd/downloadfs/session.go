@@ -28,7 +28,7 @@ const (
 	// checkTimeout is how long the first call to the server may take.
 	checkTimeout = 10 * time.Second
 	// garbagePercent is how much the heap may grow before garbage is collected.
-	garbagePercent = 50
+	garbagePercent = 25
 	// lockTimeout is how long a mount waits for another one that is just ending.
 	lockTimeout = lingering + 2*time.Second
 	// busyRetry is how often a busy mount is tried again.
