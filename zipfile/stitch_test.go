@@ -253,6 +253,9 @@ func TestCheckFindsDamage(t *testing.T) {
 		_, _, err := Check(t.Context(), inMemory(b), int64(len(b)), nil)
 		return err
 	}
+	for name, real := range realZips(t) {
+		require.NoError(t, check(real), name)
+	}
 	whole := realZips(t)["plain"]
 	files, unpacked, err := Check(t.Context(), whole, int64(len(whole)), nil)
 	require.NoError(t, err)
