@@ -231,7 +231,7 @@ func (m *Manager) start(f func()) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closing {
-		return errUnmounting
+		return Because(ErrClosed, "the file system is being unmounted")
 	}
 	m.running.Go(f)
 	return nil
@@ -259,6 +259,13 @@ func (m *Manager) lookup(name string) (*Download, bool) {
 		return d, true
 	}
 	return nil, false
+}
+
+// Lists reports whether the download of this id is in the list.
+func (m *Manager) Lists(id ID) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.byID[id] != nil
 }
 
 // Usage returns the cache's size and use.

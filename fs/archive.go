@@ -18,6 +18,7 @@ const archiveName = "archive.zip"
 // which size the others see.
 type archiveNode struct {
 	memberNode
+	item item
 
 	mu sync.Mutex // guards what follows
 	// final is set once the archive is ready. It is immutable, and a handle on it
@@ -41,7 +42,7 @@ var (
 )
 
 func newArchiveNode(f *filesystem, d item) *archiveNode {
-	n := &archiveNode{memberNode: memberNode{node{fs: f}, d}, told: -1}
+	n := &archiveNode{memberNode: memberNode{node{fs: f}}, item: d, told: -1}
 	n.self = n
 	return n
 }
@@ -89,7 +90,7 @@ func (n *archiveNode) Access(ctx context.Context, mask uint32) syscall.Errno {
 
 // Statfs is sent by file managers before they look at what they listed.
 func (n *archiveNode) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {
-	n.noteBrowsing(ctx)
+	n.looked(ctx)
 	return n.node.Statfs(ctx, out)
 }
 
@@ -116,7 +117,7 @@ func (n *archiveNode) Statx(ctx context.Context, h fusefs.FileHandle, flags, mas
 // are answered so that the file can be listed and removed, and opening it tells why.
 func (n *archiveNode) awaitSize(ctx context.Context, h fusefs.FileHandle) syscall.Errno {
 	s := n.item.Snapshot()
-	if h != nil || s.Ready || s.Status.Ended() || n.browses(ctx) {
+	if h != nil || s.Ready || s.Status.Ended() || n.looksAround(ctx) {
 		return 0
 	}
 	if n.fs.waitOpen && !n.fs.fillsUp(callerPID(ctx)) {
@@ -165,7 +166,7 @@ func (n *archiveNode) toldLess(ctx context.Context, size int64) bool {
 	defer n.mu.Unlock()
 	told, ok := n.toldTo[who]
 	delete(n.toldTo, who)
-	return ok && told < size && !readsToEnd(program)
+	return ok && told < size && !looksAgain(program)
 }
 
 // Open waits until the archive can be read. With O_NONBLOCK it answers EAGAIN
@@ -186,7 +187,7 @@ func (n *archiveNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle
 		}
 		archive, err := n.fs.domain.OpenArchive(n.item)
 		if size := n.item.Snapshot().Archive.Size; err == nil && n.toldLess(ctx, size) {
-			n.fs.log.Warn("the archive is larger than a program was told while it was pending",
+			n.fs.log.Warn("an archive is larger than a program was told; it must look again",
 				"op", "open", "download", n.item.ID(), "len", size)
 			_ = archive.Close()
 			err = errToldLess

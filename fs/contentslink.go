@@ -16,12 +16,15 @@ const (
 )
 
 // contentsLink is contents, a link to the files in the archive.
-type contentsLink struct{ memberNode }
+type contentsLink struct {
+	memberNode
+	item item
+}
 
 var _ fusefs.NodeReadlinker = (*contentsLink)(nil)
 
 func newContentsLink(f *filesystem, d item) *contentsLink {
-	n := &contentsLink{memberNode: memberNode{node{fs: f}, d}}
+	n := &contentsLink{memberNode: memberNode{node{fs: f}}, item: d}
 	n.self = n
 	return n
 }

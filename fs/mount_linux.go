@@ -11,7 +11,6 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/hanwen/go-fuse/v2/splice"
-	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 )
 
@@ -112,14 +111,30 @@ func explain(err error) error {
 }
 
 // devicesOn returns the devices, such as "0:57", of what is mounted on path, the
-// topmost last.
-func devicesOn(path string) ([]string, error) {
-	mounts, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) { return m.Mountpoint != path, false })
-	devices := make([]string, len(mounts))
-	for i, m := range mounts {
-		devices[i] = fmt.Sprintf("%d:%d", m.Major, m.Minor)
+// topmost last. It reads the text of /proc/self/mountinfo.
+func devicesOn(mountinfo, path string) (devices []string) {
+	for line := range strings.Lines(mountinfo) {
+		if fields := strings.Fields(line); len(fields) > 4 && unescapeOctal(fields[4]) == path {
+			devices = append(devices, fields[2])
+		}
 	}
-	return devices, err
+	return devices
+}
+
+// unescapeOctal undoes mountinfo's escapes, such as \040 for a space.
+func unescapeOctal(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+3 < len(s) {
+			if c := (s[i+1]-'0')<<6 | (s[i+2]-'0')<<3 | (s[i+3] - '0'); s[i+1] <= '3' {
+				b.WriteByte(c)
+				i += 3
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
 }
 
 // Unmount removes the mount from its path. It returns ErrBusy while files in it are
@@ -158,7 +173,7 @@ func (s *Server) UnmountLazy() error {
 		err = s.detachNow()
 	}
 	if err != nil {
-		return fmt.Errorf("detach %s: %w", s.mountpoint, err)
+		return fmt.Errorf("unmount %s lazily: %w", s.mountpoint, err)
 	}
 	return nil
 }
@@ -181,10 +196,11 @@ func (s *Server) attached() (bool, error) {
 		return false, nil
 	}
 	id := s.fs.callers.mount.id
-	devices, err := devicesOn(s.mountpoint)
-	switch {
-	case err != nil, id == "":
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil || id == "" {
 		return true, nil
+	}
+	switch devices := devicesOn(string(text), s.mountpoint); {
 	case !slices.Contains(devices, id):
 		return false, nil
 	case devices[len(devices)-1] != id:
@@ -227,7 +243,8 @@ func (s *Server) abort() {
 // tune notes which device the mount is and lets the kernel read ahead by whole
 // requests. FUSE offers 128 KiB; only root can raise it.
 func (s *Server) tune() {
-	devices, err := devicesOn(s.mountpoint)
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	devices := devicesOn(string(text), s.mountpoint)
 	if err != nil || len(devices) == 0 {
 		return
 	}

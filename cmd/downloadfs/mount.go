@@ -33,6 +33,7 @@ type mountOptions struct {
 	metrics      string
 	notify       bool
 	logFile      string
+	share        shareOptions
 	log          logOptions
 }
 
@@ -44,13 +45,13 @@ func newMountCommand() *cobra.Command {
 		Long: `mount serves the downloads of an Alfresco server on MOUNTPOINT until it is
 unmounted or gets SIGINT or SIGTERM. It stays in the foreground, logs to standard
 error and prints one line on standard output when the mount is ready.
-URL is any address of the server, even one of a page in a browser.
+URL is any address of the server, also that of a page in a browser.
 
 The user name and the password come from the environment: ` + envUsername + ` and
 ` + envPassword + `. The password can be in a file instead, see --password-file.
 
-A PROFILE is a name in a configuration file, which has the URL and any other setting
-of mount; see 'downloadfs config --help'. Each flag can be given as an
+A PROFILE is a name in a configuration file, which has the URL and whatever else
+mount can be told; see 'downloadfs config --help'. Each flag can be given as an
 environment variable too: --cache-size as ` + envName("cache-size") + `.`,
 		Example: `  read -rs ` + envPassword + `; export ` + envPassword + ` ` + envUsername + `=finn
   downloadfs mount https://alfresco.example.com ~/alfresco
@@ -71,7 +72,6 @@ environment variable too: --cache-size as ` + envName("cache-size") + `.`,
 				return err
 			}
 			if o.daemon && child == nil {
-				tellOfVariables(cmd) // the child tells it in its log only
 				return startDaemon(cmd, os.Args[1:], password, nil)
 			}
 			return runMount(cmd, o, target, password, child)
@@ -101,6 +101,7 @@ func (o *mountOptions) addFlags(cmd *cobra.Command) {
 	f.BoolVar(&o.notify, "notify", false, "show a notification on the desktop when a download is ready or has failed")
 	f.StringVar(&o.metrics, "metrics", "", "show metrics to Prometheus, and the process to pprof, on unix:PATH (for this user only) or on 127.0.0.1:PORT (for all users of this machine)")
 	f.StringVar(&o.logFile, "log-file", "", "log to this file instead of standard error; it is put aside at 10 MB, three are kept, and SIGUSR2 opens it again")
+	o.share.addMountFlags(f)
 	o.log.addFlags(cmd)
 }
 
@@ -113,6 +114,7 @@ func (o *mountOptions) check() error {
 		oneOf("contents", o.contents, "link", "off"),
 		o.log.check(),
 		o.serverOptions.check(),
+		o.share.check(),
 	}
 	if o.stallTimeout < 0 {
 		errs = append(errs, badValue("stall-timeout", "%v is negative", o.stallTimeout))
@@ -153,9 +155,11 @@ func runMount(cmd *cobra.Command, o mountOptions, target target, password client
 		return err
 	}
 	warnOfVariables(cmd.Root(), log)
-	login, err := o.login(cmd, target, password)
-	if err != nil {
-		return err
+	login := o.nameOnly()
+	if !o.share.only {
+		if login, err = o.login(cmd, target, password); err != nil {
+			return err
+		}
 	}
 	if target.ofProfile {
 		if err := os.MkdirAll(target.mountpoint, 0o700); err != nil && !errors.Is(err, syscall.ENOTCONN) && !errors.Is(err, os.ErrExist) {

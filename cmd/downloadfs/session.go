@@ -22,6 +22,7 @@ import (
 	"downloadfs/meter"
 	"downloadfs/metrics"
 	"downloadfs/stats"
+	"downloadfs/share"
 )
 
 const (
@@ -56,6 +57,7 @@ type session struct {
 	device     string // the mount's device, "" if unknown
 	manager    *download.Manager
 	cache      *cache.Cache
+	sharing    *sharing
 	server     *fs.Server
 	ended      <-chan struct{} // closed when nothing is mounted any more
 	client     *client.Client
@@ -74,17 +76,25 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 	// earlier saves memory and takes hardly any time.
 	debug.SetGCPercent(garbagePercent)
 	counts := &stats.Counts{}
-	clientConfig := o.clientConfig(cfg.server, cfg.login, cfg.log)
-	clientConfig.Exchanged = counts.Request
-	c, err := client.New(clientConfig)
-	if err != nil {
-		return nil, exitf(exitUsage, "%w", err)
-	}
-	defer func() {
-		if err != nil {
-			c.Close()
+	var (
+		c       *client.Client   // nil with --share-only
+		service download.Service = share.NoServer{}
+		source  download.Source  = share.NoServer{}
+		nodes   download.Nodes
+	)
+	if !o.share.only {
+		clientConfig := o.clientConfig(cfg.server, cfg.login, cfg.log)
+		clientConfig.Exchanged = counts.Request
+		if c, err = client.New(clientConfig); err != nil {
+			return nil, exitf(exitUsage, "%w", err)
 		}
-	}()
+		service, source, nodes = c, c, c
+		defer func() {
+			if err != nil {
+				c.Close()
+			}
+		}()
+	}
 	if err := fs.Available(o.allowOther); err != nil && !strings.HasPrefix(cfg.mountpoint, "/dev/fd/") {
 		return nil, exitf(exitMountpoint, "%w", err)
 	}
@@ -96,24 +106,31 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 	if err != nil {
 		return nil, err
 	}
-	offline, err := checkServer(ctx, c, cfg.server, cfg.login)
+	var offline error
+	if c != nil {
+		if offline, err = checkServer(ctx, c, cfg.server, cfg.login); err != nil {
+			return nil, err
+		}
+	}
+
+	shared, err := startSharing(ctx, &o, cfg.server, cfg.login.username, cfg.log)
 	if err != nil {
 		return nil, err
 	}
-
-	s := &session{mountpoint: mountpoint, client: c, log: cfg.log, before: before}
+	s := &session{mountpoint: mountpoint, client: c, sharing: shared, log: cfg.log, before: before}
 	metered := meter.New(int64(o.bandwidth), counts.Fetched)
 	if s.cache, err = whenUnlocked(ctx, func() (*cache.Cache, error) {
 		return cache.Open(cache.Config{
 			Dir:     cacheDir,
 			Size:    int64(o.cacheSize),
 			MinFree: int64(o.cacheMinFree),
-			Source:  metered.Source(c),
+			Source:  metered.Source(shared.source(source)),
 			Logger:  cfg.log,
 		})
 	}); err != nil {
-		return nil, lockedHint(err, "cache "+cacheDir)
+		return nil, errors.Join(lockedHint(err, "cache "+cacheDir), shared.close())
 	}
+	archives := shared.archives(s.cache)
 	var tell func(download.Snapshot)
 	if o.notify {
 		s.notifier = startNotifier(mountpoint, cfg.log)
@@ -126,11 +143,11 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 	}
 	if s.manager, err = whenUnlocked(ctx, func() (*download.Manager, error) {
 		return download.Open(download.Config{
-			Service:            c,
-			Nodes:              c,
+			Service:            shared.service(service),
+			Nodes:              nodes,
 			PartSize:           o.partSize(),
 			MaxFile:            int64(o.maxZipEntry),
-			Archives:           s.cache,
+			Archives:           archives,
 			JournalPath:        filepath.Join(stateDir, "journal.db"),
 			StallTimeout:       managerStallTimeout(o.stallTimeout),
 			UnreachableTimeout: o.retryTimeout,
@@ -139,8 +156,9 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 			Ended:              tell,
 		})
 	}); err != nil {
-		return nil, errors.Join(lockedHint(err, "state "+stateDir), s.cache.Close())
+		return nil, errors.Join(lockedHint(err, "state "+stateDir), shared.close(), s.cache.Close())
 	}
+	shared.follow(ctx, s.manager)
 	// Who holds the locks has the metrics' address too.
 	var listener net.Listener
 	if o.metrics != "" {
@@ -157,7 +175,7 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 		if len(s.manager.Downloads()) == 0 {
 			return nil, errors.Join(offline, s.close())
 		}
-		cfg.log.Warn("the server cannot be used now; mounting what is here, and trying again", "op", "mount", "err", offline)
+		cfg.log.Warn("the server cannot be used now; mounting what is here, and trying on", "op", "mount", "err", offline)
 	}
 	observed := stats.Mount{
 		Counts: counts, Version: versionText(), Started: time.Now(),
@@ -219,28 +237,18 @@ func checkServer(ctx context.Context, c *client.Client, server *url.URL, login c
 	case err == nil:
 		return nil, nil
 	case errors.Is(err, download.ErrUnauthorized) && login.commandFailed():
-		return nil, exitf(exitLogin, "cannot log in to %s: %s", server, advised(err, "check "+login.source))
+		return nil, exitf(exitLogin, "cannot log in to %s: %s; check %s", server, reason(err), login.source)
 	case errors.Is(err, download.ErrUnauthorized):
-		return nil, exitf(exitLogin, "%s refuses %s: %s", server, login.what(), advised(err, "check "+login.source))
+		return nil, exitf(exitLogin, "%s refuses %s: %s; check %s", server, login.what(), reason(err), login.source)
 	case errors.Is(err, download.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
-		return exitf(exitUnreachable, "cannot reach %s: %s", server, advised(err, "check the URL and the network")), nil
+		return exitf(exitUnreachable, "cannot reach %s: %s; check the URL and the network", server, reason(err)), nil
 	default:
-		return exitf(exitOther, "%s does not answer like an Alfresco server: %s", server, advised(err, "check the URL")), nil
+		return exitf(exitOther, "%s does not answer like an Alfresco server: %s; check the URL", server, reason(err)), nil
 	}
 }
 
 // reason returns why a request failed, without what was requested.
 func reason(err error) string { return cmp.Or(download.Reason(err), err.Error()) }
-
-// advised returns the reason of err, and what to do if the reason does not say that
-// itself.
-func advised(err error, advice string) string {
-	why := reason(err)
-	if strings.Contains(why, "; ") {
-		return why
-	}
-	return why + "; " + advice
-}
 
 // whenUnlocked opens something that only one process at a time may use. It waits a
 // moment for the process of a mount that was just ended.
@@ -264,7 +272,7 @@ func whenUnlocked[T any](ctx context.Context, open func() (T, error)) (T, error)
 
 func lockedHint(err error, what string) error {
 	if errors.Is(err, download.ErrLocked) {
-		return exitf(exitLocked, "the %s is in use by another downloadfs; unmount that one, or choose other directories", what)
+		return exitf(exitLocked, "the %s is used by another downloadfs; unmount that one, or give other directories", what)
 	}
 	return fmt.Errorf("cannot open the %s: %w", what, err)
 }
@@ -306,7 +314,7 @@ func (s *session) awaitUnused(signals <-chan os.Signal) {
 			unused = time.Now()
 			if !told {
 				told = true
-				s.log.Info("unmounted from outside; open files can be read until a signal comes", "op", "unmount", "mountpoint", s.mountpoint)
+				s.log.Info("unmounted from outside; serving on what is in use, a signal ends it", "op", "unmount", "mountpoint", s.mountpoint)
 			}
 		}
 	}
@@ -316,10 +324,10 @@ func (s *session) awaitUnused(signals <-chan os.Signal) {
 // abort ends a mount that is no longer on its path, for those who still have it.
 func (s *session) abort() {
 	if text := elsewhereText(s.device); text != "" {
-		s.log.Warn("the mount ends for others who have it too", "op", "detach", "mountpoint", s.mountpoint, "reason", text)
+		s.log.Warn("ended for others who have it mounted too", "op", "detach", "mountpoint", s.mountpoint, "reason", text)
 	}
 	if err := s.server.UnmountLazy(); err != nil {
-		s.log.Warn("cannot end the mount; it ends with this process", "op", "unmount", "mountpoint", s.mountpoint, "err", err)
+		s.log.Warn("cannot end the mount; the end of this process does", "op", "unmount", "mountpoint", s.mountpoint, "err", err)
 	}
 	select {
 	case <-s.ended:
@@ -368,7 +376,7 @@ func (s *session) unmount(signals <-chan os.Signal) error {
 		}
 		if text := s.busyText(err); text != told {
 			told = text
-			s.log.Warn("cannot unmount yet; trying again, and another signal detaches it", "op", "unmount", "mountpoint", s.mountpoint, "reason", text)
+			s.log.Warn("cannot unmount yet; trying on, another signal detaches", "op", "unmount", "mountpoint", s.mountpoint, "reason", text)
 		}
 		select {
 		case <-s.ended:
@@ -401,14 +409,16 @@ func (s *session) close() error {
 	if s.metrics != nil {
 		err = s.metrics.Close()
 	}
-	err = errors.Join(err, s.manager.Close(), s.cache.Close())
+	err = errors.Join(err, s.manager.Close(), s.sharing.close(), s.cache.Close())
 	if s.notifier != nil {
 		s.notifier.close()
 	}
 	if s.stopDump != nil {
 		s.stopDump()
 	}
-	s.client.Close()
+	if s.client != nil {
+		s.client.Close()
+	}
 	// The goroutines of closed connections end a little later.
 	for deadline := time.Now().Add(time.Second); runtime.NumGoroutine() > s.before && time.Now().Before(deadline); {
 		time.Sleep(time.Millisecond)

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// What a process's descriptors and memory say of whether it browses.
+// What a process's descriptors and memory say of whether it looks around.
 
 // browseWindow is how long after listing a directory a process counts as browsing
 // rather than touching.

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"downloadfs/cache"
+	"downloadfs/download"
+	"downloadfs/share"
+)
+
+// shareOptions are the flags about a store that many machines share.
+type shareOptions struct {
+	url  string
+	size size
+	only bool
+}
+
+func (o *shareOptions) addFlags(f *pflag.FlagSet) {
+	o.size = 100 << 30
+	f.StringVar(&o.url, "share", "", "a store that mounts on many machines share, such as file:///net/downloads: each archive is fetched from the server once")
+	f.Var(&o.size, "share-size", "how much this account's archives may take in the shared store")
+}
+
+// addMountFlags adds those that only a mount has.
+func (o *shareOptions) addMountFlags(f *pflag.FlagSet) {
+	o.addFlags(f)
+	f.BoolVar(&o.only, "share-only", false, "use no server at all: show the list and the archives that are in the shared store")
+}
+
+// check rejects values that cannot be right.
+func (o *shareOptions) check() error {
+	switch {
+	case o.url == "" && o.only:
+		return badValue("share-only", "needs a store: give --share too")
+	case o.url == "":
+		return nil
+	}
+	_, err := parseShareURL(o.url)
+	return err
+}
+
+// stores opens a store by the scheme of its URL.
+var stores = map[string]func(context.Context, *url.URL) (share.Store, error){"file": openDirStore}
+
+func parseShareURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Scheme == "":
+		return nil, badValue("share", "%q is no URL; write it like file:///net/downloads", text)
+	case u.User != nil:
+		return nil, badValue("share", "holds a password; the store's own variables and files are the place for it")
+	case stores[u.Scheme] == nil:
+		return nil, badValue("share", "%s:// is not one of the stores that this build knows: %s", u.Scheme, strings.Join(schemes(), ", "))
+	case u.Scheme == "file" && (u.Host != "" || !filepath.IsAbs(u.Path) || u.RawQuery != ""):
+		return nil, badValue("share", "%q names no directory; write it with three slashes, like file:///net/downloads", text)
+	}
+	return u, nil
+}
+
+func schemes() []string {
+	var known []string
+	for scheme := range stores {
+		known = append(known, scheme+"://")
+	}
+	slices.Sort(known)
+	return known
+}
+
+func openDirStore(_ context.Context, u *url.URL) (share.Store, error) {
+	return share.OpenDir(filepath.Clean(u.Path))
+}
+
+// open opens the store. Its errors carry exit codes.
+func (o *shareOptions) open(ctx context.Context) (share.Store, error) {
+	u, err := parseShareURL(o.url)
+	if err != nil {
+		return nil, err
+	}
+	store, err := stores[u.Scheme](ctx, u)
+	if err != nil {
+		return nil, fmt.Errorf("cannot use --share %s: %w", u.Redacted(), err)
+	}
+	return store, nil
+}
+
+// sharing is what stands between the cache, the manager and the server's client if
+// mounts on other machines share a store, and nothing otherwise.
+type sharing struct {
+	share *share.Share // nil: nothing is shared
+	// manager is known only after the cache has been opened.
+	manager atomic.Pointer[download.Manager]
+}
+
+// startSharing opens the store of a mount.
+func startSharing(ctx context.Context, o *mountOptions, server *url.URL, username string, log *slog.Logger) (*sharing, error) {
+	s := &sharing{}
+	if o.share.url == "" {
+		return s, nil
+	}
+	if username == "" {
+		return nil, exitf(exitUsage, "--share needs the account's name, to keep its archives apart from those of others: give --username")
+	}
+	store, err := o.share.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.share = share.Open(share.Config{
+		Store:   store,
+		Account: shareAccount(server, username),
+		Size:    int64(o.share.size),
+		Whole:   o.prefetch == "auto",
+		Only:    o.share.only,
+		Listed:  s.listed,
+		Logger:  log,
+	})
+	return s, nil
+}
+
+// nameOnly returns credentials that say which account it is, for a mount that logs in
+// nowhere.
+func (o *serverOptions) nameOnly() credentials {
+	return credentials{username: cmp.Or(o.username, os.Getenv(envUsername))}
+}
+
+// shareAccount returns the name of an account's part of a store. Mounts that reach one
+// server by different URLs share nothing.
+func shareAccount(server *url.URL, username string) string {
+	return share.Account(accountKey(server, username), username)
+}
+
+func (s *sharing) listed(id download.ID) bool {
+	m := s.manager.Load()
+	return m != nil && m.Lists(id)
+}
+
+func (s *sharing) source(server download.Source) download.Source {
+	if s.share == nil {
+		return server
+	}
+	return s.share.Source(server)
+}
+
+func (s *sharing) service(server download.Service) download.Service {
+	if s.share == nil {
+		return server
+	}
+	return s.share.Service(server)
+}
+
+func (s *sharing) archives(local *cache.Cache) download.Archives {
+	if s.share == nil {
+		return local
+	}
+	return s.share.Archives(local)
+}
+
+// listedWithin is how long a mount waits for the list that the others have, before it
+// goes on without.
+const listedWithin = 3 * time.Second
+
+// follow makes the manager's list that of all mounts.
+func (s *sharing) follow(ctx context.Context, m *download.Manager) {
+	s.manager.Store(m)
+	if s.share == nil {
+		return
+	}
+	s.share.Follow(m)
+	late := time.NewTimer(listedWithin)
+	defer late.Stop()
+	select {
+	case <-s.share.Synced():
+	case <-late.C:
+	case <-ctx.Done():
+	}
+}
+
+func (s *sharing) close() error {
+	if s.share == nil {
+		return nil
+	}
+	if err := s.share.Close(); err != nil {
+		return errors.Join(fmt.Errorf("close the share: %w", err))
+	}
+	return nil
+}

@@ -1,0 +1,125 @@
+package share
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"downloadfs/download"
+)
+
+// Service wraps the content server's downloads. A download that the server has deleted
+// is still DONE while the store has its archive. To delete a download deletes its
+// archive in the store too.
+func (s *Share) Service(server download.Service) download.Service { return service{server, s} }
+
+type service struct {
+	download.Service
+	s *Share
+}
+
+// Create implements download.Service. The others are told at once.
+func (v service) Create(ctx context.Context, nodes []download.NodeID) (download.Progress, error) {
+	p, err := v.Service.Create(ctx, nodes)
+	if l := v.s.following(); l != nil {
+		l.nudge()
+	}
+	return p, err
+}
+
+// Get implements download.Service.
+func (v service) Get(ctx context.Context, id download.ID) (download.Progress, error) {
+	if l := v.s.following(); l != nil {
+		if l.elsewhere(id) {
+			return download.Progress{}, removedElsewhere("get", id)
+		}
+		if e, ok := l.answer(id); ok {
+			if e.State.Status == download.StatusExpired {
+				return download.Progress{}, fmt.Errorf("get %s: the mount that asks for all found it gone: %w", id, download.ErrNotFound)
+			}
+			if v.s.cfg.Only && !e.State.Status.Ended() {
+				if m, err := v.s.manifest(ctx, id); err == nil { // nobody is left to say so
+					return m.done(), nil
+				}
+			}
+			return e.State.progress(id), nil
+		}
+	}
+	p, err := v.Service.Get(ctx, id)
+	if errors.Is(err, download.ErrNotFound) {
+		if m, missing := v.s.manifest(ctx, id); missing == nil {
+			return m.done(), nil
+		}
+	}
+	if err == nil && p.Status == download.StatusDone {
+		v.s.mu.Lock()
+		v.s.progress[id] = p
+		v.s.mu.Unlock()
+	}
+	return p, err
+}
+
+func removedElsewhere(verb string, id download.ID) error {
+	return fmt.Errorf("%s %s: it was removed on another machine: %w", verb, id, download.ErrNotFound)
+}
+
+// Archive implements download.Service.
+func (v service) Archive(ctx context.Context, id download.ID) (download.ArchiveInfo, error) {
+	if l := v.s.following(); l != nil {
+		if e, ok := l.answer(id); ok && e.State.Archive != nil {
+			return *e.State.archive(id), nil
+		}
+	}
+	info, err := v.Service.Archive(ctx, id)
+	if errors.Is(err, download.ErrNotFound) {
+		if m, missing := v.s.manifest(ctx, id); missing == nil {
+			return m.info(), nil
+		}
+	}
+	return info, err
+}
+
+// Cancel implements download.Service.
+func (v service) Cancel(ctx context.Context, id download.ID) error {
+	if l := v.s.following(); l != nil && l.elsewhere(id) {
+		return removedElsewhere("cancel", id)
+	}
+	return v.Service.Cancel(ctx, id)
+}
+
+// Delete implements download.Service.
+func (v service) Delete(ctx context.Context, id download.ID) error {
+	v.s.forget(ctx, id)
+	if v.s.cfg.Only {
+		return v.Service.Delete(ctx, id)
+	}
+	if l := v.s.following(); l != nil && l.elsewhere(id) {
+		return removedElsewhere("delete", id)
+	}
+	if err := v.s.deleteArchive(ctx, id); err != nil && ctx.Err() == nil {
+		// The content server is told all the same: what stays in the store is garbage
+		// that prune finds.
+		v.s.log.Warn("an archive stays in the share; 'downloadfs share prune' drops it", "op", "remove", "download", id, "err", err)
+	}
+	return v.Service.Delete(ctx, id)
+}
+
+// deleteArchive deletes an archive from the store. Its manifest goes first, so that
+// nobody begins to read it.
+func (s *Share) deleteArchive(ctx context.Context, id download.ID) error {
+	if err := s.store.remove(ctx, doneKey(id)); err != nil {
+		return err
+	}
+	for _, prefix := range []string{archivePrefix(id), leasePrefix(id)} {
+		objects, err := s.store.list(ctx, prefix)
+		if err != nil {
+			return err
+		}
+		for _, o := range objects {
+			if err := s.store.remove(ctx, o.Key); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
