@@ -215,9 +215,12 @@ func (a *archive) arrived(k int) {
 	a.reached = max(a.reached, a.layout.turn(k)+1)
 }
 
-// due reports whether the holder is fetching piece k now, or will at once.
+// near is how many pieces from where the holder is are worth waiting for: 128 MiB.
+const near = 8
+
+// due reports whether the holder is fetching piece k now, or will soon.
 func (a *archive) due(k int) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.layout.turn(k) <= a.reached+1
+	return a.layout.turn(k) <= a.reached+near
 }

@@ -12,7 +12,7 @@ import (
 
 // TestDamagedObjects: whatever was done to the store's objects, a reader gets the right
 // bytes, 'verify' finds it, and the next reader puts the archive there again.
-// Proves S-198.
+// Proves S-212.
 func TestDamagedObjects(t *testing.T) {
 	const id, other = "a", "b"
 	piece := func(k int) func(string) string {

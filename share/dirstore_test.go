@@ -21,7 +21,7 @@ func openDir(t *testing.T, dir string) Store {
 
 // TestDirectoryIsPrivate: nobody else can read what is in the directory, no link leads
 // out of it, and what a dead mount has left half written is no object.
-// Proves S-201.
+// Proves S-215.
 func TestDirectoryIsPrivate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "share")
 	s := openDir(t, dir)

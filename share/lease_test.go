@@ -17,7 +17,7 @@ import (
 // TestLeaseModel: mounts that are slow, pause, die and give up fight for a lease, over
 // many seeds. Nobody takes over a lease that was renewed less than leaseTTL ago, and
 // when the trouble ends, somebody gets it within a minute.
-// Proves S-196.
+// Proves S-210.
 func TestLeaseModel(t *testing.T) {
 	for seed := range seeds(40, 2000) {
 		synctest.Test(t, func(t *testing.T) {

@@ -106,7 +106,7 @@ func same(t *testing.T, within time.Duration, machines ...*machine) map[string]s
 
 // TestSameListEverywhere: what is made, renamed or removed on one machine is so on all
 // within 5 s.
-// Proves S-193.
+// Proves S-207.
 func TestSameListEverywhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, store := downloadtest.NewService(), newMemStore()
@@ -153,7 +153,7 @@ func mustFind(t *testing.T, m *machine, id download.ID) *download.Download {
 // TestListModel: many seeds of machines that create, rename, remove, restart, and lose
 // the store, at the same moments. In the end all show the same, every download that
 // nobody has removed is there, and none that somebody has.
-// Proves S-194.
+// Proves S-208.
 func TestListModel(t *testing.T) {
 	for seed := range seeds(4, 200) {
 		synctest.Test(t, func(t *testing.T) {
@@ -214,7 +214,7 @@ func TestListModel(t *testing.T) {
 
 // TestOnePolls: ten mounts with a waiter each ask the content server no more than one
 // does, and everybody learns of the end within seconds.
-// Proves S-197.
+// Proves S-211.
 func TestOnePolls(t *testing.T) {
 	ask := func(n int) (gets int, latest time.Duration) {
 		synctest.Test(t, func(t *testing.T) {
@@ -252,7 +252,7 @@ func TestOnePolls(t *testing.T) {
 
 // TestLeaderDies: when the mount that asks the content server for all vanishes, another
 // does so within a minute. So it is when only its way to the content server is cut.
-// Proves S-197.
+// Proves S-211.
 func TestLeaderDies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, store := downloadtest.NewService(), newMemStore()
@@ -323,7 +323,7 @@ func TestListOfTenThousand(t *testing.T) {
 
 // TestRollIsOneForAll: whatever records come, a list that was read from a snapshot and
 // one that took in all records are the same.
-// Proves S-194.
+// Proves S-208.
 func TestRollIsOneForAll(t *testing.T) {
 	for seed := range seeds(15, 1000) {
 		r := rand.New(rand.NewPCG(6, seed))
@@ -395,7 +395,7 @@ func TestDamagedRecords(t *testing.T) {
 
 // TestListWithoutStore: without the store a mount works as it does alone, and later
 // tells the others what its user did.
-// Proves S-199.
+// Proves S-213.
 func TestListWithoutStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, store := downloadtest.NewService(), newMemStore()

@@ -12,7 +12,7 @@ import (
 )
 
 // TestPrune: garbage goes when it is a day old, and archives by size and age.
-// Proves S-202.
+// Proves S-216.
 func TestPrune(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, store := newServer(), newMemStore()

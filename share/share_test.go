@@ -20,7 +20,7 @@ const mib = 1 << 20
 
 // TestReadThrough: what one mount has fetched, another reads from the store, whole and
 // by ranges, and the content server sends it once.
-// Proves S-195.
+// Proves S-209.
 func TestReadThrough(t *testing.T) {
 	for _, size := range []int{1, mib - 1, mib, mib + 1, 16 * mib, 16*mib + 1, 17*mib + 5, 40*mib + 123} {
 		synctest.Test(t, func(t *testing.T) {
@@ -57,7 +57,7 @@ func TestReadThrough(t *testing.T) {
 
 // TestTenReadersOneFetch: ten mounts that read one archive at the same moment make the
 // content server send it once.
-// Proves S-195.
+// Proves S-209.
 func TestTenReadersOneFetch(t *testing.T) {
 	for seed := range seeds(2, 20) {
 		synctest.Test(t, func(t *testing.T) {
@@ -85,7 +85,7 @@ func TestTenReadersOneFetch(t *testing.T) {
 
 // TestHolderDies: when the mount that fetches an archive for all vanishes, another goes
 // on within a minute, and what is there is not fetched again.
-// Proves S-196.
+// Proves S-210.
 func TestHolderDies(t *testing.T) {
 	for seed := range seeds(2, 20) {
 		synctest.Test(t, func(t *testing.T) {
@@ -126,7 +126,7 @@ func TestHolderDies(t *testing.T) {
 
 // TestExpiredStaysReadable: an archive that the content server has deleted is DONE and
 // readable for a mount that has never seen it.
-// Proves S-200.
+// Proves S-214.
 func TestExpiredStaysReadable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, store := newServer(), newMemStore()
@@ -160,7 +160,7 @@ func TestExpiredStaysReadable(t *testing.T) {
 
 // TestRemovedWhileFetched: after a removal, the mount that was fetching the archive for
 // all leaves nothing of it behind.
-// Proves S-202.
+// Proves S-216.
 func TestRemovedWhileFetched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, store := newServer(), newMemStore()
@@ -178,7 +178,7 @@ func TestRemovedWhileFetched(t *testing.T) {
 
 // TestTroubledStore: a store that fails, hangs, or is slow costs time, and not much of
 // it. Readers get the right bytes from the content server.
-// Proves S-199.
+// Proves S-213.
 func TestTroubledStore(t *testing.T) {
 	troubles := map[string]func(ctx context.Context, op, key string) error{
 		"fails": func(context.Context, string, string) error { return errors.New("no such host") },
@@ -230,7 +230,7 @@ func TestTroubledStore(t *testing.T) {
 }
 
 // TestSlowStore: a store that is slower than a byte in a while is left.
-// Proves S-199.
+// Proves S-213.
 func TestSlowStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, store := newServer(), newMemStore()
@@ -278,7 +278,7 @@ func TestNotListed(t *testing.T) {
 }
 
 // TestSizeOfShare: the oldest archives make room, and what can never fit is not shared.
-// Proves S-202.
+// Proves S-216.
 func TestSizeOfShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, store := newServer(), newMemStore()

@@ -16,8 +16,9 @@ const (
 	// more slowly, up to pollMax.
 	pollFirst = 200 * time.Millisecond
 	pollMax   = 2 * time.Second
-	// A follower waits dueWithin for a piece that the holder is fetching, and farWithin
-	// for one that it will come to later. Then it fetches the piece itself.
+	// A follower waits dueWithin for a piece that the holder is fetching or will fetch
+	// soon, and farWithin for one that it will come to later. Then it fetches the piece
+	// itself.
 	dueWithin = time.Minute
 	farWithin = 5 * time.Second
 )
