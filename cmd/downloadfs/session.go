@@ -21,8 +21,8 @@ import (
 	"downloadfs/fs"
 	"downloadfs/meter"
 	"downloadfs/metrics"
-	"downloadfs/stats"
 	"downloadfs/share"
+	"downloadfs/stats"
 )
 
 const (
