@@ -8,7 +8,7 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME    ?= 10s
 SOAKTIME    ?= 10m
 
-.PHONY: build docs install packages test-packages demo test test-kernels test-portable bench test-any-size soak lint fuzz clean setup-demo setup-test setup-bench setup-kernels
+.PHONY: build docs install packages test-packages demo test test-kernels test-desktop test-portable bench test-any-size soak lint fuzz clean setup-demo setup-test setup-bench setup-desktop setup-kernels
 .DEFAULT_GOAL := build
 
 # Go asks git itself for the version, and fails in a clone that is another user's.
@@ -75,6 +75,11 @@ ON_OTHERS := ^(TestMainJob|TestNewFromShells|TestBrowsing|TestCancel|TestJournal
 test-kernels: setup-kernels ## the integration tests on other kernels, as a table; KERNELFLAGS="-run TestBrowsing uml" for a part
 	$(GO) run $(NOVCS) ./integration/kernels $(KERNELFLAGS)
 
+# Screenshots of what fails are kept in bin/screenshots.
+test-desktop: setup-desktop ## file managers, editors and archive programs, used by keyboard and mouse as a person does
+	DOWNLOADFS_TEST_DESKTOP=yes DOWNLOADFS_SCREENSHOTS=$(CURDIR)/bin/screenshots \
+		$(GO) test -count=1 -timeout 30m -parallel 1 -v -run '^(TestDesktop|TestFileManagers)' ./integration
+
 test-portable: setup-test ## the integration tests with the decisions that other systems than Linux get, as a table
 	$(GO) run $(NOVCS) ./integration/kernels -tags portable here
 
@@ -117,6 +122,9 @@ setup-bench:
 
 setup-test:
 	@scripts/setup test
+
+setup-desktop:
+	@scripts/setup desktop
 
 setup-kernels:
 	@scripts/setup kernels

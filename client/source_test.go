@@ -59,7 +59,15 @@ func TestTokenIsRenewedOnceForAll(t *testing.T) {
 		return Token{Value: Secret(token)}, nil
 	})
 	for range 3 {
-		getMany(t, c)
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				if err := get(t, c); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
 		s.valid.Store("ended")
 	}
 	require.Equal(t, int64(3), calls.Load())
@@ -249,7 +257,15 @@ func TestTokenForOneRequest(t *testing.T) {
 		mu.Lock()
 		valid = v
 		mu.Unlock()
-		getMany(t, c)
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				if err := get(t, c); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
 	}
 	mu.Lock()
 	defer mu.Unlock()

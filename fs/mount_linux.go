@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -54,9 +52,7 @@ func connect(raw fuse.RawFileSystem, mountpoint string, o *fuse.MountOptions) (*
 		return fuse.NewServer(raw, mountpoint, o)
 	}
 	if o.DirectMountStrict = os.Geteuid() == 0; o.DirectMountStrict {
-		server, err := fuse.NewServer(raw, mountpoint, o)
-		keepConnection()
-		return server, err
+		return fuse.NewServer(raw, mountpoint, o)
 	}
 	fd, err := fusermountMount(mountpoint, o)
 	if err != nil {
@@ -67,31 +63,6 @@ func connect(raw fuse.RawFileSystem, mountpoint string, o *fuse.MountOptions) (*
 		_ = Detach(mountpoint, true)
 	}
 	return server, err
-}
-
-// keepConnection keeps the connection from processes that this one starts. go-fuse opens
-// it so that they get it. A mount whose process was killed is dead only when all have
-// ended that have its connection.
-func keepConnection() {
-	const dir = "/proc/self/fd"
-	fds, _ := readNames(dir)
-	for _, name := range fds {
-		if link, err := os.Readlink(filepath.Join(dir, name)); err == nil && link == "/dev/fuse" {
-			if fd, err := strconv.Atoi(name); err == nil {
-				unix.CloseOnExec(fd)
-			}
-		}
-	}
-}
-
-// readNames returns the names in a directory, in no order.
-func readNames(dir string) ([]string, error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return f.Readdirnames(-1)
 }
 
 // awaitMount has nothing to wait for: the file system is attached and the kernel has

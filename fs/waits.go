@@ -36,7 +36,7 @@ import (
 //   - if it is rm, which must not wait for the very download that it cancels.
 //
 // But a program that pads a file with zeros up to the size it was told always touches
-// the archive, whatever it did before.
+// the archive, whatever it did before. So does the thread of Ark that reads it.
 //
 // Asking for the birth time tells us nothing, although the kernel has a separate
 // request for it (STATX, since Linux 6.6). File managers ask for it, and so do all
@@ -50,7 +50,7 @@ import (
 //	                                         on an open file they never wait
 //	OPEN                                     waits; with O_NONBLOCK it is EAGAIN,
 //	                                         unless the caller has just listed;
-//	                                         so it is for Engrampa's windows
+//	                                         EAGAIN also for those that sniff
 //	READ                                     waits for the bytes
 //
 // To list contents/ or to look for a name in it waits, too. But programs of the desktops
@@ -72,7 +72,7 @@ func (n *archiveNode) looksAround(ctx context.Context) bool {
 	pid, who := callerPID(ctx), n.fs.caller(ctx)
 	program := n.fs.callers.name(pid)
 	switch {
-	case n.fs.fillsUp(pid):
+	case n.fs.fillsUp(pid), n.fs.loads(pid, who.tgid):
 		return false
 	case n.fs.browsers.browsing(n.item.Serial(), who), program == "rm", n.fs.callers.shell(pid):
 		return true
@@ -125,11 +125,20 @@ func (f *filesystem) fillsUp(pid int) bool {
 }
 
 // sniffs reports whether a thread opens an archive only to look what kind of file it
-// is, and can do without. Engrampa does so on the thread that draws its windows, which
-// would stand still. If it cannot, it goes by the file's ending. A child process of it
-// then reads the archive and waits, while Engrampa shows that, with a button to cancel.
+// is, and can do without. Engrampa and Ark do so on the thread that draws their
+// windows, which would stand still. If they cannot, they go by the file's ending.
+// Another thread or a child process then reads the archive and waits, while a window
+// shows that.
 func (f *filesystem) sniffs(pid int) bool {
-	return f.callers.name(pid) == "engrampa" && f.callers.tgid(pid) == pid
+	programs := []string{"engrampa", "ark"}
+	return slices.Contains(programs, f.callers.name(pid)) && f.callers.tgid(pid) == pid
+}
+
+// loads reports whether a thread of Ark opens an archive to read it. It looks for the
+// archive's directory at the end of the size that it was told before it opened the
+// archive.
+func (f *filesystem) loads(pid, tgid int) bool {
+	return pid != tgid && f.callers.name(tgid) == "ark"
 }
 
 // isShell reports whether a program is a command interpreter.

@@ -99,10 +99,10 @@ libc.statx(-100, f.encode(), 0, 0xfff, buffer)`, true},
 	}
 }
 
-// Engrampa draws its windows on its first thread, which only looks what kind of file
-// an archive is. It does not wait, but its other threads and its children do.
+// Engrampa and Ark draw their windows on their first thread, which only looks what kind
+// of file an archive is. It does not wait, but other threads and children do.
 // Proves S-192.
-func TestEngrampaSniffs(t *testing.T) {
+func TestArchiveProgramsSniff(t *testing.T) {
 	m := newTestMount(t)
 	d := m.domain.add("d1", nil)
 	const open = `

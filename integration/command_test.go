@@ -137,7 +137,7 @@ func TestBusyMount(t *testing.T) {
 			return r.String("reason") != ""
 		})
 		assert.Contains(t, record.String("reason"), fmt.Sprintf("sleep (pid %d: working directory)", holder.Pid()))
-		assert.True(t, m.Running())
+		assert.False(t, m.Ended())
 		holder.Signal(t, syscall.SIGKILL)
 		assert.Zero(t, m.ExitCode(t))
 		assert.False(t, harness.Mounted(t, m.Path))

@@ -3,62 +3,41 @@ package integration
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
+	"downloadfs/integration/faults"
 	"downloadfs/integration/harness"
 )
-
-// fileManagers are those that scripts/setup installs, the small ones. More of them
-// can be named in the environment, by their commands separated by commas.
-func fileManagers() []string {
-	commands := []string{"pcmanfm", "thunar"}
-	if more := os.Getenv("DOWNLOADFS_FILE_MANAGERS"); more != "" {
-		commands = append(commands, strings.Split(more, ",")...)
-	}
-	return commands
-}
 
 // lookingLong is longer than a listing counts.
 const lookingLong = 2300 * time.Millisecond
 
-// TestFileManagers: a file manager that shows a pending download never hangs, though
-// it looks again at what it listed long ago: when it refreshes, comes back,
-// selects, or shows properties.
-// Proves S-190.
+// TestFileManagers is a person's way through a mount in a file manager, by keyboard
+// and mouse: look, ask by pasting and by dropping a list, see what is new, copy an
+// archive out, and remove. Nothing ever hangs while it only looks, though it looks
+// again at what it listed long ago.
+// Proves S-190, S-207.
 func TestFileManagers(t *testing.T) {
-	t.Parallel()
-	s := neverDone(t)
-	m := harness.StartMount(t, s, harness.MountOptions{})
-	id := submit(t, m, "scans")
-	for _, command := range fileManagers() {
-		name, _, _ := strings.Cut(command, " ")
-		t.Run(name, func(t *testing.T) {
-			for _, tool := range []string{name, "Xvfb", "xdotool", "dbus-run-session"} {
-				harness.Tool(t, tool)
-			}
-			dir := harness.Dir(t, harness.User{})
-			desktop := harness.Cmd{Dir: dir, Name: "sh", Timeout: 2 * harness.Timeout,
-				Env: []string{"HOME=" + dir, "XDG_RUNTIME_DIR=" + dir, "GIO_USE_VFS=local", "GIO_USE_VOLUME_MONITOR=unix"},
-				Args: []string{"-c", `Xvfb -displayfd 3 -screen 0 1000x700x24 3> display 2> xvfb.log &
-					until [ -s display ]; do sleep 0.1; done
-					export DISPLAY=:$(cat display)
-					exec dbus-run-session -- ` + command + ` "$1"`, "sh", filepath.Join(m.Downloads, id)}}.Start(t)
-			listed := `"op":"readdir`
-			before := strings.Count(m.Log.Text(), listed)
-			harness.Eventually(t, harness.Timeout, func() bool {
-				return strings.Count(m.Log.Text(), listed) > before
-			}, "%s does not list the directory", name)
-			display, err := os.ReadFile(filepath.Join(dir, "display"))
-			assert.NoError(t, err)
-			press := func(keys ...string) {
-				harness.Cmd{Name: "xdotool", Args: append([]string{"key", "--clearmodifiers"}, keys...),
-					Env: []string{"DISPLAY=:" + strings.TrimSpace(string(display))}}.Run(t).OK(t)
-			}
-			for _, step := range []struct {
+	withFileManagers(t, func(t *testing.T, fm fileManager) {
+		d := newDesk(t)
+		d.Config(map[string]string{
+			"pasted/q3.txt":     "/Sites/press/documentLibrary/report.txt\n",
+			"pasted/Report.url": "[InternetShortcut]\r\nURL=" + d.page(t, "report.txt") + "\r\n",
+			"dropped/q4.txt":    d.page(t, "photos") + "\n",
+			"replace/new":       "/Sites/press/documentLibrary/report.txt\n",
+			"out/":              "",
+		})
+		first := submit(t, d.mount, "Sites/press/documentLibrary/report.txt")
+
+		d.step(t, "look", func(t *testing.T) {
+			v := d.open(t, fm, filepath.Join(d.mount.Downloads, first), wide)
+			for _, look := range []struct {
 				name string
 				keys []string
 			}{
@@ -69,13 +48,127 @@ func TestFileManagers(t *testing.T) {
 				{"selecting all", []string{"ctrl+a"}},
 				{"showing properties", []string{"alt+Return"}},
 			} {
-				if step.keys != nil {
-					press(step.keys...)
+				if look.keys != nil {
+					v.Press(look.keys...)
 				}
 				time.Sleep(lookingLong)
-				assert.Empty(t, desktop.Hangs(), "%s hangs while %s", name, step.name)
+				d.nothingHangs(t, look.name)
 			}
+			for id := range d.Windows() {
+				if id != v.id {
+					d.CloseWindow(id) // the properties
+				}
+			}
+			v.close()
 		})
-	}
-	m.Sh(t, "rm -r "+id).OK(t)
+		downloads := d.open(t, fm, d.mount.Downloads, onTheRight)
+		d.step(t, "show", func(t *testing.T) {
+			downloads.focus()
+			before := downloads.shows()
+			another := submit(t, d.mount, "Sites/press/documentLibrary/report.txt")
+			downloads.awaitChange(t, before, "a new download")
+			before = downloads.shows()
+			d.mount.Sh(t, "rmdir "+another).OK(t)
+			downloads.awaitSomething(t, before, "that a download is gone")
+		})
+		d.step(t, "paste", func(t *testing.T) {
+			from := d.open(t, fm, filepath.Join(d.Home, "pasted"), onTheLeft)
+			from.Press("ctrl+a", "ctrl+c")
+			d.AwaitStill()
+			downloads.focus()
+			downloads.Press("ctrl+v")
+			d.awaitDownloads(t, first, "q3", "Report")
+			d.nothingHangs(t, "a list and a link are pasted")
+			from.close()
+		})
+		d.step(t, "drop", func(t *testing.T) {
+			from := d.open(t, fm, filepath.Join(d.Home, "dropped"), onTheLeft)
+			file := from.find(t, func() { from.Press("ctrl+a") })
+			d.Drag(file, downloads.empty())
+			d.awaitDownloads(t, first, "q3", "Report", "q4")
+			d.nothingHangs(t, "a list is dropped")
+			from.close()
+		})
+		d.step(t, "replace new", func(t *testing.T) {
+			from := d.open(t, fm, filepath.Join(d.Home, "replace"), onTheLeft)
+			from.Press("ctrl+a", "ctrl+c")
+			d.AwaitStill()
+			downloads.focus()
+			downloads.Press("ctrl+v")
+			d.AwaitWindow(fm.question)
+			d.Press(fm.replace...)
+			harness.Eventually(t, harness.Timeout, func() bool { return len(d.mount.List(t)) == 5 }, "it asks for nothing")
+			another := d.mount.Sh(t, "cat new").Out(t)
+			d.awaitDownloads(t, first, "q3", "Report", "q4", another)
+			d.mount.Sh(t, "rmdir "+another).OK(t)
+			from.close()
+		})
+		d.step(t, "remove", func(t *testing.T) {
+			id := d.mount.Status(t, "q4", "id")
+			downloads.focus()
+			downloads.choose("q4")
+			downloads.Press(fm.remove...)
+			d.AwaitStill()
+			downloads.Press(fm.confirm...)
+			d.awaitDownloads(t, first, "q3", "Report")
+			harness.Eventually(t, harness.Timeout, func() bool {
+				return slices.ContainsFunc(d.http.Requests(faults.Cancel), func(q faults.Record) bool { return strings.HasSuffix(q.Path, "/"+id) })
+			}, "it is not cancelled on the server")
+		})
+		downloads.close()
+		d.step(t, "copy out", func(t *testing.T) {
+			entry := d.open(t, fm, filepath.Join(d.mount.Downloads, "q3"), onTheRight)
+			before := entry.shows()
+			d.finish()
+			d.mount.AwaitStatus(t, harness.Timeout, "q3", "status", "DONE")
+			entry.awaitSomething(t, before, "that the archive is ready")
+			entry.refreshed() // in place of archive.zip it shows the server's name for it
+			out := d.open(t, fm, filepath.Join(d.Home, "out"), onTheLeft)
+			entry.focus()
+			entry.choose("report.txt.zip")
+			entry.Press("ctrl+c")
+			out.focus()
+			out.Press("ctrl+v")
+			d.awaitCopy(t, "q3", filepath.Join(d.Home, "out/report.txt.zip"))
+			d.nothingHangs(t, "an archive was copied")
+		})
+	})
+}
+
+// page returns the address of a document's page in Share.
+func (d *desk) page(t *testing.T, name string) string {
+	t.Helper()
+	return d.server.URL + "/share/page/document-details?nodeRef=workspace://SpacesStore/" + d.server.NodeID(t, "Sites/press/documentLibrary/"+name)
+}
+
+// awaitDownloads waits until there are these downloads and no others.
+func (d *desk) awaitDownloads(t *testing.T, names ...string) {
+	t.Helper()
+	harness.Eventually(t, harness.Timeout, func() bool {
+		have := d.mount.List(t)
+		for _, name := range names {
+			if !strings.Contains(" "+strings.Join(have, " ")+" ", " "+name+" ") {
+				return false
+			}
+		}
+		return len(have) == len(names)
+	}, "the downloads are not %v", names)
+	// What a program does after its list was taken must not ask again.
+	d.AwaitStill()
+	assert.Len(t, d.mount.List(t), len(names))
+}
+
+// awaitCopy waits until an archive was copied to a file. Its owner can write to it.
+func (d *desk) awaitCopy(t *testing.T, name, path string) {
+	t.Helper()
+	whole := fetch(t, d.server, d.mount.Status(t, name, "id"))
+	harness.Eventually(t, harness.Timeout, func() bool {
+		info, err := os.Stat(path)
+		return err == nil && info.Size() == int64(len(whole.bytes))
+	}, "%s is not copied", path)
+	d.AwaitStill()
+	whole.assertCopy(t, path)
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.NotZero(t, info.Mode()&0o200, "its owner cannot write to the copy: %v", info.Mode())
 }

@@ -93,10 +93,11 @@ func (r Result) String() string {
 
 // Process is a tool that was started and may still run.
 type Process struct {
-	child
+	cmd            *exec.Cmd
 	timeout        time.Duration
 	text           string
 	stdout, stderr syncBuffer
+	done           chan struct{}
 	result         Result // valid after done
 }
 
@@ -112,7 +113,7 @@ func (c Cmd) Start(t testing.TB) *Process {
 	if !strings.Contains(path, "/") {
 		path = Tool(t, path)
 	}
-	p := &Process{child: child{done: make(chan struct{})}, timeout: c.Timeout, text: strings.Join(append([]string{c.Name}, c.Args...), " ")}
+	p := &Process{timeout: c.Timeout, done: make(chan struct{}), text: strings.Join(append([]string{c.Name}, c.Args...), " ")}
 	ctx, cancel := context.WithTimeout(context.Background(), c.Timeout)
 	cmd := exec.CommandContext(ctx, path, c.Args...)
 	cmd.Dir = c.Dir
@@ -159,11 +160,27 @@ func (c Cmd) Start(t testing.TB) *Process {
 	return p
 }
 
+// Pid returns the process id, which is also the id of its group.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
 // Signal sends a signal to the whole process group.
 func (p *Process) Signal(t testing.TB, sig syscall.Signal) {
 	t.Helper()
 	if err := syscall.Kill(-p.Pid(), sig); !errors.Is(err, syscall.ESRCH) {
 		require.NoError(t, err)
+	}
+}
+
+// Done returns a channel that is closed when the process has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Running reports whether the process has not ended.
+func (p *Process) Running() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
 	}
 }
 
@@ -191,12 +208,22 @@ func (p *Process) Blocked(t testing.TB) {
 // thread, and asking for attributes blocks another one (only root can see that). It
 // returns "" if nothing blocks, or not for long.
 func (p *Process) Hangs() string {
+	return hangs(func(task fuseTask) bool { return task.pgid == p.Pid() })
+}
+
+// Frozen returns what blocks the thread that draws the windows of the process, "" if
+// nothing does.
+func (p *Process) Frozen() string {
+	return hangs(func(task fuseTask) bool { return task.pid == p.Pid() && task.main })
+}
+
+func hangs(mine func(fuseTask) bool) string {
 	why := ""
 	for range blockedLooks {
 		why = ""
 		for _, task := range tasksInFUSE() {
 			stack, _ := os.ReadFile(task.dir + "/stack")
-			if task.pgid == p.Pid() && (task.main || bytes.Contains(stack, []byte("attr"))) {
+			if mine(task) && (task.main || bytes.Contains(stack, []byte("attr"))) {
 				comm, _ := os.ReadFile(task.dir + "/comm")
 				why = fmt.Sprintf("%s\n%s", comm, stack)
 			}
@@ -242,6 +269,7 @@ func AllBlocked(t testing.TB, ps ...*Process) {
 // fuseTask is a task that waits for FUSE.
 type fuseTask struct {
 	dir  string // in /proc
+	pid  int    // of its process
 	pgid int
 	main bool // the first of its process
 }
@@ -265,8 +293,9 @@ func tasksInFUSE() []fuseTask {
 			// The fields after the name, which may contain anything: state ppid pgrp.
 			_, after, _ := bytes.Cut(stat, []byte(") "))
 			if fields := bytes.Fields(after); len(fields) > 2 {
+				pid, _ := strconv.Atoi(e.Name())
 				pgid, _ := strconv.Atoi(string(fields[2]))
-				found = append(found, fuseTask{dir, pgid, task.Name() == e.Name()})
+				found = append(found, fuseTask{dir, pid, pgid, task.Name() == e.Name()})
 			}
 		}
 	}
