@@ -11,7 +11,7 @@ import (
 
 // TestDesktopEditor: in an editor, what is saved over new and what is saved beside it
 // makes one download each.
-// Proves S-207.
+// Proves S-218.
 func TestDesktopEditor(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)

@@ -22,7 +22,7 @@ const lookingLong = 2300 * time.Millisecond
 // and mouse: look, ask by pasting and by dropping a list, see what is new, copy an
 // archive out, and remove. Nothing ever hangs while it only looks, though it looks
 // again at what it listed long ago.
-// Proves S-190, S-207.
+// Proves S-190, S-218.
 func TestFileManagers(t *testing.T) {
 	withFileManagers(t, func(t *testing.T, fm fileManager) {
 		d := newDesk(t)
