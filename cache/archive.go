@@ -54,9 +54,9 @@ type archive struct {
 	// mu guards the fields below. The locks of the cache, the pool, the lanes and the
 	// rest come after it. No I/O happens under it.
 	mu      sync.Mutex
-	sums    []uint32       // CRC32C of the blocks that are not absent
-	mem     map[int]*entry // blocks in memory
-	waiters map[int][]*waiter
+	sums    []uint32          // CRC32C of the blocks that are not absent
+	mem     map[int]*memBlock // blocks in memory
+	waits   map[int][]*blockWait
 	streams map[*stream]struct{}
 	cursors []*cursor
 	handles int
@@ -75,8 +75,8 @@ func newArchive(c *Cache, info download.ArchiveInfo, name string) *archive {
 		info:    info,
 		name:    name,
 		n:       blockCount(info.Size),
-		mem:     make(map[int]*entry),
-		waiters: make(map[int][]*waiter),
+		mem:     make(map[int]*memBlock),
+		waits:   make(map[int][]*blockWait),
 		streams: make(map[*stream]struct{}),
 		pending: make(map[int]bool),
 		stuck:   make(map[int]bool),
@@ -212,16 +212,16 @@ func (a *archive) closeFiles() bool {
 // log returns the logger with the archive's id.
 func (a *archive) log() *slog.Logger { return a.c.log.With("download", a.info.ID) }
 
-// entry is a block in memory. Either a stream is filling it, or it is kept because
+// memBlock is a block in memory. Either a stream is filling it, or it is kept because
 // readers want it or because it is not on disk.
-type entry struct {
+type memBlock struct {
 	a    *archive
 	b    int
 	buf  []byte
 	full int // length of the block
 	// filled is how much of buf is valid. The bytes before it do not change any more.
 	filled atomic.Int64
-	// need is the smallest number of bytes that a waiter waits for.
+	// need is the smallest number of bytes that a reader waits for.
 	need atomic.Int64
 	// arrived is how long the source took to fill it.
 	arrived time.Duration
@@ -239,26 +239,26 @@ type entry struct {
 	in *list.List
 }
 
-// waiter is a reader that waits for bytes of a block, or for any change to it.
-type waiter struct {
+// blockWait is a reader that waits for bytes of a block, or for any change to it.
+type blockWait struct {
 	need int64 // bytes from the start of the block
 	ch   chan struct{}
 	err  error // why the bytes do not come; guarded by a.mu
 }
 
-// wake makes the waiter check again. a.mu is held.
-func (w *waiter) wake() {
+// wake makes the reader check again. a.mu is held.
+func (w *blockWait) wake() {
 	select {
 	case w.ch <- struct{}{}:
 	default:
 	}
 }
 
-// wake wakes the waiters of block b that need at most filled bytes. It returns the
+// wake wakes the readers that wait for at most filled bytes of block b. It returns the
 // smallest need of the others. a.mu is held.
 func (a *archive) wake(b int, filled int64) int64 {
 	least := int64(math.MaxInt64)
-	for _, w := range a.waiters[b] {
+	for _, w := range a.waits[b] {
 		if w.need <= filled {
 			w.wake()
 		} else {
@@ -268,11 +268,11 @@ func (a *archive) wake(b int, filled int64) int64 {
 	return least
 }
 
-// wakeAll makes all waiters of block b check again. a.mu is held.
+// wakeAll makes all readers that wait for block b check again. a.mu is held.
 func (a *archive) wakeAll(b int) { a.wake(b, math.MaxInt64) }
 
-// advance adds n valid bytes and wakes the waiters that have what they need.
-func (e *entry) advance(n int) {
+// advance adds n valid bytes and wakes the readers that have what they need.
+func (e *memBlock) advance(n int) {
 	filled := e.filled.Add(int64(n))
 	if filled < e.need.Load() {
 		return
@@ -283,10 +283,10 @@ func (e *entry) advance(n int) {
 }
 
 // ref keeps e's buffer until unref; a.mu is held.
-func (a *archive) ref(e *entry) { e.refs++ }
+func (a *archive) ref(e *memBlock) { e.refs++ }
 
 // unref ends ref, after the reader has read n bytes.
-func (a *archive) unref(e *entry, n int) {
+func (a *archive) unref(e *memBlock, n int) {
 	a.mu.Lock()
 	e.refs--
 	e.read += n
@@ -310,7 +310,7 @@ func (a *archive) unref(e *entry, n int) {
 
 // discard takes e out of memory. It returns e's buffer if no reader holds it. a.mu is
 // held.
-func (a *archive) discard(e *entry) []byte {
+func (a *archive) discard(e *memBlock) []byte {
 	delete(a.mem, e.b)
 	e.gone = true
 	a.c.pool.unkeep(e)
@@ -343,13 +343,13 @@ func (a *archive) dropMemory() {
 // forget gives up a kept block and returns its buffer. It returns nil if somebody
 // needs the block, or will need it soon and urgent is not set. The pool has taken e
 // off its lists.
-func (a *archive) forget(e *entry, urgent bool) []byte {
+func (a *archive) forget(e *memBlock, urgent bool) []byte {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if e.gone {
 		return nil
 	}
-	if e.refs > 0 || len(a.waiters[e.b]) > 0 || a.reading(e.b) || !e.passed && !urgent && a.soon(e.b) {
+	if e.refs > 0 || len(a.waits[e.b]) > 0 || a.reading(e.b) || !e.passed && !urgent && a.soon(e.b) {
 		a.c.pool.keep(e)
 		return nil
 	}

@@ -83,7 +83,7 @@ func Open(cfg Config) (*Cache, error) {
 			return nil, fmt.Errorf("open cache %s: %w", cfg.Dir, err)
 		}
 		c.unusable = err
-		c.log.Warn("cache directory unusable, reading from the server without keeping anything",
+		c.log.Warn("the cache directory cannot be used; archives are read straight from the server",
 			"op", "open", "dir", cfg.Dir, "err", err)
 	}
 	c.wg.Go(c.keep)
@@ -197,7 +197,7 @@ func (c *Cache) get(info download.ArchiveInfo, use bool) (*archive, error) {
 		c.note(a, 0) // when it was used
 	}
 	if old != nil {
-		c.log.Warn("archive is another one than in the cache, dropping the old bytes", "op", "open", "download", info.ID)
+		c.log.Warn("archive changed on the server; its copy in the cache is dropped", "op", "open", "download", info.ID)
 		c.discard(old)
 	}
 	return a, nil
@@ -282,12 +282,12 @@ func (c *Cache) release(a *archive) {
 	if empty {
 		c.unlink(a) // it holds nothing worth remembering
 	}
-	c.settle(a)
+	c.releaseRoom(a)
 	c.mu.Unlock()
 	a.dropMemory()
 	if empty {
 		if err := c.discard(a); err != nil {
-			a.log().Warn("empty data file stays", "op", "close", "err", err)
+			a.log().Warn("data file not removed; it still takes room", "op", "close", "err", err)
 		}
 	}
 }
@@ -298,9 +298,9 @@ func (c *Cache) unlink(a *archive) {
 	a.dropped.Store(true)
 }
 
-// settle releases the room that was reserved for a once its data file is gone for
+// releaseRoom releases the room that was reserved for a once its data file is gone for
 // good: no name and no descriptor. c.mu is held.
-func (c *Cache) settle(a *archive) {
+func (c *Cache) releaseRoom(a *archive) {
 	if a.removed && a.refs == 0 {
 		c.used -= a.charged
 		a.charged = 0
@@ -320,7 +320,7 @@ func (c *Cache) discard(a *archive) error {
 	c.keeper.forget(a.name)
 	c.mu.Lock()
 	a.removed = err == nil
-	c.settle(a)
+	c.releaseRoom(a)
 	c.mu.Unlock()
 	c.unhold(a)
 	c.kick()

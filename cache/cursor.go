@@ -47,8 +47,8 @@ func (c *cursor) block() int { return blockOf(c.pos) }
 // sequential reports whether reading ahead of c is likely to help.
 func (c *cursor) sequential() bool { return c.run >= sequentialRun }
 
-// touch records a read of [off, off+n) and starts the streams that read ahead of it.
-func (a *archive) touch(off, n int64) {
+// noteRead records a read of [off, off+n) and starts the streams that read ahead of it.
+func (a *archive) noteRead(off, n int64) {
 	if a.good.Load() == int64(a.n) {
 		return // nothing left to fetch
 	}

@@ -66,7 +66,7 @@ func (d *direct) wanted() bool {
 }
 
 // writeDirect writes e past the page cache, and reports whether it did.
-func (a *archive) writeDirect(e *entry) bool {
+func (a *archive) writeDirect(e *memBlock) bool {
 	d := &a.c.direct
 	if e.full != BlockSize || uintptr(unsafe.Pointer(&e.buf[0]))%directAlign != 0 || !d.wanted() {
 		return false

@@ -15,8 +15,8 @@ func (a *archive) giveUp() {
 	if !here {
 		return
 	}
-	a.log().Warn("the server sent another archive; what was kept of it is dropped", "op", "stream")
+	a.log().Warn("archive changed on the server; its copy in the cache is dropped", "op", "stream")
 	if err := c.discard(a); err != nil {
-		a.log().Warn("data file not removed", "op", "stream", "err", err)
+		a.log().Warn("data file not removed; it still takes room", "op", "stream", "err", err)
 	}
 }

@@ -74,7 +74,7 @@ func (h *handle) File(off, n int64) (*os.File, bool) {
 	if err != nil {
 		return nil, false
 	}
-	a.touch(off, n)
+	a.noteRead(off, n)
 	if n < a.info.Size || n <= BlockSize { // not an open of the whole archive
 		a.c.traffic.answered(blockOf(off+n-1)-blockOf(off)+1, false)
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // errIndex means that the index cannot be read or written.
-var errIndex = errors.New("cache index unusable")
+var errIndex = errors.New("the cache index cannot be used")
 
 // The index has two buckets, keyed by the name of the data file. No name is used
 // twice, so a late write about a dropped file cannot touch the records of its
@@ -90,7 +90,7 @@ func (x *index) load(log *slog.Logger) (map[string]*record, error) {
 			err := tx.Bucket(bucketFiles).ForEach(func(k, v []byte) error {
 				m, err := decodeMeta(v)
 				if err != nil {
-					log.Warn("skipping a record of the cache index", "op", "load", "err", err)
+					log.Warn("a damaged record of the cache index is skipped", "op", "load", "err", err)
 					return nil
 				}
 				records[string(k)] = &record{name: string(k), meta: m, chunks: make(map[uint32]chunk)}
@@ -102,7 +102,7 @@ func (x *index) load(log *slog.Logger) (map[string]*record, error) {
 			return tx.Bucket(bucketBlocks).ForEach(func(k, v []byte) error {
 				name, num, err := decodeChunkKey(k)
 				if err != nil {
-					log.Warn("skipping a record of the cache index", "op", "load", "err", err)
+					log.Warn("a damaged record of the cache index is skipped", "op", "load", "err", err)
 					return nil
 				}
 				rec := records[name]
@@ -114,7 +114,7 @@ func (x *index) load(log *slog.Logger) (map[string]*record, error) {
 					err = fmt.Errorf("chunk %d beyond the archive: %w", num, errRecord)
 				}
 				if err != nil {
-					log.Warn("skipping a record of the cache index", "op", "load", "download", rec.meta.info.ID, "err", err)
+					log.Warn("a damaged record of the cache index is skipped", "op", "load", "download", rec.meta.info.ID, "err", err)
 					return nil
 				}
 				rec.chunks[num] = ch

@@ -107,7 +107,7 @@ func (c *Cache) keep() {
 		case urgent || time.Since(since) >= c.cfg.flushAfter:
 			since = time.Time{}
 			if err := c.flush(); err != nil {
-				c.log.Warn("cache index not up to date", "op", "flush", "err", err)
+				c.log.Warn("the cache index cannot be written; the next mount starts with an empty cache", "op", "flush", "err", err)
 			}
 		}
 	}
@@ -150,7 +150,7 @@ func (a *archive) tidy(now time.Time) bool {
 		case s.background.Load():
 		case !s.paused.IsZero() && now.Sub(s.paused) >= streamLinger:
 			s.cancel()
-		case a.handles > 0 || len(a.waiters) > 0:
+		case a.handles > 0 || len(a.waits) > 0:
 		case now.Sub(a.idle) >= abandonAfter+finishWithin:
 			s.cancel()
 		case now.Sub(a.idle) >= abandonAfter:
@@ -349,7 +349,7 @@ func (a *archive) lose(blocks []blockChange, err error) {
 		a.c.pool.put(buf)
 	}
 	a.c.diskFailed(err)
-	a.log().Warn("the disk did not keep what was written to the cache, fetching it again when it is needed",
+	a.log().Warn("the disk did not keep what was written to the cache; it is fetched again when it is needed",
 		"op", "sync", "len", len(lost)*BlockSize, "err", err)
 	a.c.note(a, len(lost))
 }

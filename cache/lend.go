@@ -29,13 +29,13 @@ func (h *handle) Lend(ctx context.Context, p []byte, off int64) (download.Loan, 
 type loan struct {
 	a      *archive
 	pieces [][]byte
-	blocks []*entry // referenced, one per piece; nil where the piece is the reader's own memory
+	blocks []*memBlock // referenced, one per piece; nil where the piece is the reader's own memory
 }
 
 // take borrows [off, off+len(p)). It copies into p whatever is not in memory.
 func (l *loan) take(ctx context.Context, p []byte, off int64) error {
 	a := l.a
-	a.touch(off, int64(len(p)))
+	a.noteRead(off, int64(len(p)))
 	for len(p) > 0 {
 		b := blockOf(off)
 		from := int(off - blockOffset(b))

@@ -32,9 +32,9 @@ type pool struct {
 	// Entries whose buffer may be taken back. A reader has passed those in passed.
 	// Those in saved are on disk, but nobody has read them yet. The others are in
 	// fresh.
-	passed list.List // of *entry
-	saved  list.List // of *entry
-	fresh  list.List // of *entry
+	passed list.List // of *memBlock
+	saved  list.List // of *memBlock
+	fresh  list.List // of *memBlock
 }
 
 // try returns a buffer, or nil when all are lent. It may take back a block that no
@@ -109,8 +109,8 @@ func (p *pool) take(fresh bool) []byte {
 	return p.takeBackAny(fresh)
 }
 
-// takeBackAny frees the buffer of the entry that is missed least. If urgent is set,
-// that may be an entry that a reader will want soon.
+// takeBackAny frees the buffer of the block that is missed least. If urgent is set,
+// that may be a block that a reader will want soon.
 func (p *pool) takeBackAny(urgent bool) []byte {
 	lists := []*list.List{&p.passed, &p.saved}
 	if urgent {
@@ -124,9 +124,9 @@ func (p *pool) takeBackAny(urgent bool) []byte {
 	return nil
 }
 
-// takeBack frees the buffer of the oldest entry in a list that nobody needs.
+// takeBack frees the buffer of the oldest block in a list that nobody needs.
 func (p *pool) takeBack(from *list.List, urgent bool) []byte {
-	// Bounded, because forget puts an entry that is in use back on its list.
+	// Bounded, because forget puts a block that is in use back on its list.
 	for range poolBlocks {
 		p.mu.Lock()
 		el := from.Front()
@@ -134,7 +134,7 @@ func (p *pool) takeBack(from *list.List, urgent bool) []byte {
 			p.mu.Unlock()
 			return nil
 		}
-		e := from.Remove(el).(*entry)
+		e := from.Remove(el).(*memBlock)
 		e.el, e.in = nil, nil
 		p.mu.Unlock()
 		// Not under p.mu: the archive's lock comes before the pool's.
@@ -165,7 +165,7 @@ func (p *pool) put(buf []byte) {
 }
 
 // keep makes e's buffer available to others; a.mu is held.
-func (p *pool) keep(e *entry) {
+func (p *pool) keep(e *memBlock) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.unlist(e)
@@ -181,13 +181,13 @@ func (p *pool) keep(e *entry) {
 }
 
 // unkeep is the opposite of keep; a.mu is held.
-func (p *pool) unkeep(e *entry) {
+func (p *pool) unkeep(e *memBlock) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.unlist(e)
 }
 
-func (p *pool) unlist(e *entry) {
+func (p *pool) unlist(e *memBlock) {
 	if e.el != nil {
 		e.in.Remove(e.el)
 		e.el, e.in = nil, nil
@@ -195,7 +195,7 @@ func (p *pool) unlist(e *entry) {
 }
 
 // serve hands takeable blocks to the goroutines that wait for a buffer. Call it
-// without a lock when a kept entry has become free to take.
+// without a lock when a kept block has become free to take.
 func (p *pool) serve() {
 	for {
 		p.mu.Lock()

@@ -11,7 +11,7 @@ import (
 // readAt fills p from off. Both lie inside the archive. It blocks until the bytes are
 // there or ctx ends.
 func (a *archive) readAt(ctx context.Context, p []byte, off int64) (int, error) {
-	a.touch(off, int64(len(p)))
+	a.noteRead(off, int64(len(p)))
 	n := 0
 	for n < len(p) {
 		b := blockOf(off)
@@ -32,8 +32,8 @@ func (a *archive) readAt(ctx context.Context, p []byte, off int64) (int, error) 
 }
 
 // readBlock reads len(p) bytes of block b, from offset from in the block. If they are
-// in memory, it returns the block's entry, referenced. Otherwise it fills p.
-func (a *archive) readBlock(ctx context.Context, p []byte, b, from int) (_ *entry, err error) {
+// in memory, it returns the block, referenced. Otherwise it fills p.
+func (a *archive) readBlock(ctx context.Context, p []byte, b, from int) (_ *memBlock, err error) {
 	waited := false
 	defer func() {
 		if err == nil {
@@ -45,7 +45,7 @@ func (a *archive) readBlock(ctx context.Context, p []byte, b, from int) (_ *entr
 			return e, nil
 		}
 		if state := a.is(b); state == blockGood || state == blockWritten {
-			var e *entry
+			var e *memBlock
 			var err error
 			if state == blockGood {
 				err = a.readFile(p, b, from)
@@ -94,7 +94,7 @@ func (a *archive) readBlock(ctx context.Context, p []byte, b, from int) (_ *entr
 }
 
 // inMem returns block b, referenced, if its first need bytes are in memory.
-func (a *archive) inMem(b int, need int64) *entry {
+func (a *archive) inMem(b int, need int64) *memBlock {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	e := a.mem[b]
@@ -118,10 +118,10 @@ func (a *archive) anyInMem(first, last int) bool {
 }
 
 // await looks for the first need bytes of block b in memory. If they are there, it
-// returns their entry, referenced. If the block is on disk, it returns neither.
-// Otherwise it sees to it that a stream brings the block and returns a waiter. The
-// waiter is woken when the bytes are there or anything else happens to the block.
-func (a *archive) await(b int, need int64) (*waiter, *entry) {
+// returns the block, referenced. If the block is on disk, it returns neither.
+// Otherwise it sees to it that a stream brings the block and returns a wait. It
+// ends when the bytes are there or anything else happens to the block.
+func (a *archive) await(b int, need int64) (*blockWait, *memBlock) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	e := a.mem[b]
@@ -133,8 +133,8 @@ func (a *archive) await(b int, need int64) (*waiter, *entry) {
 	if state == blockGood || state == blockWritten || state == blockClaimed {
 		return nil, nil
 	}
-	w := &waiter{need: need, ch: make(chan struct{}, 1)}
-	a.waiters[b] = append(a.waiters[b], w)
+	w := &blockWait{need: need, ch: make(chan struct{}, 1)}
+	a.waits[b] = append(a.waits[b], w)
 	switch {
 	case state == blockChecked:
 	case e == nil:
@@ -152,16 +152,16 @@ func (a *archive) await(b int, need int64) (*waiter, *entry) {
 	return w, nil
 }
 
-// endWait removes the waiter. It returns the entry that the waiter waited for,
-// referenced, if it is there, or else the error that the waiter was given.
-func (a *archive) endWait(b int, w *waiter) (*entry, error) {
+// endWait removes the wait. It returns the block that the reader waited for,
+// referenced, if it is there, or else the error that the wait was given.
+func (a *archive) endWait(b int, w *blockWait) (*memBlock, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if i := slices.Index(a.waiters[b], w); i >= 0 {
-		a.waiters[b] = slices.Delete(a.waiters[b], i, i+1)
+	if i := slices.Index(a.waits[b], w); i >= 0 {
+		a.waits[b] = slices.Delete(a.waits[b], i, i+1)
 	}
-	if len(a.waiters[b]) == 0 {
-		delete(a.waiters, b)
+	if len(a.waits[b]) == 0 {
+		delete(a.waits, b)
 	}
 	// Take the reference under the same lock: a block that nobody waits for may be taken away.
 	if e := a.mem[b]; e != nil && e.filled.Load() >= w.need {
@@ -184,12 +184,12 @@ func (a *archive) readFile(p []byte, b, from int) error {
 // readUnsynced is readBlock for a block that was written but not synced. All of it
 // has to be read for the check, so readUnsynced takes the whole block into memory if
 // there is room.
-func (a *archive) readUnsynced(p []byte, b, from int) (*entry, error) {
+func (a *archive) readUnsynced(p []byte, b, from int) (*memBlock, error) {
 	buf := a.c.pool.try()
 	if buf == nil {
 		return nil, a.readChecked(p, b, from)
 	}
-	e := &entry{a: a, b: b, buf: buf, full: a.len(b), kept: true, saved: true, refs: 1}
+	e := &memBlock{a: a, b: b, buf: buf, full: a.len(b), kept: true, saved: true, refs: 1}
 	e.filled.Store(int64(e.full))
 	if err := a.readChecked(buf[:e.full], b, 0); err != nil {
 		a.c.pool.put(buf)
@@ -209,8 +209,9 @@ func (a *archive) readUnsynced(p []byte, b, from int) (*entry, error) {
 	return e, nil
 }
 
-// readChecked is readFile for a block that is not synced. Linux may have failed to
-// write its pages and forgotten them, and then the file has old bytes or zeros.
+// readChecked is readFile for a block that is not synced: it compares the whole block's
+// sum. Linux may have failed to write the block's pages and forgotten them, and then
+// the file has old bytes or zeros.
 func (a *archive) readChecked(p []byte, b, from int) error {
 	a.mu.Lock()
 	sum := a.sums[b]
@@ -275,26 +276,10 @@ func (a *archive) check(b int) error {
 }
 
 // errSum means that a block on disk is not what was written.
-var errSum = errors.New("checksum mismatch")
+var errSum = errors.New("the checksum differs")
 
 // verify reads block b from the disk and compares its sum.
-func (a *archive) verify(b int) error {
-	a.mu.Lock()
-	sum := a.sums[b]
-	a.mu.Unlock()
-	f, err := a.open(false)
-	if err != nil {
-		return err
-	}
-	got, err := sumOf(f, blockOffset(b), int64(a.len(b)), nil)
-	if err != nil {
-		return err
-	}
-	if got != sum {
-		return errSum
-	}
-	return nil
-}
+func (a *archive) verify(b int) error { return a.readChecked(nil, b, 0) }
 
 // damaged withdraws the claim that block b is on disk, so it is fetched again.
 // checked says that the caller has claimed its check and has freed its room.
@@ -315,7 +300,7 @@ func (a *archive) damaged(b int, checked bool, err error) {
 		a.c.pool.put(buf)
 	}
 	if !a.goneWith(err) {
-		a.log().Warn("damaged block in the cache, fetching it again",
+		a.log().Warn("damaged block in the cache; it is fetched again",
 			"op", "read", "off", blockOffset(b), "len", a.len(b), "err", err)
 	}
 	a.c.note(a, 1)

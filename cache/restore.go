@@ -37,7 +37,7 @@ func (c *Cache) restore() error {
 		c.log.Info("removed data files that the cache index does not know", "op", "open", "len", strays)
 	}
 	for name, rec := range records {
-		c.log.Info("data file is gone from the cache", "op", "open", "download", rec.meta.info.ID)
+		c.log.Info("data file is missing from the cache", "op", "open", "download", rec.meta.info.ID)
 		c.keeper.forget(name)
 	}
 	c.indexSize.Store(c.keeper.idx.size())
@@ -59,7 +59,7 @@ func (c *Cache) openIndex() (map[string]*record, error) {
 	if _, serr := os.Stat(c.disk.index()); serr != nil {
 		return nil, err // it cannot even be made
 	}
-	c.log.Warn("cache index damaged, starting with an empty cache", "op", "open", "dir", c.cfg.Dir, "err", err)
+	c.log.Warn("the cache index is damaged; starting with an empty cache", "op", "open", "dir", c.cfg.Dir, "err", err)
 	if err := os.RemoveAll(c.disk.index()); err != nil {
 		return nil, err
 	}

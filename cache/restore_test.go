@@ -136,7 +136,7 @@ func TestDamageBetweenRuns(t *testing.T) {
 			require.Zero(t, twice)
 			t.Log(logged.String())
 			if name == "flipped bit" {
-				require.Contains(t, logged.String(), `msg="damaged block in the cache, fetching it again"`)
+				require.Contains(t, logged.String(), `msg="damaged block in the cache; it is fetched again"`)
 			}
 
 			// And all is well again afterwards.

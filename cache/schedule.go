@@ -298,7 +298,7 @@ func (a *archive) serves(s *stream, resuming bool) bool {
 // will reach soon.
 func (a *archive) urgent(s *stream) bool {
 	end := min(s.end, s.next+a.near()+1)
-	for b := range a.waiters {
+	for b := range a.waits {
 		if s.next <= b && b < end {
 			return true
 		}

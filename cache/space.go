@@ -124,7 +124,7 @@ func (a *archive) giveBack(b int) {
 		err = punch(f, blockOffset(b), int64(a.len(b)))
 	}
 	if err != nil {
-		a.log().Debug("block still takes room", "op", "punch", "off", blockOffset(b), "err", err)
+		a.log().Debug("block not freed; it still takes room", "op", "punch", "off", blockOffset(b), "err", err)
 		a.mu.Lock()
 		a.stuck[b] = true
 		a.mu.Unlock()
@@ -204,7 +204,7 @@ func (c *Cache) evict(a *archive) {
 		err = derr
 	}
 	if err != nil {
-		a.log().Warn("evicted archive still takes room", "op", "evict", "err", err)
+		a.log().Warn("data file not removed; it still takes room", "op", "evict", "err", err)
 	}
 }
 
@@ -215,9 +215,9 @@ func (c *Cache) diskFailed(err error) {
 	if until := c.diskPaused.Swap(now.Add(diskPause).UnixNano()); until > now.UnixNano() {
 		return // others have failed in the same way
 	}
-	msg := "cannot write to the cache, reading from the server"
+	msg := "the cache cannot be written; archives are read straight from the server"
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-		msg = "disk full, reading from the server without keeping more"
+		msg = "the cache's disk is full; archives are read straight from the server"
 	}
 	c.log.Warn(msg, "op", "write", "dir", c.cfg.Dir, "err", err)
 }

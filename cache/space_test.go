@@ -250,7 +250,7 @@ func TestWriteFails(t *testing.T) {
 		h := openArchive(t, c, a)
 		readAll(t, h, a, 0, a.Size)
 		require.Zero(t, c.Cached(a.ID))
-		require.Equal(t, 1, strings.Count(logged.String(), "disk full, reading from the server"))
+		require.Equal(t, 1, strings.Count(logged.String(), "the cache's disk is full; archives are read straight from the server"))
 		time.Sleep(diskPause + time.Second)
 		require.NoError(t, h.Close())
 		time.Sleep(5 * time.Second)

@@ -95,7 +95,7 @@ func (s *stream) run() {
 	a.c.retain(a)
 	defer a.c.release(a)
 	defer s.cancel()
-	var e *entry
+	var e *memBlock
 	var storing sync.WaitGroup
 	full := make(chan filled, storeAhead)
 	var storeErr error
@@ -132,7 +132,7 @@ func (s *stream) run() {
 
 // filled is a block to be stored, and its sum.
 type filled struct {
-	e   *entry
+	e   *memBlock
 	sum uint32
 }
 
@@ -148,7 +148,7 @@ func (s *stream) protect(f func() error) (err error) {
 
 // finish removes the stream. Waiters for its blocks get err, or check again if err is
 // nil.
-func (s *stream) finish(e *entry, err error) {
+func (s *stream) finish(e *memBlock, err error) {
 	a := s.a
 	stopped := s.ctx.Err() != nil
 	if err != nil && !stopped {
@@ -169,12 +169,12 @@ func (s *stream) finish(e *entry, err error) {
 	if !s.background.Load() {
 		a.count(-1)
 	}
-	for b, ws := range a.waiters {
+	for b, ws := range a.waits {
 		if b < from || b >= max(s.end, from+1) {
 			continue
 		}
 		for _, w := range ws {
-			// A background stream fails nobody. Its waiters open their own streams.
+			// A background stream fails nobody. The readers that wait open their own streams.
 			if err != nil && !s.background.Load() {
 				w.err = err
 			}
@@ -192,9 +192,9 @@ func (s *stream) finish(e *entry, err error) {
 	}
 }
 
-// claim waits until the stream's next block is wanted and makes an entry for it.
+// claim waits until the stream's next block is wanted and makes a memBlock for it.
 // It returns nil when the stream has nothing more to do.
-func (s *stream) claim() *entry {
+func (s *stream) claim() *memBlock {
 	a := s.a
 	var buf []byte
 	defer func() {
@@ -211,7 +211,7 @@ func (s *stream) claim() *entry {
 		}
 		wanted, urgent := a.wanted(s, resuming), a.urgent(s)
 		if wanted && buf != nil {
-			e := &entry{a: a, b: s.next, buf: buf, full: a.len(s.next)}
+			e := &memBlock{a: a, b: s.next, buf: buf, full: a.len(s.next)}
 			buf = nil
 			a.mem[e.b] = e
 			e.need.Store(a.wake(e.b, 0))
@@ -277,7 +277,7 @@ func (s *stream) rest() {
 
 // fill fetches block e and returns its sum. If the stream breaks, fill opens it again
 // at the byte that it reached.
-func (s *stream) fill(e *entry) (uint32, error) {
+func (s *stream) fill(e *memBlock) (uint32, error) {
 	a := s.a
 	var sum uint32
 	attempt := 0
@@ -333,7 +333,7 @@ func (s *stream) fill(e *entry) (uint32, error) {
 }
 
 // open opens the source at byte filled of block e.
-func (s *stream) open(e *entry, filled int) error {
+func (s *stream) open(e *memBlock, filled int) error {
 	a := s.a
 	a.mu.Lock()
 	last := max(s.end, e.b+1) - 1
@@ -369,7 +369,7 @@ func (s *stream) retry(err error, attempt *int) error {
 	if *attempt > streamAttempts || (s.background.Load() && *attempt > 1) {
 		return err
 	}
-	s.a.log().Debug("stream broke, going on from there", "op", "stream", "err", err)
+	s.a.log().Debug("stream broke; going on from there", "op", "stream", "err", err)
 	if *attempt == 1 {
 		return nil
 	}
@@ -412,7 +412,7 @@ func sourceError(err error) error {
 
 // store writes the filled block e to disk. If it cannot, it keeps the block in
 // memory.
-func (s *stream) store(e *entry, sum uint32) {
+func (s *stream) store(e *memBlock, sum uint32) {
 	a := s.a
 	a.mu.Lock()
 	keep, losses := a.soon(e.b), a.losses
@@ -484,7 +484,7 @@ func writeAt(f *os.File, p []byte, off int64) error {
 // write writes e to the data file and reports whether it could. If past is set, it
 // writes past the page cache where that works: readers then get the block from
 // memory.
-func (a *archive) write(e *entry, past bool) bool {
+func (a *archive) write(e *memBlock, past bool) bool {
 	if !a.reserveBlock(e.b) {
 		return false
 	}

@@ -165,7 +165,7 @@ func (s *session) await(ctx context.Context) (credential, *failure) {
 	case <-fl.done:
 		return fl.cred, fl.f
 	case <-ctx.Done():
-		return credential{}, &failure{kind: download.ErrUnavailable, detail: "the login was not answered in time", unsent: true}
+		return credential{}, &failure{kind: download.ErrUnavailable, detail: "no answer to the login in time", unsent: true}
 	}
 }
 
@@ -340,7 +340,7 @@ func (c *Client) requestTicket(ctx context.Context, password string) (string, *f
 	case f == nil:
 		c.log.LogAttrs(ctx, slog.LevelInfo, "logged in", op.attrs()...)
 	case noTickets(f):
-		c.log.LogAttrs(ctx, slog.LevelInfo, "the server has no tickets API, basic authentication is used", op.attrs(slog.Int("code", f.code))...)
+		c.log.LogAttrs(ctx, slog.LevelInfo, "the server has no tickets API; using basic authentication", op.attrs(slog.Int("code", f.code))...)
 	}
 	return ticket, f
 }

@@ -130,12 +130,12 @@ func (c *Client) send(ctx context.Context, hc *http.Client, op operation, build 
 		resp.Body.Close()
 		switch {
 		case tries == 1 && cred.renewable:
-			c.log.LogAttrs(ctx, slog.LevelDebug, "login no longer accepted", op.attrs()...)
+			c.log.LogAttrs(ctx, slog.LevelDebug, "the server refuses the login; logging in again", op.attrs()...)
 			cred, f = c.auth.renew(ctx, cred)
 		case tries == 2 && cred.ticket:
 			// The server has just accepted the password and given this ticket. It is a
 			// node of a cluster that does not know the tickets of another node.
-			c.log.LogAttrs(ctx, slog.LevelDebug, "new login not accepted, sending the password", op.attrs()...)
+			c.log.LogAttrs(ctx, slog.LevelDebug, "the server refuses the new login; sending the password", op.attrs()...)
 			cred = c.auth.byPassword(cred)
 		default:
 			c.auth.refused(cred, refusal)
@@ -198,7 +198,7 @@ func (c *Client) readAnswer(resp *http.Response, limit int64, read func(body []b
 		return c.refusal(resp)
 	}
 	if isHTML(resp.Header.Get("Content-Type")) {
-		return c.webPage(resp, "an answer: is this the address of an Alfresco server?")
+		return c.webPage(resp, "an answer; check the server URL")
 	}
 	if read == nil {
 		// The content of such a success cannot change it. Reading a little lets the

@@ -45,7 +45,7 @@ func (c *Client) Check(ctx context.Context) error {
 	}
 	if !f.own && (f.code != 0 || f.kind == download.ErrProtocol) {
 		if at := c.nearby(ctx); at != nil {
-			f.detail += fmt.Sprintf("; there is an Alfresco server at %s: give that address", at)
+			f.detail += fmt.Sprintf("; there is an Alfresco server at %s; give that address", at)
 		}
 	}
 	return fmt.Errorf("%s: %w", op.text, f)

@@ -36,12 +36,12 @@ func TestCheckTellsWhatIsWrong(t *testing.T) {
 		want   error
 		says   string
 	}{
-		"a web server": {page(200), download.ErrProtocol, "Alfresco server"},
+		"a web server": {page(200), download.ErrProtocol, "check the server URL"},
 		"no such path": {page(404), download.ErrUnavailable, "404"},
 		"bad request":  {page(400), download.ErrProtocol, "400"},
 		"not allowed":  {page(405), download.ErrProtocol, ""},
-		"other JSON":   {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"hello":"world"}`) }, download.ErrProtocol, "Alfresco server"},
-		"JSON array":   {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `[1]`) }, download.ErrProtocol, "Alfresco server"},
+		"other JSON":   {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"hello":"world"}`) }, download.ErrProtocol, "check the server URL"},
+		"JSON array":   {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `[1]`) }, download.ErrProtocol, "check the server URL"},
 		"nothing":      {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, download.ErrProtocol, ""},
 		"single sign-on": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://sso.example.org/login?x=1", http.StatusFound)
@@ -133,7 +133,7 @@ func TestCheckFindsAServerNearby(t *testing.T) {
 	}))
 	err := newClient(t, testConfig(srv+"/ecm/our-app/start")).Check(t.Context())
 	require.ErrorIs(t, err, download.ErrProtocol)
-	require.ErrorContains(t, err, "there is an Alfresco server at "+srv+"/ecm: give that address")
+	require.ErrorContains(t, err, "there is an Alfresco server at "+srv+"/ecm; give that address")
 	require.False(t, shown, "it was told a login")
 
 	err = newClient(t, testConfig(srv+"/other/app")).Check(t.Context())

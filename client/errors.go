@@ -112,8 +112,8 @@ func onceFailure(f *failure, size int) *failure {
 		f.kind = download.ErrServerFailed
 	case f.code == http.StatusRequestEntityTooLarge:
 		f.kind = download.ErrListTooLong
-		f.detail = fmt.Sprintf("the server, or a proxy in front of it, takes no request of %d kB (%d): "+
-			"ask in smaller parts, or have its limit raised (of nginx: client_max_body_size)", size/1000+1, f.code)
+		f.detail = fmt.Sprintf("the server, or a proxy in front of it, refuses a request of %d kB (%d); "+
+			"write it as several lists, or have the limit raised (of nginx: client_max_body_size)", size/1000+1, f.code)
 	}
 	return f
 }
@@ -130,10 +130,10 @@ func (c *Client) answerFailure(resp *http.Response, body []byte) *failure {
 		if to, err := url.Parse(resp.Header.Get("Location")); err == nil && isLoginPage(to) {
 			return webLogin(c.place(to.String()))
 		}
-		f.detail = fmt.Sprintf("the server redirects (%d) to %s, which is not part of the API: is the server URL right?",
+		f.detail = fmt.Sprintf("the server redirects (%d) to %s, which is not part of the API; check the server URL",
 			resp.StatusCode, c.place(resp.Header.Get("Location")))
 	case resp.StatusCode == http.StatusProxyAuthRequired:
-		f.detail = "the proxy wants a login: give it in HTTP_PROXY, as http://USER:PASSWORD@HOST"
+		f.detail = "the proxy wants a login; give it in HTTP_PROXY, as http://USER:PASSWORD@HOST"
 	case f.detail == "" && http.StatusText(resp.StatusCode) != "":
 		f.detail = fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 	case f.detail == "":
@@ -200,7 +200,7 @@ func (c *Client) transportFailure(err error, sent, reused bool) *failure {
 	case errors.Is(err, http.ErrSchemeMismatch), (strings.Contains(text, "malformed ") || strings.Contains(text, "response headers exceeded")) && !reused:
 		// On a reused connection the data may be left over from the answer before.
 		f.kind, f.lasting = download.ErrProtocol, true
-		f.detail = fmt.Sprintf("%s does not answer in %s: are scheme and port of the server URL right?",
+		f.detail = fmt.Sprintf("%s does not answer in %s; check scheme and port of the server URL",
 			c.base.Host, strings.ToUpper(c.base.Scheme))
 	case strings.Contains(text, "Location header"):
 		f.kind, f.lasting = download.ErrProtocol, true

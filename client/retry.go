@@ -108,7 +108,7 @@ func (c *Client) repeat(ctx context.Context, op operation, once bool, budget tim
 			}
 			return fmt.Errorf("%s: %w", op.text, &ended{ctx.Err(), last})
 		case v == uncertain:
-			return fmt.Errorf("%s: %w: %s; the server may have made it, ask again if you still need it",
+			return fmt.Errorf("%s: %w: %s; the server may have made it; ask again if you still need it",
 				op.text, download.ErrUncertain, f.detail)
 		case v == final:
 			return fmt.Errorf("%s: %w", op.text, f)

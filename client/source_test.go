@@ -59,15 +59,7 @@ func TestTokenIsRenewedOnceForAll(t *testing.T) {
 		return Token{Value: Secret(token)}, nil
 	})
 	for range 3 {
-		var wg sync.WaitGroup
-		for range 20 {
-			wg.Go(func() {
-				if err := get(t, c); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		wg.Wait()
+		getMany(t, c)
 		s.valid.Store("ended")
 	}
 	require.Equal(t, int64(3), calls.Load())
@@ -257,15 +249,7 @@ func TestTokenForOneRequest(t *testing.T) {
 		mu.Lock()
 		valid = v
 		mu.Unlock()
-		var wg sync.WaitGroup
-		for range 20 {
-			wg.Go(func() {
-				if err := get(t, c); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		wg.Wait()
+		getMany(t, c)
 	}
 	mu.Lock()
 	defer mu.Unlock()

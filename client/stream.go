@@ -41,7 +41,7 @@ func (c *Client) Stream(ctx context.Context, a download.ArchiveInfo, off, end in
 	}
 	var (
 		s     *stream
-		empty int // attempts in a row at which the server gave no byte of the range
+		empty int // attempts in a row at which the server sent no byte of the range
 		limit = patience(c.cfg.IdleTimeout)
 	)
 	err := c.repeat(ctx, op, false, c.cfg.MaxElapsed, func() (f *failure) {
@@ -61,7 +61,7 @@ func (c *Client) Stream(ctx context.Context, a download.ArchiveInfo, off, end in
 			return f
 		}
 		empty = 0
-		c.log.LogAttrs(ctx, slog.LevelWarn, "the server gives nothing for a range, reading from the beginning", op.attrs()...)
+		c.log.LogAttrs(ctx, slog.LevelWarn, "the server sends no byte of a range; reading from the beginning", op.attrs()...)
 		s, f = c.open(ctx, op, a, off, end, limit.next(), true)
 		return f
 	})
@@ -170,13 +170,13 @@ func (c *Client) believe(op operation, resp *http.Response, a download.ArchiveIn
 		}
 		if off > 0 {
 			c.warnRange.Do(func() {
-				c.log.LogAttrs(context.Background(), slog.LevelWarn, "the server does not heed ranges, each read starts at the beginning of the archive", op.attrs()...)
+				c.log.LogAttrs(context.Background(), slog.LevelWarn, "the server ignores ranges; each read starts at the beginning of the archive", op.attrs()...)
 			})
 		}
 		return off, nil
 	}
 	if resp.StatusCode >= 200 && resp.StatusCode <= 299 {
-		return 0, protocolFailure("status %d in place of content", resp.StatusCode)
+		return 0, protocolFailure("status %d instead of content", resp.StatusCode)
 	}
 	// The watchdog still runs, so a refusal that dribbles in is not waited for.
 	return 0, c.refusal(resp)
@@ -250,7 +250,7 @@ func (s *stream) begin(skip int64) *failure {
 // early returns the failure for a body that ended before its first wanted byte.
 func (s *stream) early(err error) *failure {
 	if err == io.EOF {
-		return &failure{kind: download.ErrUnavailable, detail: "the server gave no byte of the range",
+		return &failure{kind: download.ErrUnavailable, detail: "the server sent no byte of the range",
 			code: http.StatusPartialContent, empty: surelyEmpty}
 	}
 	f := s.c.transportFailure(s.cause(err), true, false)

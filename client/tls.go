@@ -67,14 +67,14 @@ func TLSSentence(host string, err error) (string, bool) {
 		return fmt.Sprintf("the certificate of %s has expired or is not valid yet (%s); "+
 			"the server's administrator must renew it, unless this machine's clock is wrong", host, invalid.Detail), true
 	case errors.As(err, &roots):
-		return "this system has no CA certificates: install them (package ca-certificates) or give one with --ca-cert FILE", true
+		return "this system has no CA certificates; install them (package ca-certificates) or give one with --ca-cert FILE", true
 	case errors.As(err, &invalid), errors.As(err, &verify):
 		return fmt.Sprintf("the certificate of %s is refused (%v); "+
 			"if it is your organisation's own, give its authority's certificate with --ca-cert FILE", host, err), true
 	case errors.As(err, &record):
-		return fmt.Sprintf("%s does not speak TLS at this port: are scheme and port of the server URL right?", host), true
+		return fmt.Sprintf("%s does not speak TLS at this port; check scheme and port of the server URL", host), true
 	case errors.As(err, &protocol) && protocol.Op == "remote error" && strings.Contains(protocol.Err.Error(), "certificate"):
-		return fmt.Sprintf("%s wants a client certificate that it accepts (%v): give one with --client-cert and --client-key", host, protocol.Err), true
+		return fmt.Sprintf("%s wants a client certificate that it accepts (%v); give one with --client-cert and --client-key", host, protocol.Err), true
 	case errors.As(err, &protocol) && protocol.Op == "remote error":
 		return fmt.Sprintf("%s refuses the TLS connection (%v)", host, protocol.Err), true
 	}

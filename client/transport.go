@@ -81,7 +81,7 @@ func proxyAnswer(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.
 	if resp.StatusCode != http.StatusProxyAuthRequired {
 		return nil // the transport turns other refusals into errors
 	}
-	detail := fmt.Sprintf("the proxy %s wants a login: give it in HTTPS_PROXY, as http://USER:PASSWORD@HOST", proxy.Host)
+	detail := fmt.Sprintf("the proxy %s wants a login; give it in HTTPS_PROXY, as http://USER:PASSWORD@HOST", proxy.Host)
 	if proxy.User != nil {
 		detail = fmt.Sprintf("the proxy %s refuses the login that is in HTTPS_PROXY", proxy.Host)
 	}

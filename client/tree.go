@@ -33,7 +33,7 @@ func (c *Client) Node(ctx context.Context, id download.NodeID) (download.Node, e
 			n, f = e.node()
 		}
 		if f == nil && n.ID != id {
-			f = protocolFailure("the server answers for node %s in place of %s", n.ID, id)
+			f = protocolFailure("the server answers for node %s instead of %s", n.ID, id)
 		}
 		return f
 	})

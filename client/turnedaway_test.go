@@ -79,6 +79,6 @@ func TestCreateTooLongForAProxy(t *testing.T) {
 	})
 	_, err := newClient(t, testConfig(srv.URL)).Create(t.Context(), []download.NodeID{download.NodeID(strings.Repeat("a", 1_999_000))})
 	require.ErrorIs(t, err, download.ErrListTooLong)
-	require.ErrorContains(t, err, "takes no request of 2000 kB (413): ask in smaller parts")
+	require.ErrorContains(t, err, "refuses a request of 2000 kB (413); write it as several lists")
 	require.Len(t, srv.seen(), 1)
 }

@@ -38,9 +38,9 @@ func ServerURL(address string) (*url.URL, error) {
 		return nil, invalid("no server URL was given")
 	case err != nil:
 		// The parser's error quotes the text, which may hold a password.
-		return nil, invalid("the server URL cannot be read: give it as https://HOST")
+		return nil, invalid("the server URL cannot be read; write it like https://alfresco.example.com")
 	case u.User != nil || u.Query().Has("alf_ticket") || strings.Contains(address, "TICKET_"):
-		return nil, invalid("the server URL holds a user name, password or ticket, which others can see: give them in ALFRESCO_USERNAME and ALFRESCO_PASSWORD")
+		return nil, invalid("the server URL holds a user name, a password or a ticket, which every local user can see; set ALFRESCO_USERNAME and ALFRESCO_PASSWORD")
 	case u.Scheme != "http" && u.Scheme != "https" || u.Opaque != "":
 		return nil, invalid("the server URL %.128q must begin with https:// (or http://)", scrubURL(address))
 	case u.Hostname() == "":
@@ -48,7 +48,7 @@ func ServerURL(address string) (*url.URL, error) {
 	}
 	path, err := url.PathUnescape(serverPath(u.EscapedPath()))
 	if err != nil {
-		return nil, invalid("the server URL cannot be read: give it as https://HOST")
+		return nil, invalid("the server URL cannot be read; write it like https://alfresco.example.com")
 	}
 	return &url.URL{Scheme: u.Scheme, Host: strings.ToLower(u.Host), Path: path}, nil
 }
@@ -106,7 +106,7 @@ func parseURL(s string, allowHTTP bool) (endpoints, error) {
 	case err != nil:
 		return endpoints{}, err
 	case u.Scheme == "http" && !allowHTTP && !isLoopback(u.Hostname()):
-		return endpoints{}, invalid("http:// to %s would show the password to the network: use https://, or --allow-http if you accept that", u.Host)
+		return endpoints{}, invalid("http:// to %s would show the password to the network; use https://, or --allow-http if you accept that", u.Host)
 	}
 	return endpointsOf(u), nil
 }

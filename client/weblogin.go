@@ -27,7 +27,7 @@ func isLoginPage(u *url.URL) bool {
 
 // webLogin returns the failure for a server that sends people to such a page.
 func webLogin(where string) *failure {
-	return &failure{kind: download.ErrUnauthorized, lasting: true, detail: fmt.Sprintf("single sign-on is in front of it and wants a login in a web browser, at %s: "+
+	return &failure{kind: download.ErrUnauthorized, lasting: true, detail: fmt.Sprintf("single sign-on is in front of it and wants a login in a web browser, at %s; "+
 		"run 'downloadfs login URL' if that is OpenID Connect, or ask for an address at which the API takes a password", where)}
 }
 
@@ -37,5 +37,5 @@ func (c *Client) webPage(resp *http.Response, instead string) *failure {
 	if loginField.Match(page) {
 		return webLogin(c.place(resp.Request.URL.String()))
 	}
-	return protocolFailure("a web page came in place of %s", instead)
+	return protocolFailure("a web page came instead of %s", instead)
 }

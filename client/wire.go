@@ -67,7 +67,7 @@ func decodeEntry[T any](body []byte) (*T, *failure) {
 		Entry *T `json:"entry"`
 	}
 	if err := json.Unmarshal(body, &wire); err != nil || wire.Entry == nil {
-		return nil, protocolFailure("the answer is not one of Alfresco's: is this the address of an Alfresco server?")
+		return nil, protocolFailure("the answer is not one of Alfresco's; check the server URL")
 	}
 	return wire.Entry, nil
 }
@@ -83,7 +83,7 @@ func decodeDownload(body []byte) (download.Progress, *failure) {
 		return download.Progress{}, protocolFailure("the server names a download %s", e.ID)
 	}
 	if !statusWord.MatchString(e.Status) {
-		return download.Progress{}, protocolFailure("the server gives download %s the status %s", id, e.Status)
+		return download.Progress{}, protocolFailure("the server says that download %s has the status %s", id, e.Status)
 	}
 	return download.Progress{
 		ID: id, Status: download.Status(e.Status),
@@ -114,7 +114,7 @@ func (e *nodeEntry) node() (download.Node, *failure) {
 	n := download.Node{ID: download.NodeID(id), Name: e.Name, Folder: e.IsFolder, ModifiedAt: parseTime(e.ModifiedAt)}
 	if e.Content != nil && e.Content.SizeInBytes != nil && !e.IsFolder {
 		if n.Size = *e.Content.SizeInBytes; n.Size < 0 {
-			return download.Node{}, protocolFailure("the server gives node %s %d bytes", id, n.Size)
+			return download.Node{}, protocolFailure("the server says that node %s has %d bytes", id, n.Size)
 		}
 	}
 	return n, nil
@@ -124,7 +124,7 @@ func (e *nodeEntry) node() (download.Node, *failure) {
 func decodeChildren(body []byte, skip int) (page []download.Node, more bool, f *failure) {
 	var wire childList
 	if err := json.Unmarshal(body, &wire); err != nil || wire.List == nil || len(wire.List.Entries) > pageSize {
-		return nil, false, protocolFailure("the answer is no page of a folder's children")
+		return nil, false, protocolFailure("the answer is not a page of a folder's children")
 	}
 	for _, e := range wire.List.Entries {
 		if e.Entry == nil {
@@ -150,12 +150,12 @@ func decodeArchive(id download.ID, body []byte) (download.ArchiveInfo, *failure)
 	case f != nil:
 		return download.ArchiveInfo{}, f
 	case e.ID != string(id):
-		return download.ArchiveInfo{}, protocolFailure("the server answers for node %s in place of %s", e.ID, id)
+		return download.ArchiveInfo{}, protocolFailure("the server answers for node %s instead of %s", e.ID, id)
 	case e.Content == nil || e.Content.SizeInBytes == nil:
 		// Before DONE the node has no content.
 		return download.ArchiveInfo{}, &failure{kind: download.ErrNotReady, lasting: true}
 	case *e.Content.SizeInBytes < 0:
-		return download.ArchiveInfo{}, protocolFailure("the server gives the archive %d bytes", *e.Content.SizeInBytes)
+		return download.ArchiveInfo{}, protocolFailure("the server says that the archive has %d bytes", *e.Content.SizeInBytes)
 	}
 	return download.ArchiveInfo{
 		ID: id, Name: e.Name, Size: *e.Content.SizeInBytes, ModifiedAt: parseTime(e.ModifiedAt),

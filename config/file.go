@@ -18,8 +18,8 @@ import (
 // maxFile bounds how much is read of a file.
 const maxFile = 1 << 20
 
-// ErrExposed marks a file that others can read or change but must not.
-var ErrExposed = errors.New("others can read or change the configuration")
+// ErrExposed marks a file that others can read or write but must not.
+var ErrExposed = errors.New("others can read or write the configuration")
 
 // Key is a key that a section may have.
 type Key struct {
@@ -205,7 +205,7 @@ func (r *reader) mapping(n *yaml.Node, what string, visit func(key, value *yaml.
 		return
 	}
 	if n.Kind != yaml.MappingNode {
-		r.problem(n.Line, "%s must be a list of 'key: value'", what)
+		r.problem(n.Line, "%s must have lines of 'key: value'", what)
 		return
 	}
 	seen := map[string]bool{}
@@ -216,7 +216,7 @@ func (r *reader) mapping(n *yaml.Node, what string, visit func(key, value *yaml.
 			continue
 		}
 		if seen[key.Value] {
-			r.problem(key.Line, "%s is there twice", key.Value)
+			r.problem(key.Line, "%s is given twice", key.Value)
 			continue
 		}
 		seen[key.Value] = true

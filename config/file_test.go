@@ -70,10 +70,10 @@ func TestReadRefuses(t *testing.T) {
 		{"profiles:\n  work:\n    cache_size: 1\n", "did you mean cache-size?"},
 		{"profile:\n  work:\n", ":1: unknown key profile; did you mean profiles?"},
 		{"profiles:\n  work:\n    frobnicate: s3cret\n", ":3: unknown key frobnicate"},
-		{"defaults:\n  cache-size: 1\n  cache-size: s3cret\n", ":3: cache-size is there twice"},
+		{"defaults:\n  cache-size: 1\n  cache-size: s3cret\n", ":3: cache-size is given twice"},
 		{"defaults:\n  url: http://s3cret\n", "url belongs to a profile"},
-		{"profiles:\n  - work\n", ":2: profiles must be"},
-		{"profiles:\n  work: s3cret\n", "profile work must be"},
+		{"profiles:\n  - work\n", ":2: profiles must have"},
+		{"profiles:\n  work: s3cret\n", "profile work must have"},
 		{"profiles:\n  work:\n    cache-size: [s3cret]\n", ":3: cache-size must have one value"},
 		{"profiles:\n  work:\n    cache-size:\n", ":3: cache-size must have one value"},
 		{"profiles:\n  work:\n    password-command: []\n", ":3: password-command must have one value"},
@@ -84,7 +84,7 @@ func TestReadRefuses(t *testing.T) {
 		{"{", "this is not YAML"},
 		{"a: b\n c: s3cret", ":2: this is not YAML"},
 		{"profiles:\n  w:\n    password: *s3cret\n", "unknown anchor"},
-		{"s3cret", "must be a list of 'key: value'"},
+		{"s3cret", "must have lines of 'key: value'"},
 	} {
 		_, err := read(write(t, c.text, 0o600))
 		assert.ErrorContains(t, err, c.want, "%q", c.text)

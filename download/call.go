@@ -2,15 +2,10 @@ package download
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"strings"
 )
-
-// errPanic marks a contained panic in a Service or Archives: one download is in
-// trouble, the mount is not.
-var errPanic = errors.New("internal error")
 
 // call makes a request that belongs to the manager. A panic becomes an error. If the
 // request's own time limit ended it, the error is ErrUnavailable.
@@ -19,7 +14,7 @@ func (m *Manager) call(op string, id ID, request func() error) (err error) {
 		if r := recover(); r != nil {
 			m.log.Error("panic", "op", op, "download", id, "err", r, "stack", string(debug.Stack()))
 			what := strings.TrimSpace(op + " " + string(id))
-			err = &condition{plain(fmt.Sprintf("%s: internal error: %v", what, r)), errPanic, plain(fmt.Sprint(r))}
+			err = &condition{plain(fmt.Sprintf("%s: %v (%v)", what, ErrInternal, r)), ErrInternal, plain(fmt.Sprint(r))}
 		}
 	}()
 	err = request()

@@ -56,7 +56,7 @@ func (m *Manager) own(ctx context.Context, work func() (*Download, error)) (*Dow
 		r = <-done // at once: the manager is closed, which ends all that work waits for
 	}
 	if m.ctx.Err() != nil && errors.Is(r.err, context.Canceled) {
-		return nil, Because(ErrClosed, "the file system is being unmounted")
+		return nil, errUnmounting
 	}
 	return r.d, r.err
 }
@@ -69,7 +69,7 @@ func (m *Manager) create(l List) (*Download, error) {
 	case m.posts <- struct{}{}:
 		defer func() { <-m.posts }()
 	case <-m.ctx.Done():
-		return nil, Because(ErrClosed, "the file system is being unmounted")
+		return nil, errUnmounting
 	}
 	if err := m.refuseDownloads(l); err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func (m *Manager) create(l List) (*Download, error) {
 		return nil, err
 	}
 	if m.ctx.Err() != nil {
-		return nil, Because(ErrClosed, "the file system is being unmounted")
+		return nil, errUnmounting
 	}
 	var p Progress
 	began := time.Now()

@@ -39,19 +39,12 @@ func (m *Manager) Discard(d *Download) error {
 	m.mu.Unlock()
 
 	err := m.journal.Update(func(tx journal.Tx) error {
-		m.mu.Lock()
-		rec, gone := d.record(), d.removed
-		m.mu.Unlock()
-		if gone {
-			return nil
-		}
-		if err := m.forgetParts(tx, d); err != nil {
-			return err
-		}
-		if err := tx.Put(journal.Removals, d.serial, removalRecord{V: recordVersion, ID: d.id, Cancel: true}); err != nil {
-			return err
-		}
-		return tx.Put(journal.Downloads, d.serial, rec)
+		return m.putRecord(tx, d, func() error {
+			if err := m.forgetParts(tx, d); err != nil {
+				return err
+			}
+			return tx.Put(journal.Removals, d.serial, removalRecord{V: recordVersion, ID: d.id, Cancel: true})
+		})
 	})
 
 	defer m.letGo(d)

@@ -8,13 +8,14 @@
 // standard library, zipfile and its own subpackages.
 //
 // The Manager owns all work. A caller's context only bounds how long that caller waits:
-// an interrupted wait loses no download.
+// an interrupted wait loses no download. Create, Rename, Discard and Remove return when
+// the journal has synced the change to disk, and so does the system call behind them.
 //
 // The subpackages know nothing of a download's life: [downloadfs/download/list] parses
 // what a user writes to the control file, [downloadfs/download/schedule] says when the
 // server is asked, [downloadfs/download/split] plans how to get a download in parts,
 // and [downloadfs/download/journal] keeps records on disk. This package holds what a
 // download goes through: create.go, poller.go, wait.go, discard.go, remove.go and
-// removal.go. The server's state (server.go) tells an outage or a refused login from a
+// removal.go, and parts.go for what is too large for one zip. The server's state (server.go) tells an outage or a refused login from a
 // download that stalls.
 package download

@@ -15,7 +15,7 @@ var (
 	// ErrName: a download's directory cannot have this name.
 	ErrName = errors.New("not a name for a download")
 	// ErrNameText: the name is not UTF-8 text.
-	ErrNameText = errors.New("not a text")
+	ErrNameText = errors.New("not UTF-8 text")
 	// ErrNotFound: the server does not know the node, path or download (404).
 	ErrNotFound = errors.New("not found")
 	// ErrUnauthorized: the server does not accept the credentials (401).
@@ -47,6 +47,9 @@ var (
 	ErrExpired = errors.New("download expired")
 	// ErrStalled: the download has made no progress for the stall timeout.
 	ErrStalled = errors.New("no progress")
+	// ErrInternal: a panic was caught. One download or request list is in trouble; the
+	// mount is not.
+	ErrInternal = errors.New("internal error; the log says more")
 	// ErrChanged: the archive is not the one seen before (its total size changed).
 	ErrChanged = errors.New("archive changed on the server")
 
@@ -54,7 +57,7 @@ var (
 	ErrNotReady = errors.New("not ready yet")
 	// ErrListTooLong: the request list is over [MaxListBytes], or longer than the
 	// server or a proxy in front of it accepts.
-	ErrListTooLong = errors.New("list too long")
+	ErrListTooLong = errors.New("request list too long")
 	// ErrExists: the name is taken.
 	ErrExists = errors.New("name exists")
 	// ErrClosed: the Manager is closing (the mount is being unmounted).

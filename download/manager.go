@@ -231,7 +231,7 @@ func (m *Manager) start(f func()) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closing {
-		return Because(ErrClosed, "the file system is being unmounted")
+		return errUnmounting
 	}
 	m.running.Go(f)
 	return nil

@@ -122,7 +122,7 @@ func (m *Manager) assemble(d *Download, p Progress) {
 	d.settled, d.changedAt = true, time.Now()
 	d.progress = Progress{ID: d.id, Status: StatusPending, TotalBytes: p.TotalBytes, TotalFiles: p.TotalFiles}
 	m.transition(d, old)
-	m.logLater(slog.LevelInfo, "too large for one zip of the server, getting it in parts", "op", "parts", "download", d.id,
+	m.logLater(slog.LevelInfo, "too large for one zip of the server; getting it in parts", "op", "parts", "download", d.id,
 		"len", p.TotalBytes, "limit", limit)
 	m.startAssembly(d)
 }
@@ -296,7 +296,7 @@ func (m *Manager) assemblyFailed(d *Download, err error) bool {
 	m.mu.Lock()
 	defer m.unlock()
 	a := d.parts
-	m.logLater(slog.LevelDebug, "parts will be tried again", "op", "parts", "download", d.id, "err", err)
+	m.logLater(slog.LevelDebug, "parts not fetched; trying again", "op", "parts", "download", d.id, "err", err)
 	switch {
 	case isAny(err, errReplanned, errAgain, ErrUnauthorized): // the server's state says so
 		return false
@@ -311,7 +311,7 @@ func (m *Manager) assemblyFailed(d *Download, err error) bool {
 			a.failingSince = now
 		}
 		if now.Sub(a.failingSince) >= m.unreachableTimeout {
-			a.err = Because(ErrUnavailable, "%s", withReason("the server has not given the next part since "+stamp(a.failingSince), err))
+			a.err = Because(ErrUnavailable, "%s", withReason("the server has not answered about the next part since "+stamp(a.failingSince), err))
 		}
 	case isAny(err, ErrForbidden, ErrInvalid, ErrNotFound) && !a.refused.confirmed(time.Now(), time.Time{}):
 	default:

@@ -183,7 +183,7 @@ func (m *Manager) letGo(d *Download) {
 	m.mu.Unlock()
 	for _, id := range ids {
 		if err := m.archives.Drop(id); err != nil {
-			m.log.Warn("cached part not dropped", "op", "remove", "download", id, "err", err)
+			m.log.Warn("part not dropped from the cache", "op", "remove", "download", id, "err", err)
 		}
 	}
 	for _, h := range pins {
@@ -214,16 +214,7 @@ func (m *Manager) discardParts(d *Download) error {
 	d.progress.Status, d.dropped = StatusExpired, true
 	m.mu.Unlock()
 	err := m.journal.Update(func(tx journal.Tx) error {
-		m.mu.Lock()
-		rec, gone := d.record(), d.removed
-		m.mu.Unlock()
-		if gone {
-			return nil
-		}
-		if err := m.forgetParts(tx, d); err != nil {
-			return err
-		}
-		return tx.Put(journal.Downloads, d.serial, rec)
+		return m.putRecord(tx, d, func() error { return m.forgetParts(tx, d) })
 	})
 	m.mu.Lock()
 	if err != nil {

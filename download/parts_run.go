@@ -360,7 +360,7 @@ func (m *Manager) checkPart(ctx context.Context, d *Download, p *piece, src zipf
 			files, unpacked, p.progress.FilesAdded, p.progress.BytesAdded)
 	}
 	if isAny(err, zipfile.ErrDamaged, zipfile.ErrFormat) {
-		m.log.Warn("a part's zip is damaged; it is asked for again", "op", "parts", "download", p.id, "err", err)
+		m.log.Warn("a part's zip is damaged; trying again", "op", "parts", "download", p.id, "err", err)
 		p.tries, p.lost = p.tries+1, lostPart(ErrProtocol, fmt.Sprintf("a part's zip is damaged: %v", err))
 		if err := m.giveUpPart(ctx, d, p); err != nil {
 			return err

@@ -55,15 +55,14 @@ func (w *watch) failing(now time.Time, timeout time.Duration) bool {
 
 // failure returns what waiters get after polls have failed for too long.
 func (w *watch) failure() error {
-	sentinel := ErrUnavailable
+	since := stamp(w.failingSince)
 	switch {
 	case errors.Is(w.lastErr, ErrNotReady):
-		return Because(ErrProtocol, "the server says that the download is done, and has had no archive of it since %s", stamp(w.failingSince))
+		return Because(ErrProtocol, "the server says that this download is DONE, and has had no archive of it since %s", since)
 	case errors.Is(w.lastErr, ErrProtocol):
-		sentinel = ErrProtocol
+		return Because(ErrProtocol, "%s", withReason("the server has not given a valid answer about this download since "+since, w.lastErr))
 	}
-	return Because(sentinel, "%s",
-		withReason("the server has not told the download's state since "+stamp(w.failingSince), w.lastErr))
+	return Because(ErrUnavailable, "%s", withReason("the server has not answered about this download since "+since, w.lastErr))
 }
 
 // troubled reports whether the download is polled slowly.
@@ -173,21 +172,21 @@ func (m *Manager) learn(d *Download, a answer, err error, began time.Time) {
 	switch {
 	case errors.Is(err, ErrNotFound):
 		if !w.absent.confirmed(now, d.unseenUntil()) {
-			m.logLater(w.absent.level(), "the server does not know a download; asking again", "op", "poll", "download", d.id)
+			m.logLater(w.absent.level(), "the server does not know a download; trying again", "op", "poll", "download", d.id)
 			return
 		}
 		m.gone(d)
 		return
 	case errors.Is(err, ErrUnauthorized): // the server's state says so
 	case isAny(err, ErrForbidden, ErrInvalid) && w.fault == nil && !w.refused.confirmed(now, time.Time{}):
-		m.logLater(w.refused.level(), "the server refuses to tell of a download; asking again", "op", "poll", "download", d.id, "err", err)
+		m.logLater(w.refused.level(), "the server refuses to show a download; trying again", "op", "poll", "download", d.id, "err", err)
 		return
 	case errors.Is(err, ErrForbidden):
-		w.fault = Because(ErrForbidden, "the server does not let this user see the download")
+		w.fault = Because(ErrForbidden, "the server refuses to show this user the download")
 	case errors.Is(err, ErrInvalid):
-		w.fault = Because(ErrProtocol, "%s", withReason("the server says that this is no download", err))
-	case errors.Is(err, errPanic):
-		w.fault = Because(errPanic, "%s", withReason("an internal error was caught and logged", err))
+		w.fault = Because(ErrProtocol, "%s", withReason("the server says that this is not a download", err))
+	case errors.Is(err, ErrInternal):
+		w.fault = Because(ErrInternal, "%s", withReason(ErrInternal.Error(), err))
 	default:
 		if w.fails == 0 {
 			w.failingSince, w.failedAt = began, m.server.alive
@@ -240,7 +239,7 @@ func (m *Manager) takeOver(d *Download, a answer, now time.Time) {
 			w.stalled = true
 			d.announce()
 			m.tellLater(d)
-			m.logLater(slog.LevelWarn, "download makes no progress", "op", "poll", "download", d.id, "state", p.Status)
+			m.logLater(slog.LevelWarn, "the server makes no progress with a download", "op", "poll", "download", d.id, "state", p.Status)
 		}
 		return
 	}

@@ -37,9 +37,9 @@ func TestSentences(t *testing.T) {
 		{"away without a word", download.ErrUnavailable, `^the server has not answered since 2000-01-01T00:\d\d:\d\dZ$`},
 		{"silent", context.DeadlineExceeded, `^the server has not answered since 2000-01-01T00:\d\d:\d\dZ: no answer in time$`},
 		{"time is up", &told{context.DeadlineExceeded, "connection refused"}, `^the server has not answered since 2000-01-01T00:\d\d:\d\dZ: connection refused$`},
-		{"odd", &told{download.ErrProtocol, "a web page came"}, `^the server has not told the download's state since 2000-01-01T00:\d\d:\d\dZ: a web page came$`},
-		{"no archive", download.ErrNotReady, `^the server says that the download is done, and has had no archive of it since 2000-01-01T00:\d\d:\d\dZ$`},
-		{"another kind of node", &told{download.ErrInvalid, "not a download"}, `^the server says that this is no download: not a download$`},
+		{"odd", &told{download.ErrProtocol, "a web page came"}, `^the server has not given a valid answer about this download since 2000-01-01T00:\d\d:\d\dZ: a web page came$`},
+		{"no archive", download.ErrNotReady, `^the server says that this download is DONE, and has had no archive of it since 2000-01-01T00:\d\d:\d\dZ$`},
+		{"another kind of node", &told{download.ErrInvalid, "not a download"}, `^the server says that this is not a download: not a download$`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {

@@ -82,7 +82,7 @@ func (m *Manager) advance(r *removal) {
 	del, done := r.del, false
 	switch {
 	case isAny(err, ErrNotFound, ErrInvalid) && !r.absent.confirmed(now, r.until):
-		m.logLater(slog.LevelDebug, "removal will be tried again", "op", "remove", "download", r.id, "err", err)
+		m.logLater(slog.LevelDebug, "removal failed; trying again", "op", "remove", "download", r.id, "err", err)
 		m.work.Set(&r.task, now.Add(r.absent.pause(now, r.until)), schedule.Chore)
 	case errors.Is(err, ErrNotFound):
 		done = true
@@ -97,7 +97,7 @@ func (m *Manager) advance(r *removal) {
 		} else {
 			r.refused = time.Time{}
 		}
-		m.logLater(slog.LevelDebug, "removal will be tried again", "op", "remove", "download", r.id, "err", err)
+		m.logLater(slog.LevelDebug, "removal failed; trying again", "op", "remove", "download", r.id, "err", err)
 		m.work.Set(&r.task, now.Add(jitter(min(time.Second<<min(r.fails-1, 12), slowest))), schedule.Chore)
 	default:
 		r.fails, r.refused = 0, time.Time{}

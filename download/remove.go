@@ -70,7 +70,7 @@ func (m *Manager) Remove(d *Download) error {
 	m.log.Info("download removed", "op", "remove", "download", d.id)
 
 	if err := m.archives.Drop(d.id); err != nil {
-		m.log.Warn("cached archive not dropped", "op", "remove", "download", d.id, "err", err)
+		m.log.Warn("archive not dropped from the cache", "op", "remove", "download", d.id, "err", err)
 	}
 	return nil
 }

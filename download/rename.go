@@ -24,15 +24,7 @@ func (m *Manager) Rename(d *Download, name string) error {
 		return fmt.Errorf("rename %s: %w", d.id, err)
 	}
 	m.mu.Unlock()
-	err := m.journal.Update(func(tx journal.Tx) error {
-		m.mu.Lock()
-		rec, gone := d.record(), d.removed
-		m.mu.Unlock()
-		if gone {
-			return nil
-		}
-		return tx.Put(journal.Downloads, d.serial, rec)
-	})
+	err := m.journal.Update(func(tx journal.Tx) error { return m.putRecord(tx, d, nil) })
 	if err == nil {
 		m.log.Info("download renamed", "op", "rename", "download", d.id, "name", name)
 		return nil

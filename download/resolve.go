@@ -59,7 +59,7 @@ func (m *Manager) resolvePaths(l List, paths []int, nodes []NodeID) error {
 	workers.Wait()
 	if err := context.Cause(ctx); err != nil {
 		if m.ctx.Err() != nil {
-			return Because(ErrClosed, "the file system is being unmounted")
+			return errUnmounting
 		}
 		return err
 	}

@@ -70,10 +70,10 @@ func (r *restorer) download(serial uint64, record []byte) error {
 		return err
 	}
 	if r.ids[rec.ID] {
-		return fmt.Errorf("download %s is there twice", rec.ID)
+		return fmt.Errorf("download %s is recorded twice", rec.ID)
 	}
 	if rec.Name != "" && r.names[rec.Name] {
-		r.log.Warn("name is taken, using the id", "op", "journal", "download", rec.ID)
+		r.log.Warn("the name is taken; using the id", "op", "journal", "download", rec.ID)
 		rec.Name = ""
 	}
 	r.ids[rec.ID], r.names[rec.Name] = true, true
@@ -90,7 +90,7 @@ func (r *restorer) part(serial uint64, record []byte) error {
 		if !rec.Fetched { // at least the server does not keep it
 			r.removals = append(r.removals, storedRemoval{0, removalRecord{V: recordVersion, ID: rec.ID, Cancel: true, Delete: true}})
 		}
-		return errors.New("it is of no plan")
+		return errors.New("no plan has this part")
 	}
 	return nil
 }

@@ -18,6 +18,23 @@ func (m *Manager) save(d *Download) {
 	}
 }
 
+// putRecord puts d's record as it is now into a transaction, after what also puts. It
+// puts nothing if d was removed: what Remove has journaled stays.
+func (m *Manager) putRecord(tx journal.Tx, d *Download, also func() error) error {
+	m.mu.Lock()
+	rec, removed := d.record(), d.removed
+	m.mu.Unlock()
+	if removed {
+		return nil
+	}
+	if also != nil {
+		if err := also(); err != nil {
+			return err
+		}
+	}
+	return tx.Put(journal.Downloads, d.serial, rec)
+}
+
 // saver journals the downloads that changed, many in one transaction, until Close, and
 // then those that are left. It retries when the journal cannot be written, for example
 // because the disk is full. Only the memory of a transition would be lost, and the next
@@ -36,7 +53,7 @@ func (m *Manager) saver() {
 			wait = time.Second
 			continue
 		}
-		m.log.Warn("journal not written, will be tried again", "op", "journal", "err", err)
+		m.log.Warn("the journal cannot be written; trying again", "op", "journal", "err", err)
 		select {
 		case <-time.After(wait):
 			wait = min(2*wait, slowest)
@@ -56,13 +73,7 @@ func (m *Manager) flush() error {
 	}
 	err := m.journal.Update(func(tx journal.Tx) error {
 		for _, d := range changed {
-			m.mu.Lock()
-			rec, gone := d.record(), d.removed
-			m.mu.Unlock()
-			if gone {
-				continue
-			}
-			if err := tx.Put(journal.Downloads, d.serial, rec); err != nil {
+			if err := m.putRecord(tx, d, nil); err != nil {
 				return err
 			}
 		}

@@ -47,7 +47,7 @@ func (s *serverState) heard(err error, began, now time.Time) (announce bool) {
 		s.answered = now
 		s.fails, s.lastErr, s.refused = 0, nil, nil
 		return announce
-	case isAny(err, ErrProtocol, errPanic):
+	case isAny(err, ErrProtocol, ErrInternal):
 		return false // it does not say whether the server is there
 	}
 	if s.fails == 0 {

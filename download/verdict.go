@@ -14,7 +14,7 @@ func (d *Download) verdict(now time.Time) (ready bool, err error) {
 	case d.removed:
 		return false, Because(ErrCancelled, "the download was removed")
 	case m.closing:
-		return false, Because(ErrClosed, "the file system is being unmounted")
+		return false, errUnmounting
 	}
 	switch d.progress.Status {
 	case StatusDone:
@@ -25,8 +25,7 @@ func (d *Download) verdict(now time.Time) (ready bool, err error) {
 		if d.parts != nil && d.parts.err != nil {
 			return false, d.parts.err
 		}
-		return false, Because(ErrTooLarge, "the content has %d bytes, which is over the server's limit of %d",
-			d.progress.TotalBytes, d.progress.BytesAdded)
+		return false, TooLarge(d.progress)
 	case StatusExpired:
 		if d.parts != nil {
 			return false, Because(ErrExpired, "the cache does not have all parts of the archive any more; ask for the same nodes again")
@@ -46,10 +45,23 @@ func (d *Download) verdict(now time.Time) (ready bool, err error) {
 	case d.parts != nil && d.parts.err != nil:
 		return false, d.parts.err
 	case d.watch.stalled:
-		return false, Because(ErrStalled, "the server has made no progress with this download for %s; it may have failed there",
-			m.stallTimeout)
+		return false, Stalled(m.stallTimeout)
 	}
 	return false, nil
+}
+
+// errUnmounting is what callers get while the Manager closes.
+var errUnmounting = Because(ErrClosed, "the file system is being unmounted")
+
+// TooLarge returns the error for a download that the server refuses as too large. Its
+// counters say by how much.
+func TooLarge(p Progress) error {
+	return Because(ErrTooLarge, "the content has %d bytes, which is over the server's limit of %d", p.TotalBytes, p.BytesAdded)
+}
+
+// Stalled returns the error for a download whose counters have not moved for so long.
+func Stalled(timeout time.Duration) error {
+	return Because(ErrStalled, "the server has made no progress with this download for %s; it may have failed there", timeout)
 }
 
 // mayRecover reports whether verdict may say something else after the next poll.

@@ -148,7 +148,7 @@ func (f *Fetcher) await(ctx context.Context, id download.ID, nodes []download.No
 			return err
 		}
 		if f.StallTimeout > 0 && time.Since(moved) > f.StallTimeout {
-			return fmt.Errorf("download %s: no progress on the server for %v: %w", id, f.StallTimeout, download.ErrStalled)
+			return fmt.Errorf("download %s: %w", id, download.Stalled(f.StallTimeout))
 		}
 		timer := time.NewTimer(wait)
 		select {

@@ -16,7 +16,7 @@ import (
 func (f *Fetcher) tooMuch(ctx context.Context, nodes []download.NodeID, p download.Progress, measured *bool) error {
 	switch {
 	case p.Status == download.StatusTooLarge:
-		return fmt.Errorf("download %s: %d bytes of content, the server's limit is %d: %w", p.ID, p.TotalBytes, p.BytesAdded, download.ErrTooLarge)
+		return fmt.Errorf("download %s: %w", p.ID, download.TooLarge(p))
 	case f.PartSize < 0 || p.Status.Ended():
 		return nil
 	case f.PartSize > 0 && p.TotalBytes > f.PartSize:

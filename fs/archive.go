@@ -18,7 +18,6 @@ const archiveName = "archive.zip"
 // which size the others see.
 type archiveNode struct {
 	memberNode
-	item item
 
 	mu sync.Mutex // guards what follows
 	// final is set once the archive is ready. It is immutable, and a handle on it
@@ -42,7 +41,7 @@ var (
 )
 
 func newArchiveNode(f *filesystem, d item) *archiveNode {
-	n := &archiveNode{memberNode: memberNode{node{fs: f}}, item: d, told: -1}
+	n := &archiveNode{memberNode: memberNode{node{fs: f}, d}, told: -1}
 	n.self = n
 	return n
 }
@@ -90,7 +89,7 @@ func (n *archiveNode) Access(ctx context.Context, mask uint32) syscall.Errno {
 
 // Statfs is sent by file managers before they look at what they listed.
 func (n *archiveNode) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {
-	n.looked(ctx)
+	n.noteBrowsing(ctx)
 	return n.node.Statfs(ctx, out)
 }
 
@@ -117,7 +116,7 @@ func (n *archiveNode) Statx(ctx context.Context, h fusefs.FileHandle, flags, mas
 // are answered so that the file can be listed and removed, and opening it tells why.
 func (n *archiveNode) awaitSize(ctx context.Context, h fusefs.FileHandle) syscall.Errno {
 	s := n.item.Snapshot()
-	if h != nil || s.Ready || s.Status.Ended() || n.looksAround(ctx) {
+	if h != nil || s.Ready || s.Status.Ended() || n.browses(ctx) {
 		return 0
 	}
 	if n.fs.waitOpen && !n.fs.fillsUp(callerPID(ctx)) {
@@ -166,7 +165,7 @@ func (n *archiveNode) toldLess(ctx context.Context, size int64) bool {
 	defer n.mu.Unlock()
 	told, ok := n.toldTo[who]
 	delete(n.toldTo, who)
-	return ok && told < size && !looksAgain(program)
+	return ok && told < size && !readsToEnd(program)
 }
 
 // Open waits until the archive can be read. With O_NONBLOCK it answers EAGAIN
@@ -187,7 +186,7 @@ func (n *archiveNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle
 		}
 		archive, err := n.fs.domain.OpenArchive(n.item)
 		if size := n.item.Snapshot().Archive.Size; err == nil && n.toldLess(ctx, size) {
-			n.fs.log.Warn("an archive is larger than a program was told; it must look again",
+			n.fs.log.Warn("the archive is larger than a program was told while it was pending",
 				"op", "open", "download", n.item.ID(), "len", size)
 			_ = archive.Close()
 			err = errToldLess

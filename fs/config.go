@@ -46,8 +46,8 @@ type Config struct {
 
 // These errors say why a directory cannot be mounted on or unmounted, and what to do.
 var (
-	// ErrMountpoint: the mount point is missing or not a directory.
-	ErrMountpoint = errors.New("unusable mount point")
+	// ErrMountpoint: the mountpoint is missing or not a directory.
+	ErrMountpoint = errors.New("cannot use the mountpoint")
 	// ErrFUSE: the system cannot mount FUSE file systems, or this user may not.
 	ErrFUSE = errors.New("FUSE is not available")
 	// ErrBusy: a process uses the mount, so it cannot be unmounted.

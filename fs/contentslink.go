@@ -16,15 +16,12 @@ const (
 )
 
 // contentsLink is contents, a link to the files in the archive.
-type contentsLink struct {
-	memberNode
-	item item
-}
+type contentsLink struct{ memberNode }
 
 var _ fusefs.NodeReadlinker = (*contentsLink)(nil)
 
 func newContentsLink(f *filesystem, d item) *contentsLink {
-	n := &contentsLink{memberNode: memberNode{node{fs: f}}, item: d}
+	n := &contentsLink{memberNode: memberNode{node{fs: f}, d}}
 	n.self = n
 	return n
 }

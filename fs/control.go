@@ -15,7 +15,7 @@ import (
 // controlNode is the control file. A list written to it becomes a download. Each open
 // handle has a list of its own.
 type controlNode struct {
-	node
+	listNode
 
 	mu      sync.Mutex // guards what follows and the released of handles
 	handles map[*controlHandle]struct{}
@@ -24,13 +24,12 @@ type controlNode struct {
 }
 
 var (
-	_ fusefs.NodeOpener     = (*controlNode)(nil)
-	_ fusefs.NodeSetattrer  = (*controlNode)(nil)
-	_ fusefs.NodeSetxattrer = (*controlNode)(nil)
+	_ fusefs.NodeOpener    = (*controlNode)(nil)
+	_ fusefs.NodeSetattrer = (*controlNode)(nil)
 )
 
 func newControlNode(f *filesystem) *controlNode {
-	n := &controlNode{node: node{fs: f}, handles: make(map[*controlHandle]struct{}), unseen: make(map[*controlHandle]struct{})}
+	n := &controlNode{listNode: listNode{node{fs: f}}, handles: make(map[*controlHandle]struct{}), unseen: make(map[*controlHandle]struct{})}
 	n.self = n
 	return n
 }
@@ -60,14 +59,6 @@ func (n *controlNode) Setattr(ctx context.Context, fh fusefs.FileHandle, in *fus
 	}
 	in.Valid = 0
 	return n.node.Setattr(ctx, fh, in, out)
-}
-
-// Setxattr accepts what tools copy along with a file and keeps none of it.
-func (n *controlNode) Setxattr(ctx context.Context, _ string, _ []byte, _ uint32) syscall.Errno {
-	if !n.fs.mine(ctx) {
-		return syscall.EACCES
-	}
-	return 0
 }
 
 // Open starts a list, or a view of the latest outcome.

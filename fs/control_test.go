@@ -110,7 +110,7 @@ func TestControlWriterKilled(t *testing.T) {
 			m := newTestMount(t)
 			_, _ = m.sh("bash -c '" + strings.ReplaceAll(script, "'", `'\''`) + "'")
 			assert.Equal(t, "new", m.ok(`ls $D`))
-			assert.Equal(t, "error: the process writing the list was killed", m.ok(`cat $D/new`))
+			assert.Equal(t, "error: the process that wrote the request list was killed", m.ok(`cat $D/new`))
 			m.ok(`echo ` + idB + ` > $D/new`)
 			assert.Equal(t, "d1\nnew", m.ok(`ls $D`))
 		})
@@ -169,7 +169,7 @@ func TestControlRefusals(t *testing.T) {
 		"dd":        {`echo ` + idA + ` | dd of=$D/new status=none`, "closing output file", "permission denied"},
 		"fsync":     {`python3 -c "import os;f=os.open('$D/new',1);os.write(f,b'` + idA + `');os.fsync(f)"`, "PermissionError", "permission denied"},
 		"read":      {`exec 3<>$D/new; echo ` + idA + ` >&3; cat <&3`, "Permission denied", "permission denied"},
-		"too long":  {`yes ` + idA + ` | head -c 5000000 > $D/new`, "File too large", "too long"},
+		"too long":  {`yes ` + idA + ` | head -c 5000000 > $D/new`, "File too large", "longer than 4 MiB"},
 		"remove":    {`rm -f $D/new`, "Operation not permitted", ""},
 		"rename":    {`mv $D/new $D/old`, "Operation not permitted", ""},
 		"replace":   {`mkdir $M/../x; mv -T $M/../x $D/new`, "", ""},

@@ -3,7 +3,6 @@ package fs
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"syscall"
@@ -15,8 +14,9 @@ import (
 	"downloadfs/download"
 )
 
-// errKilled: the process that wrote a list died of a signal before the list ended.
-var errKilled = errors.New("the process writing the list was killed")
+// errKilled: the process that wrote a request list died of a signal before it ended the
+// list.
+var errKilled = errors.New("the process that wrote the request list was killed")
 
 // controlHandle is one open file description of the control file.
 //
@@ -27,6 +27,7 @@ var errKilled = errors.New("the process writing the list was killed")
 // no FLUSH ends it, or that cannot be seen, the list ends with RELEASE, which comes
 // when no process holds a descriptor.
 type controlHandle struct {
+	listHandle
 	node   *controlNode
 	opener int // the process that opened it; 0 if not visible
 	append bool
@@ -48,12 +49,11 @@ type controlHandle struct {
 }
 
 var (
-	_ fusefs.FileReader    = (*controlHandle)(nil)
-	_ fusefs.FileWriter    = (*controlHandle)(nil)
-	_ fusefs.FileFlusher   = (*controlHandle)(nil)
-	_ fusefs.FileFsyncer   = (*controlHandle)(nil)
-	_ fusefs.FileReleaser  = (*controlHandle)(nil)
-	_ fusefs.FileAllocater = (*controlHandle)(nil)
+	_ fusefs.FileReader   = (*controlHandle)(nil)
+	_ fusefs.FileWriter   = (*controlHandle)(nil)
+	_ fusefs.FileFlusher  = (*controlHandle)(nil)
+	_ fusefs.FileFsyncer  = (*controlHandle)(nil)
+	_ fusefs.FileReleaser = (*controlHandle)(nil)
 )
 
 func newControlHandle(n *controlNode, opener int, appending bool) *controlHandle {
@@ -75,7 +75,7 @@ func (h *controlHandle) Write(ctx context.Context, data []byte, off int64) (uint
 	}
 	if h.err == nil {
 		if h.length > 0 && off != h.next && !h.append {
-			h.err = fmt.Errorf("list written out of order, at %d instead of %d: %w", off, h.next, download.ErrInvalid)
+			h.err = download.Because(download.ErrInvalid, "the request list was written out of order, at %d instead of %d; write it from start to end", off, h.next)
 		} else if _, err := h.list.Write(data); err != nil {
 			h.err = err
 		}
@@ -102,11 +102,7 @@ func (h *controlHandle) Flush(ctx context.Context) syscall.Errno {
 		return 0
 	}
 	h.node.release(h)
-	patience := forEver
-	if h.node.fs.callers.exiting(pid) {
-		patience = exitPatience
-	}
-	return h.submit(ctx, patience)
+	return h.submit(ctx, h.node.fs.closePatience(pid))
 }
 
 // abandonIfKilled gives the list up if the process that was writing it, or the one
@@ -153,7 +149,7 @@ func (h *controlHandle) Release(context.Context) syscall.Errno {
 			err = asked.err
 		}
 		if errno := f.errno("create", "", err); errno != 0 && f.ctx.Err() == nil {
-			f.log.Warn("a list was refused after its last writer had gone", "op", "create", "errno", errno.Error())
+			f.log.Warn("a request list was refused after its last writer had gone", "op", "create", "errno", errno.Error())
 		}
 	})
 	return 0
@@ -170,19 +166,10 @@ func (h *controlHandle) truncate(size uint64) syscall.Errno {
 		h.takeLocked()
 	case size < uint64(h.length):
 		if h.err == nil {
-			h.err = fmt.Errorf("list of %d bytes cut off after %d: %w", h.length, size, download.ErrInvalid)
+			h.err = download.Because(download.ErrInvalid, "the request list of %d bytes was cut off after %d; write it again", h.length, size)
 		}
 		h.node.fs.setListErr(h.err)
 		return h.node.fs.errno("truncate", "", h.err)
-	}
-	return 0
-}
-
-// Allocate reserves nothing and succeeds: there is room for every list.
-func (h *controlHandle) Allocate(_ context.Context, _, _ uint64, mode uint32) syscall.Errno {
-	const keepSize = 1
-	if mode&^keepSize != 0 {
-		return syscall.ENOTSUP
 	}
 	return 0
 }
@@ -225,7 +212,7 @@ func (h *controlHandle) end() (*submission, error) {
 		h.setAnswerLocked("", err)
 		h.mu.Unlock()
 		if errors.Is(err, errKilled) {
-			f.log.Warn("a list was given up", "op", "create", "err", err)
+			f.log.Warn("a request list was given up", "op", "create", "err", err)
 		}
 		return nil, err
 	case len(list.Entries) > 0:

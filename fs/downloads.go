@@ -149,7 +149,7 @@ func (n *downloadsNode) Mkdir(ctx context.Context, name string, _ uint32, out *f
 		// This is no download's name: the caller wants an ordinary directory.
 		if kindOfDrop(name) == dropList {
 			n.fs.setListErr(download.Because(download.ErrName,
-				"%s: no folders can be made here; copy a list or a link into downloads, or write to new", download.Quote(name)))
+				"%s: no directories can be made here; copy a request list or a link into downloads, or write to new", download.Quote(name)))
 		}
 		return nil, syscall.EPERM
 	}

@@ -37,7 +37,7 @@ const (
 // Closing it asks for its download, which is named after the file. A file with a
 // temporary name waits until it is renamed. A dropNode is never listed.
 type dropNode struct {
-	node
+	listNode
 	drops *drops
 
 	mu      sync.Mutex // guards what follows; before the mu of drops
@@ -56,7 +56,6 @@ type dropNode struct {
 var (
 	_ fusefs.NodeOpener     = (*dropNode)(nil)
 	_ fusefs.NodeSetattrer  = (*dropNode)(nil)
-	_ fusefs.NodeSetxattrer = (*dropNode)(nil)
 	_ fusefs.NodeReadlinker = (*dropNode)(nil)
 )
 
@@ -114,7 +113,7 @@ func (n *downloadsNode) newDrop(ctx context.Context, name string, mode uint32) (
 		return nil, syscall.EPERM
 	}
 	now := time.Now()
-	d := &dropNode{node: node{fs: n.fs}, drops: &n.drops, name: name, mode: mode & 0o777, changed: now, used: now}
+	d := &dropNode{listNode: listNode{node{fs: n.fs}}, drops: &n.drops, name: name, mode: mode & 0o777, changed: now, used: now}
 	d.self = d
 	if !n.drops.add(name, d) {
 		return nil, syscall.ENOSPC
@@ -334,14 +333,6 @@ func (n *dropNode) Setattr(ctx context.Context, _ fusefs.FileHandle, in *fuse.Se
 	return n.node.Setattr(ctx, nil, in, out)
 }
 
-// Setxattr accepts what tools copy along with a file and keeps none of it.
-func (n *dropNode) Setxattr(ctx context.Context, _ string, _ []byte, _ uint32) syscall.Errno {
-	if !n.fs.mine(ctx) {
-		return syscall.EACCES
-	}
-	return 0
-}
-
 // Open opens the file again to read or write it.
 func (n *dropNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
 	if !n.fs.mine(ctx) {
@@ -376,7 +367,7 @@ func (n *dropNode) ask(opener int, name string) (*submission, error) {
 	text := n.content
 	if address, ok := linkIn(text); ok {
 		if text = []byte(address + "\n"); address == "" {
-			err := download.Because(download.ErrInvalid, "%s: there is no address in this link", download.Quote(name))
+			err := download.Because(download.ErrInvalid, "%s: this link holds no address; save it again, or write the address to new", download.Quote(name))
 			f.setListErr(err)
 			return nil, err
 		}
@@ -396,18 +387,13 @@ func (n *dropNode) ask(opener int, name string) (*submission, error) {
 		return nil, nil
 	}
 	f.setListErr(nil)
-	s := &submission{done: make(chan struct{})}
+	s := newSubmission()
 	n.asked, n.by, n.used = s, opener, time.Now()
 	f.announce.leaves(name, n)
-	f.work.Go(func() {
-		defer close(s.done)
-		s.err = errPanicked
-		defer f.recovered("create")
-		d, err := f.createOnce(opener, name, list)
+	f.send(s, opener, name, list, func(d item, err error) {
 		if err == nil {
 			f.nameAfter(d, stem(name))
 		}
-		s.err = err
 	})
 	return s, nil
 }

@@ -10,12 +10,14 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"downloadfs/download"
+	"downloadfs/download/list"
 )
 
 // dropHandle is an open dropped file. As with the control file, the close after which
 // its opener holds no descriptor to it asks for the download, so the writer is told
 // what the server says. If there is no such close, RELEASE asks.
 type dropHandle struct {
+	listHandle
 	node   *dropNode
 	opener int
 	append bool
@@ -26,12 +28,11 @@ type dropHandle struct {
 }
 
 var (
-	_ fusefs.FileReader    = (*dropHandle)(nil)
-	_ fusefs.FileWriter    = (*dropHandle)(nil)
-	_ fusefs.FileFlusher   = (*dropHandle)(nil)
-	_ fusefs.FileFsyncer   = (*dropHandle)(nil)
-	_ fusefs.FileReleaser  = (*dropHandle)(nil)
-	_ fusefs.FileAllocater = (*dropHandle)(nil)
+	_ fusefs.FileReader   = (*dropHandle)(nil)
+	_ fusefs.FileWriter   = (*dropHandle)(nil)
+	_ fusefs.FileFlusher  = (*dropHandle)(nil)
+	_ fusefs.FileFsyncer  = (*dropHandle)(nil)
+	_ fusefs.FileReleaser = (*dropHandle)(nil)
 )
 
 func (n *dropNode) open(ctx context.Context, flags uint32) *dropHandle {
@@ -62,7 +63,7 @@ func (h *dropHandle) Write(_ context.Context, data []byte, off int64) (uint32, s
 	}
 	end := off + int64(len(data))
 	if end > download.MaxListBytes {
-		err := download.Because(download.ErrListTooLong, "%s: a list has %d bytes at most", download.Quote(n.name), download.MaxListBytes)
+		err := download.Because(list.ErrTooLong, "%s: %s", download.Quote(n.name), list.ErrTooLong)
 		n.failed = err
 		n.fs.setListErr(err)
 		return 0, n.fs.errno("write", "", err)
@@ -94,11 +95,7 @@ func (h *dropHandle) Flush(ctx context.Context) syscall.Errno {
 	if !closed {
 		return 0
 	}
-	patience := forEver
-	if f.callers.exiting(pid) {
-		patience = exitPatience
-	}
-	return h.end(ctx, patience)
+	return h.end(ctx, f.closePatience(pid))
 }
 
 // Fsync asks for the download and waits for the server's answer.
@@ -138,7 +135,7 @@ func (h *dropHandle) Release(context.Context) syscall.Errno {
 	n := h.node
 	_, err := h.ask()
 	if err != nil {
-		n.fs.log.Info("a dropped file is no list", "op", "create", "err", err)
+		n.fs.log.Info("a dropped file is not a request list", "op", "create", "err", err)
 		n.drops.remove(n.called(), n)
 	}
 	n.fs.uses.Add(-1)
@@ -146,15 +143,6 @@ func (h *dropHandle) Release(context.Context) syscall.Errno {
 	defer n.mu.Unlock()
 	n.opened--
 	n.used = time.Now()
-	return 0
-}
-
-// Allocate reserves nothing and succeeds: there is room for every list.
-func (h *dropHandle) Allocate(_ context.Context, _, _ uint64, mode uint32) syscall.Errno {
-	const keepSize = 1
-	if mode&^keepSize != 0 {
-		return syscall.ENOTSUP
-	}
 	return 0
 }
 

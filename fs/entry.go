@@ -182,11 +182,11 @@ func (n *entryNode) list(who lister) []dirEntry {
 }
 
 // listing notes that the caller browses here.
-func (n *entryNode) listing(ctx context.Context) { n.archive.looked(ctx) }
+func (n *entryNode) listing(ctx context.Context) { n.archive.noteBrowsing(ctx) }
 
 // Statfs is sent by callers that browse here.
 func (n *entryNode) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {
-	n.archive.looked(ctx)
+	n.archive.noteBrowsing(ctx)
 	return n.node.Statfs(ctx, out)
 }
 
@@ -209,7 +209,10 @@ func (n *entryNode) Unlink(ctx context.Context, name string) syscall.Errno {
 }
 
 // memberNode is what the files of a download have in common.
-type memberNode struct{ node }
+type memberNode struct {
+	node
+	item item
+}
 
 // Access lets the owner write, although opening to write is refused: rm asks before
 // it removes a file that is not writable, and removing must work here.

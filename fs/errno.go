@@ -51,7 +51,7 @@ var errnoTable = []struct {
 
 	// This is not EINTR: after EINTR the list's other writers would try forever.
 	{errKilled, syscall.ECANCELED},
-	{errPanicked, syscall.EIO},
+	{download.ErrInternal, syscall.EIO},
 	{errToldLess, syscall.EOVERFLOW},
 	{context.Canceled, syscall.EINTR},
 	{context.DeadlineExceeded, syscall.ETIMEDOUT},

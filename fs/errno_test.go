@@ -49,7 +49,7 @@ func TestErrno(t *testing.T) {
 
 		errKilled:                syscall.ECANCELED,
 		errToldLess:              syscall.EOVERFLOW,
-		errPanicked:              syscall.EIO,
+		download.ErrInternal:     syscall.EIO,
 		context.Canceled:         syscall.EINTR,
 		context.DeadlineExceeded: syscall.ETIMEDOUT,
 		syscall.ENOSPC:           syscall.ENOSPC,

@@ -101,13 +101,13 @@ func powerless(bin string) string {
 	info, err := os.Stat(bin)
 	var where unix.Statfs_t
 	if nnp, e := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); e == nil && nnp == 1 {
-		return "; this process may gain no privileges: turn off NoNewPrivileges= of its unit or no-new-privileges of its container, or mount as root"
+		return "; this process may gain no privileges; turn off NoNewPrivileges= of its unit or no-new-privileges of its container, or mount as root"
 	}
 	if err == nil && info.Mode()&os.ModeSetuid == 0 {
-		return fmt.Sprintf("; it has lost its set-user-ID bit: run chmod u+s %s as root, or mount as root", bin)
+		return fmt.Sprintf("; it has lost its set-user-ID bit; run chmod u+s %s as root, or mount as root", bin)
 	}
 	if unix.Statfs(bin, &where) == nil && where.Flags&unix.ST_NOSUID != 0 {
-		return fmt.Sprintf("; the file system of %s is mounted nosuid: mount it with suid, or mount as root", bin)
+		return fmt.Sprintf("; the file system of %s is mounted nosuid; mount it with suid, or mount as root", bin)
 	}
 	return ""
 }

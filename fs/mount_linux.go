@@ -4,11 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/hanwen/go-fuse/v2/splice"
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 )
 
@@ -52,7 +55,9 @@ func connect(raw fuse.RawFileSystem, mountpoint string, o *fuse.MountOptions) (*
 		return fuse.NewServer(raw, mountpoint, o)
 	}
 	if o.DirectMountStrict = os.Geteuid() == 0; o.DirectMountStrict {
-		return fuse.NewServer(raw, mountpoint, o)
+		server, err := fuse.NewServer(raw, mountpoint, o)
+		keepConnection()
+		return server, err
 	}
 	fd, err := fusermountMount(mountpoint, o)
 	if err != nil {
@@ -63,6 +68,31 @@ func connect(raw fuse.RawFileSystem, mountpoint string, o *fuse.MountOptions) (*
 		_ = Detach(mountpoint, true)
 	}
 	return server, err
+}
+
+// keepConnection keeps the connection from processes that this one starts. go-fuse opens
+// it so that they get it. A mount whose process was killed is dead only when all have
+// ended that have its connection.
+func keepConnection() {
+	const dir = "/proc/self/fd"
+	fds, _ := readNames(dir)
+	for _, name := range fds {
+		if link, err := os.Readlink(filepath.Join(dir, name)); err == nil && link == "/dev/fuse" {
+			if fd, err := strconv.Atoi(name); err == nil {
+				unix.CloseOnExec(fd)
+			}
+		}
+	}
+}
+
+// readNames returns the names in a directory, in no order.
+func readNames(dir string) ([]string, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return f.Readdirnames(-1)
 }
 
 // awaitMount has nothing to wait for: the file system is attached and the kernel has
@@ -82,30 +112,14 @@ func explain(err error) error {
 }
 
 // devicesOn returns the devices, such as "0:57", of what is mounted on path, the
-// topmost last. It reads the text of /proc/self/mountinfo.
-func devicesOn(mountinfo, path string) (devices []string) {
-	for line := range strings.Lines(mountinfo) {
-		if fields := strings.Fields(line); len(fields) > 4 && unescapeOctal(fields[4]) == path {
-			devices = append(devices, fields[2])
-		}
+// topmost last.
+func devicesOn(path string) ([]string, error) {
+	mounts, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) { return m.Mountpoint != path, false })
+	devices := make([]string, len(mounts))
+	for i, m := range mounts {
+		devices[i] = fmt.Sprintf("%d:%d", m.Major, m.Minor)
 	}
-	return devices
-}
-
-// unescapeOctal undoes mountinfo's escapes, such as \040 for a space.
-func unescapeOctal(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if c := (s[i+1]-'0')<<6 | (s[i+2]-'0')<<3 | (s[i+3] - '0'); s[i+1] <= '3' {
-				b.WriteByte(c)
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
+	return devices, err
 }
 
 // Unmount removes the mount from its path. It returns ErrBusy while files in it are
@@ -144,7 +158,7 @@ func (s *Server) UnmountLazy() error {
 		err = s.detachNow()
 	}
 	if err != nil {
-		return fmt.Errorf("unmount %s lazily: %w", s.mountpoint, err)
+		return fmt.Errorf("detach %s: %w", s.mountpoint, err)
 	}
 	return nil
 }
@@ -167,11 +181,10 @@ func (s *Server) attached() (bool, error) {
 		return false, nil
 	}
 	id := s.fs.callers.mount.id
-	text, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil || id == "" {
+	devices, err := devicesOn(s.mountpoint)
+	switch {
+	case err != nil, id == "":
 		return true, nil
-	}
-	switch devices := devicesOn(string(text), s.mountpoint); {
 	case !slices.Contains(devices, id):
 		return false, nil
 	case devices[len(devices)-1] != id:
@@ -214,8 +227,7 @@ func (s *Server) abort() {
 // tune notes which device the mount is and lets the kernel read ahead by whole
 // requests. FUSE offers 128 KiB; only root can raise it.
 func (s *Server) tune() {
-	text, err := os.ReadFile("/proc/self/mountinfo")
-	devices := devicesOn(string(text), s.mountpoint)
+	devices, err := devicesOn(s.mountpoint)
 	if err != nil || len(devices) == 0 {
 		return
 	}

@@ -14,15 +14,12 @@ const nodesName = "nodes"
 
 // nodesNode is nodes: the node IDs asked for, one per line, in the form that the
 // control file takes.
-type nodesNode struct {
-	memberNode
-	item item
-}
+type nodesNode struct{ memberNode }
 
 var _ fusefs.NodeOpener = (*nodesNode)(nil)
 
 func newNodesNode(f *filesystem, d item) *nodesNode {
-	n := &nodesNode{memberNode: memberNode{node{fs: f}}, item: d}
+	n := &nodesNode{memberNode: memberNode{node{fs: f}, d}}
 	n.self = n
 	return n
 }

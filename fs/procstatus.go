@@ -82,7 +82,8 @@ func fdinfo(text, key string) string {
 }
 
 // mountDevices returns the device, such as "0:57", of each mount, by the mount's id.
-// It reads the text of /proc/PID/mountinfo.
+// It reads the text of /proc/PID/mountinfo, which may be cut off: a library would take
+// none of it then.
 func mountDevices(mountinfo string) map[string]string {
 	devices := make(map[string]string)
 	for line := range strings.Lines(mountinfo) {

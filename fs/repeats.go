@@ -56,7 +56,7 @@ func (r *repeats) create(ctx context.Context, opener int, name string, l downloa
 		r.forget(key, first)
 	}
 	defer close(mine.done)
-	mine.err = errPanicked
+	mine.err = download.ErrInternal
 	mine.item, mine.err = create()
 	return mine.item, false, mine.err
 }

@@ -13,8 +13,8 @@ import (
 type rootNode struct {
 	node
 	fixedDir
-	readme    *readmeNode
-	cacheTag  *cacheTagNode
+	readme    *textNode
+	cacheTag  *textNode
 	downloads *downloadsNode
 }
 
@@ -25,7 +25,7 @@ var (
 )
 
 func newRootNode(f *filesystem) *rootNode {
-	r := &rootNode{node: node{fs: f}, readme: newReadmeNode(f), cacheTag: newCacheTagNode(f), downloads: newDownloadsNode(f)}
+	r := &rootNode{node: node{fs: f}, readme: newTextNode(f, readme), cacheTag: newTextNode(f, []byte(cacheTag)), downloads: newDownloadsNode(f)}
 	r.self = r
 	return r
 }

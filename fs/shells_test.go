@@ -8,7 +8,7 @@ import (
 
 // A shell browses: a pattern, a test, what is typed. The programs that it runs do not.
 // Proves S-110.
-func TestShellsLookAround(t *testing.T) {
+func TestShellsBrowse(t *testing.T) {
 	for _, shell := range []string{"bash", "dash"} {
 		t.Run(shell, func(t *testing.T) {
 			m := newTestMount(t)

@@ -24,14 +24,13 @@ const (
 // statusNode is status or status.json.
 type statusNode struct {
 	memberNode
-	item   item
 	render func(status) []byte
 }
 
 var _ fusefs.NodeOpener = (*statusNode)(nil)
 
 func newStatusNode(f *filesystem, d item, k kind) *statusNode {
-	n := &statusNode{memberNode: memberNode{node{fs: f}}, item: d, render: statusYAML}
+	n := &statusNode{memberNode: memberNode{node{fs: f}, d}, render: statusYAML}
 	if k == kindStatusJSON {
 		n.render = statusJSON
 	}

@@ -2,7 +2,6 @@ package fs
 
 import (
 	"context"
-	"errors"
 	"math"
 	"time"
 
@@ -19,9 +18,6 @@ const (
 	exitPatience = 5 * time.Second
 )
 
-// errPanicked: the log says what happened to the list.
-var errPanicked = errors.New("internal error, the log says more")
-
 // submission is a list that was sent off. It goes on even if its waiters leave, so an
 // interrupted wait can be resumed.
 type submission struct {
@@ -29,19 +25,30 @@ type submission struct {
 	err  error         // set before done is closed
 }
 
+func newSubmission() *submission { return &submission{done: make(chan struct{})} }
+
+// send asks for the download of a list. It calls outcome before those who wait for s
+// go on.
+func (f *filesystem) send(s *submission, opener int, name string, l download.List, outcome func(item, error)) {
+	f.work.Go(func() {
+		defer close(s.done)
+		s.err = download.ErrInternal
+		defer f.recovered("create")
+		d, err := f.createOnce(opener, name, l)
+		outcome(d, err)
+		s.err = err
+	})
+}
+
 // ask sends a list off. Its outcome becomes the handle's answer, unless another list
 // was asked for meanwhile.
 func (h *controlHandle) ask(list download.List) *submission {
-	f, s := h.node.fs, &submission{done: make(chan struct{})}
+	s := newSubmission()
 	h.mu.Lock()
 	h.asked = s
 	h.mu.Unlock()
-	f.work.Go(func() {
-		defer close(s.done)
-		s.err = errPanicked
-		defer f.recovered("create")
+	h.node.fs.send(s, h.opener, "", list, func(d item, err error) {
 		var id download.ID
-		d, err := f.createOnce(h.opener, "", list)
 		if err == nil {
 			id = d.ID()
 		}
@@ -50,7 +57,6 @@ func (h *controlHandle) ask(list download.List) *submission {
 		if h.asked == s {
 			h.setAnswerLocked(id, err)
 		}
-		s.err = err
 	})
 	return s
 }
@@ -62,7 +68,7 @@ func (f *filesystem) createOnce(opener int, name string, list download.List) (it
 	switch {
 	case again:
 		f.setAgain(d.ID())
-		f.log.Info("the list was asked for already", "op", "create", "download", d.ID())
+		f.log.Info("the request list was asked for already", "op", "create", "download", d.ID())
 	case err == nil:
 		f.touch()
 	}

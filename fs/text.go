@@ -8,6 +8,35 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
+// textNode is a file whose text never changes.
+type textNode struct {
+	node
+	text []byte
+}
+
+var _ fusefs.NodeOpener = (*textNode)(nil)
+
+func newTextNode(f *filesystem, text []byte) *textNode {
+	n := &textNode{node{fs: f}, text}
+	n.self = n
+	return n
+}
+
+func (n *textNode) attributes() attributes {
+	return attributes{
+		mode: n.fs.fileMode(), nlink: 1, size: int64(len(n.text)),
+		created: n.fs.mounted, changed: n.fs.mounted,
+		valid: settled, entry: settled,
+	}
+}
+
+func (n *textNode) Open(_ context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	if writing(flags) {
+		return nil, 0, syscall.EACCES
+	}
+	return textHandle{n.text}, fuse.FOPEN_KEEP_CACHE, 0
+}
+
 // textHandle is an open file whose text was fixed when it was opened.
 type textHandle struct{ text []byte }
 

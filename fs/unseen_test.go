@@ -63,7 +63,7 @@ func TestUnseenWriterKilled(t *testing.T) {
 			m := newHidingMount(t)
 			_, _ = m.sh("bash -c '" + strings.ReplaceAll(script, "'", `'\''`) + "'")
 			assert.Equal(t, "new", m.ok(`ls $D`))
-			assert.Equal(t, "error: the process writing the list was killed", m.ok(`cat $D/new`))
+			assert.Equal(t, "error: the process that wrote the request list was killed", m.ok(`cat $D/new`))
 			assert.Equal(t, "d1\nnew", m.ok(`echo `+idB+` > $D/new; ls $D`))
 		})
 	}

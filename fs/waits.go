@@ -67,8 +67,8 @@ import (
 // (download.Download.Wait says which), or when the caller has something else to do
 // (see interruptible).
 
-// looksAround reports whether the caller browses rather than touches the archive.
-func (n *archiveNode) looksAround(ctx context.Context) bool {
+// browses reports whether the caller browses rather than touches the archive.
+func (n *archiveNode) browses(ctx context.Context) bool {
 	pid, who := callerPID(ctx), n.fs.caller(ctx)
 	program := n.fs.callers.name(pid)
 	switch {
@@ -79,8 +79,8 @@ func (n *archiveNode) looksAround(ctx context.Context) bool {
 	case program == "stat":
 		args := n.fs.callers.args(pid)
 		return args != nil && forPeople(args)
-	case n.fs.callers.shows(who.tgid, n.around()), n.fs.callers.desktop(who.tgid):
-		n.looked(ctx)
+	case n.fs.callers.shows(who.tgid, n.surroundings()), n.fs.callers.desktop(who.tgid):
+		n.noteBrowsing(ctx)
 		return true
 	}
 	return false
@@ -92,15 +92,15 @@ func (f *filesystem) windowed(ctx context.Context) bool {
 	return f.callers.desktop(f.caller(ctx).tgid) && f.callers.name(callerPID(ctx)) != "gio"
 }
 
-// looked notes that the caller browses. This holds for a while.
-func (n *archiveNode) looked(ctx context.Context) {
+// noteBrowsing notes that the caller browses. This holds for a while.
+func (n *archiveNode) noteBrowsing(ctx context.Context) {
 	if !n.item.Snapshot().Ready {
 		n.fs.browsers.saw(n.item.Serial(), n.fs.caller(ctx))
 	}
 }
 
-// around returns the inodes that a process watches if it shows the archive.
-func (n *archiveNode) around() place {
+// surroundings returns the inodes that a process watches if it shows the archive.
+func (n *archiveNode) surroundings() place {
 	serial := n.item.Serial()
 	p := place{directory: inodeNumber(serial, kindDirectory)}
 	for k := kindDirectory; k <= kindNodes; k++ {
@@ -146,9 +146,9 @@ func isShell(program string) bool {
 	return slices.Contains([]string{"bash", "dash", "sh", "zsh", "ksh", "ksh93", "mksh", "yash", "fish"}, program)
 }
 
-// looksAgain reports whether a program reads a file to its end, whatever size it was
+// readsToEnd reports whether a program reads a file to its end, whatever size it was
 // told before it opened the file.
-func looksAgain(program string) bool {
+func readsToEnd(program string) bool {
 	return slices.Contains([]string{"cp", "mv", "rsync", "tar", "gio"}, program)
 }
 

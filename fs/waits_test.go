@@ -46,7 +46,7 @@ def watch(path):
 // A caller that is seen to browse does not wait while it does so, whatever it did
 // before. Otherwise it waits.
 // Proves S-110, S-111.
-func TestWhoLooksAround(t *testing.T) {
+func TestWhoBrowses(t *testing.T) {
 	libgio := ""
 	if out, err := exec.Command("sh", "-c", "ldconfig -p | sed -n 's/.*libgio-2.0.so.0 .*=> //p' | head -1").Output(); err == nil {
 		libgio = strings.TrimSpace(string(out))

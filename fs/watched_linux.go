@@ -35,13 +35,3 @@ func (c callers) watched() (w watchers) {
 	}
 	return w
 }
-
-// readNames returns the names in a directory, in no order.
-func readNames(dir string) ([]string, error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return f.Readdirnames(-1)
-}

@@ -215,6 +215,13 @@ func TestAnnouncedAtTheEnd(t *testing.T) {
 			w.sees(m, "CREATE,ISDIR", first)
 			pids := announcers(t, m)
 			require.Len(t, pids, 1)
+			fds, err := filepath.Glob("/proc/" + pids[0] + "/fd/*")
+			require.NoError(t, err)
+			for _, fd := range fds {
+				link, _ := os.Readlink(fd)
+				assert.NotEqual(t, "/dev/fuse", link, "the child keeps a killed mount alive")
+				assert.False(t, strings.HasPrefix(link, m.Path), "the child keeps the mount busy: %s", link)
+			}
 			m.Sh(t, fmt.Sprintf("for i in $(seq 30); do echo '%s;1.'$i > new; done", document)).OK(t)
 			harness.Eventually(t, harness.Timeout, func() bool { return strings.Count(w.Output(), "CREATE") > 5 }, "nothing is seen")
 			w.Signal(t, syscall.SIGKILL) // it would keep the mount busy

@@ -48,6 +48,12 @@ func TestBandwidth(t *testing.T) {
 	assert.NotZero(t, m.Sh(t, "echo fast > ../.bandwidth").Code)
 	assert.EqualValues(t, 64<<10, statsOf(t, m).Bandwidth)
 
+	harness.StartMount(t, server, harness.MountOptions{})
+	r := command("5M")
+	assert.Equal(t, 2, r.Code, "%s", r)
+	assert.Contains(t, r.Stderr, "several are mounted; name which: ")
+	assert.EqualValues(t, 64<<10, statsOf(t, m).Bandwidth)
+
 	command("off", m.Path).OK(t)
 	assert.Equal(t, archiveMD5(t, server, id)+"  "+id+"/archive.zip", reader.Wait().Out(t))
 	assert.Less(t, time.Since(began), harness.Scaled(time.Minute), "did not go on by the new limit")

@@ -14,12 +14,12 @@ import (
 	"downloadfs/integration/harness"
 )
 
-// browseLimit is how long looking around may take while an archive is pending.
+// browseLimit is how long browsing may take while an archive is pending.
 var browseLimit = harness.Scaled(200 * time.Millisecond)
 
-// lookers are ways of looking around that must not wait for an archive. $d is
+// browsers are ways of browsing that must not wait for an archive. $d is
 // the download's directory, $m the mount; what each prints matches want.
-var lookers = []struct{ name, need, script, want string }{
+var browsers = []struct{ name, need, script, want string }{
 	{"ls", "", `ls "$d"`, `archive\.zip\ncontents\nnodes\nstatus\nstatus\.json\n`},
 	{"ls -l", "", `ls -l "$d"`, ` [1-9][0-9]* .* archive\.zip\n`},
 	{"ls -la", "", `ls -la "$d/"`, ` [1-9][0-9]* .* archive\.zip\n`},
@@ -50,7 +50,7 @@ func TestBrowsing(t *testing.T) {
 		s := harness.StartServer(t, harness.Samples(t), "--archive-rate", "5000")
 		m := harness.StartMount(t, s, harness.MountOptions{User: u})
 		id := m.Create(t, s.NodeID(t, photos))
-		for _, l := range lookers {
+		for _, l := range browsers {
 			t.Run(l.name, func(t *testing.T) {
 				need := l.need
 				if need == "" {

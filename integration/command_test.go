@@ -56,8 +56,8 @@ func TestMountFailures(t *testing.T) {
 			{"mountpoint is not empty", harness.MountOptions{Path: full}, 5, "not empty"},
 			{"mounted already", harness.MountOptions{Path: taken.Path}, 5, "downloadfs unmount"},
 			{"foreign mount", harness.MountOptions{Path: "/proc"}, 5, "choose another directory"},
-			{"state in use", harness.MountOptions{StateDir: taken.StateDir}, 6, "used by another downloadfs"},
-			{"cache in use", harness.MountOptions{CacheDir: taken.CacheDir}, 6, "used by another downloadfs"},
+			{"state in use", harness.MountOptions{StateDir: taken.StateDir}, 6, "in use by another downloadfs"},
+			{"cache in use", harness.MountOptions{CacheDir: taken.CacheDir}, 6, "in use by another downloadfs"},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()
@@ -137,7 +137,7 @@ func TestBusyMount(t *testing.T) {
 			return r.String("reason") != ""
 		})
 		assert.Contains(t, record.String("reason"), fmt.Sprintf("sleep (pid %d: working directory)", holder.Pid()))
-		assert.False(t, m.Ended())
+		assert.True(t, m.Running())
 		holder.Signal(t, syscall.SIGKILL)
 		assert.Zero(t, m.ExitCode(t))
 		assert.False(t, harness.Mounted(t, m.Path))
@@ -300,7 +300,7 @@ func TestCacheCommand(t *testing.T) {
 		}
 		r := cache("clear")
 		assert.Equal(t, 6, r.Code, "%s", r)
-		assert.Contains(t, r.Stderr, "used by another downloadfs")
+		assert.Contains(t, r.Stderr, "in use by another downloadfs")
 		assert.Equal(t, size, m.Status(t, id, "cachedBytes"))
 		m.Unmount(t)
 

@@ -134,8 +134,8 @@ var faultTable = []faultRow{
 	{"409 being restored", faultAlways(faults.Status(409)), 0, faultCells{create: seesConflict, content: seesConflict}},
 
 	// Answers that are none.
-	{"web page in place of an answer, once", faultOnce(faults.HTML(200)), 0, faultCells{create: seesStrange, poll: seesFine, removes: true}},
-	{"web page in place of an answer, always", faultAlways(faults.HTML(200)), 0, faultCells{always: seesStrange}},
+	{"web page instead of an answer, once", faultOnce(faults.HTML(200)), 0, faultCells{create: seesStrange, poll: seesFine, removes: true}},
+	{"web page instead of an answer, always", faultAlways(faults.HTML(200)), 0, faultCells{always: seesStrange}},
 	{"garbage, once", faultOnce(faults.JSON(200, `{"entry":{"id":`)), 0, faultCells{create: seesStrange, poll: seesFine}},
 	{"garbage, always", faultAlways(faults.JSON(200, `{"entry":{"id":`)), 0, faultCells{always: seesStrange, content: seesChanged}},
 	{"not HTTP", faultAlways(faults.Raw("SSH-2.0-OpenSSH_10.0\r\n")), 0, faultCells{always: seesStrange}},

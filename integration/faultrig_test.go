@@ -70,7 +70,7 @@ func (r *faultRig) mounted(t testing.TB, flags ...string) *faultRig {
 
 func (r *faultRig) unharmed(t testing.TB) {
 	t.Helper()
-	if assert.False(t, r.mount.Ended(), "the mount has ended") && !harness.Race {
+	if assert.True(t, r.mount.Running(), "the mount has ended") && !harness.Race {
 		_, peak := r.mount.Resident(t)
 		assert.Less(t, peak, int64(maxResident), "resident memory")
 	}

@@ -353,3 +353,27 @@ func TestGetInPartsGoesOn(t *testing.T) {
 	assert.Len(t, entries, 1, "something else was left: %v", entries)
 	harness.Eventually(t, harness.Timeout, func() bool { return len(l.left()) <= 1 }, "the server still has %v", l.left())
 }
+
+// Where there is no room for the parts, get says so before the server is asked for
+// any, and leaves nothing behind.
+// Proves S-195.
+func TestGetInPartsNeedsRoom(t *testing.T) {
+	t.Parallel()
+	if !(harness.User{}).Root() {
+		t.Skip("only root can make a small file system")
+	}
+	s := harness.StartServer(t, siteTree(t), "--max-content-size", siteLimit)
+	l := newLedger(t, s)
+	dir := harness.Dir(t, harness.User{})
+	in := func(size string) harness.Result {
+		return harness.Cmd{Env: account(t, harness.User{}), Dir: dir, Name: "unshare", Args: []string{"-m", "sh", "-c",
+			"mount -t tmpfs -o size=" + size + " small . && cd " + dir + " && " + harness.Binary() + " get --server " + l.url + ` /Site; code=$?; ls -A; exit $code`}}.Run(t)
+	}
+	r := in("8M")
+	assert.Equal(t, 1, r.Code, "%s", r)
+	assert.Contains(t, r.Stderr, "6.3 MB of content come in parts, for which there is not enough room")
+	assert.Empty(t, r.Stdout)
+	assert.Len(t, l.order, 2, "a part was asked for")
+	assert.Empty(t, l.left())
+	assert.Equal(t, "Site.zip\n", in("30M").OK(t).Stdout)
+}

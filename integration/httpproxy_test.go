@@ -113,12 +113,12 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 	}{
 		{name: "https"},
 		{name: "https with a login", wants: login, given: login},
-		{name: "https without its login", wants: login, code: 4, says: "wants a login: give it in HTTPS_PROXY"},
+		{name: "https without its login", wants: login, code: 4, says: "wants a login; give it in HTTPS_PROXY"},
 		{name: "https with another login", wants: login, given: "finn:wr0ng", code: 4, says: "refuses the login that is in HTTPS_PROXY"},
 		{name: "https without the proxy", no: "example.com, .test", code: 4, says: "cannot reach https://" + name},
 		{name: "http", http: true},
 		{name: "http with a login", http: true, wants: login, given: login},
-		{name: "http without its login", http: true, wants: login, code: 4, says: "wants a login: give it in HTTP_PROXY"},
+		{name: "http without its login", http: true, wants: login, code: 4, says: "wants a login; give it in HTTP_PROXY"},
 		{name: "http without the proxy", http: true, no: name, code: 4, says: "cannot reach http://" + name},
 	} {
 		t.Run(c.name, func(t *testing.T) {

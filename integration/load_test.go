@@ -205,7 +205,7 @@ func released(t testing.TB, p *harness.Process, since time.Time, errno string) {
 }
 
 // TestLoad: thousands of downloads, readers that wait by the thousand, and many
-// writers at once disturb nobody who looks around, and cost nothing when they
+// writers at once disturb nobody who browses, and cost nothing when they
 // are gone.
 // Proves S-89.
 func TestLoad(t *testing.T) {

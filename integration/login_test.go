@@ -197,7 +197,7 @@ func TestTokenCommandMount(t *testing.T) {
 }
 
 // A password may come on standard input, from whatever starts the mount.
-// Proves S-108.
+// Proves S-108, S-109.
 func TestPasswordOnStandardInput(t *testing.T) {
 	t.Parallel()
 	s := harness.StartServer(t, harness.Samples(t))
@@ -218,6 +218,7 @@ func TestPasswordOnStandardInput(t *testing.T) {
 	r = login("wr0ng-one")
 	assert.Equal(t, 3, r.Code, "%s", r)
 	login(harness.AdminPassword).OK(t)
+	assert.Equal(t, 3, login("wr0ng-one").Code, "a mistyped one does not take the place of the one that works")
 	// It is that of whoever names no user, too.
 	m := harness.StartMount(t, s, harness.MountOptions{NoLogin: true, StateDir: dir, Flags: []string{"--config", "/dev/null"}})
 	m.Sh(t, "ls").OK(t)

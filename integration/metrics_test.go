@@ -170,8 +170,8 @@ func TestMetricsAddress(t *testing.T) {
 	assert.Empty(t, listening(t, plain.Pid()))
 	for address, want := range map[string]string{
 		"0.0.0.0:9470":   `--metrics 0\.0\.0\.0:9470 is not this machine's own: others on the network could look into the mount's process; listen on .*`,
-		"unix:m.sock":    `--metrics unix:m\.sock is no absolute path: .*`,
-		"unix:/dev/null": `--metrics: cannot listen on /dev/null: there is a file that is no socket; name another path`,
+		"unix:m.sock":    `--metrics unix:m\.sock is not an absolute path; .*`,
+		"unix:/dev/null": `--metrics: cannot listen on /dev/null: there is a file that is not a socket; choose another path`,
 	} {
 		_, failure := harness.TryMount(t, server, harness.MountOptions{Flags: []string{"--metrics", address}})
 		require.NotNil(t, failure, address)

@@ -71,7 +71,7 @@ var refusals = []refusal{
 	{"forbidden", "{d}\n", "close EACCES", "", asks},
 	{"forbidden among others", "{a}\n{b}\n{d}\n", "close EACCES", "", asks},
 	{"forbidden path", "/{D}\n", "close ENOENT", "admin.txt", 0},
-	{"too long", "", "write EFBIG", "list too long", 0},
+	{"too long", "", "write EFBIG", "longer than 4 MiB", 0},
 	{"empty", "", "", "", 0},
 	{"blank", " \n\r\n\t,\n", "", "", 0},
 	{"comments only", "# {a}\n  # {b}", "", "", 0},
@@ -231,7 +231,7 @@ func TestNewGivenUp(t *testing.T) {
 	harness.Lost(t, "the list of a writer that a signal ends is asked for")
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
-		l := startAsked(t, harness.MountOptions{User: u, Allow: []string{"a list was given up", "a list was refused after"}})
+		l := startAsked(t, harness.MountOptions{User: u, Allow: []string{"a request list was given up", "a request list was refused after"}})
 		for _, script := range []string{
 			`{ cat "$lista"; echo written >&9; sleep 30; cat "$listb"; } > new`,
 			`exec 3> new; cat "$lista" >&3; echo written >&9; sleep 30; cat "$listb" >&3`,

@@ -54,7 +54,7 @@ func TestCertificateIsRefused(t *testing.T) {
 		_, failure := harness.TryMount(t, server, harness.MountOptions{URL: "https://" + plain.Addr()})
 		require.NotNil(t, failure)
 		assert.NotZero(t, failure.Code)
-		assert.Contains(t, failure.Line, "are scheme and port of the server URL right?")
+		assert.Contains(t, failure.Line, "check scheme and port of the server URL")
 		assert.Zero(t, plain.Count(faults.Any))
 	})
 }

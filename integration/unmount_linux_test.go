@@ -29,7 +29,7 @@ done < /proc/self/mounts; echo in; exec sleep 60`
 	return p
 }
 
-const endedElsewhere = "ended for others who have it mounted too"
+const endedElsewhere = "the mount ends for others who have it too"
 
 func awaitEndedElsewhere(t *testing.T, m *harness.Mount) string {
 	t.Helper()
@@ -110,7 +110,7 @@ func TestDetachedServesWhatIsOpen(t *testing.T) {
 		harness.Eventually(t, harness.Timeout, func() bool { return reader.Output() != "" }, "not open")
 		harness.Cmd{User: u, Name: harness.Binary(), Args: []string{"unmount", "--lazy", m.Path}}.Run(t).OK(t)
 		m.Log.AwaitRecord(t, harness.Timeout, "that it goes on", func(r harness.Record) bool {
-			return r.String("msg") == "unmounted from outside; serving on what is in use, a signal ends it"
+			return r.String("msg") == "unmounted from outside; open files can be read until a signal comes"
 		})
 		_, err = w.WriteString("go\n")
 		require.NoError(t, err)

@@ -22,7 +22,7 @@ func TestUnseenCallers(t *testing.T) {
 	}
 	s := slow(t)
 	m := harness.StartMount(t, s, harness.MountOptions{PIDNamespace: true,
-		Allow: []string{"a list was given up", "a list was refused after its last writer"}})
+		Allow: []string{"a request list was given up", "a request list was refused after its last writer"}})
 	photos, report := s.NodeID(t, photos), s.NodeID(t, "Sites/press/documentLibrary/report.txt")
 
 	id := m.Sh(t, `{ /bin/echo `+photos+`; /bin/echo `+report+`; } > new; cat new`).Out(t)
@@ -34,7 +34,7 @@ func TestUnseenCallers(t *testing.T) {
 	assert.Less(t, looked.Duration, harness.Scaled(time.Second))
 
 	m.Sh(t, `sh -c 'echo `+report+`; kill -KILL $$' > new; true`).OK(t)
-	assert.Equal(t, "error: the process writing the list was killed", m.Sh(t, "cat new").Out(t))
+	assert.Equal(t, "error: the process that wrote the request list was killed", m.Sh(t, "cat new").Out(t))
 	assert.Equal(t, []string{id}, m.List(t), "half a list asks for nothing")
 
 	m.Sh(t, "rm -r "+id).OK(t)

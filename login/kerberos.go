@@ -172,7 +172,7 @@ func (t *Tickets) client(g grant) *krb5.Client {
 func (t *Tickets) fromCache() (grant, error) {
 	g, err := readCache(t.file)
 	if err == nil && !isPrincipal(t.k.Principal, g) {
-		err = refusal("the Kerberos ticket in %s is one of %s, and %s is to log in: run kinit %s", t.file, g.principal(), t.k.Principal, t.k.Principal)
+		err = refusal("the Kerberos ticket in %s is one of %s, and %s is to log in; run kinit %s", t.file, g.principal(), t.k.Principal, t.k.Principal)
 	}
 	return g, err
 }
@@ -187,7 +187,7 @@ func (g grant) usable(file string) error {
 	if time.Now().Before(g.end) {
 		return nil
 	}
-	return refusal("the Kerberos ticket of %s in %s has ended on %s: run kinit", g.principal(), file, g.end.Format(time.DateTime))
+	return refusal("the Kerberos ticket of %s in %s has ended on %s; run kinit", g.principal(), file, g.end.Format(time.DateTime))
 }
 
 // firstGrant returns a ticket that gets others: held, a newer one from the cache, or
@@ -312,7 +312,7 @@ func readKeytab(path string) (*keytab.Keytab, error) {
 	}
 	keys := keytab.New()
 	if err := parseKeytab(keys, text); err != nil || len(keys.Entries) == 0 {
-		return nil, refusal("%s is no keytab, or has no keys in it", path)
+		return nil, refusal("%s is not a keytab, or has no keys in it", path)
 	}
 	return keys, nil
 }
@@ -349,7 +349,7 @@ func (k Kerberos) keytabOwner(conf krb5Conf) (user, realm string, err error) {
 		if i := slices.IndexFunc(owners, func(o grant) bool { return k.Principal != "" && o.realm == conf.LibDefaults.DefaultRealm }); i >= 0 {
 			return owners[i].user, owners[i].realm, nil
 		}
-		return "", "", refusal("the keytab %s has keys of %s and %s: say which with --username", k.Keytab, owners[0].principal(), owners[1].principal())
+		return "", "", refusal("the keytab %s has keys of %s and %s; say which with --username", k.Keytab, owners[0].principal(), owners[1].principal())
 	}
 	return owners[0].user, owners[0].realm, nil
 }
@@ -362,15 +362,15 @@ func (t *Tickets) explain(g grant, err error) error {
 	}
 	switch {
 	case has("S_PRINCIPAL_UNKNOWN"):
-		return refusal("the KDC of %s knows no service HTTP/%s: give the URL with the name that the server has in Kerberos", g.realm, t.k.Host)
+		return refusal("the KDC of %s knows no service HTTP/%s; give the URL with the name that the server has in Kerberos", g.realm, t.k.Host)
 	case has("C_PRINCIPAL_UNKNOWN"):
 		return refusal("the KDC of %s does not know %s", g.realm, g.principal())
 	case has("PREAUTH_FAILED", "keytab incorrect", "key not found", "not find key"):
 		return refusal("the keytab %s does not have the current key of %s: get a new one", t.k.Keytab, g.principal())
 	case has("AP_ERR_SKEW", "clock skew"):
-		return refusal("this machine's clock and that of the KDC of %s differ too much: set it (timedatectl set-ntp true)", g.realm)
+		return refusal("this machine's clock and that of the KDC of %s differ too much; set it (timedatectl set-ntp true)", g.realm)
 	case has("TKT_EXPIRED", "CLIENT_REVOKED", "KEY_EXPIRED", "NAME_EXP"):
-		return refusal("the KDC of %s no longer accepts %s: run kinit, or ask its administrator (%s)", g.realm, g.principal(), brief(text))
+		return refusal("the KDC of %s refuses %s; run kinit, or ask its administrator (%s)", g.realm, g.principal(), brief(text))
 	case has("no KDCs defined", "no KDC SRV"):
 		return refusal("no KDC is known for %s: name it under [realms] in krb5.conf, or check the DNS", g.realm)
 	case has("KRB Error"):

@@ -57,7 +57,7 @@ func (o OIDC) discover(ctx context.Context) (endpoints, error) {
 	address := strings.TrimSuffix(o.Issuer, "/") + "/.well-known/openid-configuration"
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return e, refusal("the issuer is no URL; write it like https://sso.example.com/realms/alfresco")
+		return e, refusal("the issuer is not a URL; write it like https://sso.example.com/realms/alfresco")
 	}
 	resp, err := o.HTTP.Do(req)
 	if err != nil {
@@ -182,7 +182,7 @@ func (o OIDC) Stored(store Store, key string) client.TokenSource {
 		}
 		for {
 			if entry.Kind != KindOIDC {
-				return client.Token{}, refusal("the stored login was replaced by another kind: mount again")
+				return client.Token{}, refusal("the stored login was replaced by another kind; mount again")
 			}
 			token, err := o.refresh(ctx, e, store, key, entry)
 			if codeOf(err) != "invalid_grant" {
@@ -219,7 +219,7 @@ func (o OIDC) replaced(ctx context.Context, store Store, key string, old Entry) 
 		select {
 		case <-look.C:
 		case <-ctx.Done():
-			return Entry{}, refusal("the login has ended: run 'downloadfs login' again")
+			return Entry{}, refusal("the login has ended; run 'downloadfs login' again")
 		}
 	}
 }
@@ -247,7 +247,7 @@ func (o OIDC) refresh(ctx context.Context, e endpoints, store Store, key string,
 // storedError returns what an error of a stored login means to a mount.
 func storedError(err error) error {
 	if errors.Is(err, ErrNone) {
-		return refusal("the stored login is gone: run 'downloadfs login' again")
+		return refusal("no login is stored any more; run 'downloadfs login' again")
 	}
 	return err
 }
@@ -276,7 +276,7 @@ func providerError(did string, err error) error {
 	case e.ErrorCode == "expired_token":
 		return refusal("nobody logged in in time; run it again")
 	case e.ErrorCode == "access_denied":
-		return refusal("the login was declined")
+		return refusal("the login was refused in the browser; run it again")
 	case e.ErrorCode != "":
 		return refusal("the identity provider %s: %s", did, e.ErrorCode)
 	case e.Response != nil:

@@ -78,7 +78,7 @@ func TestDeviceFlowDeclined(t *testing.T) {
 	p := idp.Start(t, time.Minute)
 	_, err := oidcOf(p).Device(t.Context(), func(prompt Prompt) { p.Deny(t, prompt.Code) })
 	require.ErrorIs(t, err, download.ErrUnauthorized)
-	require.ErrorContains(t, err, "declined")
+	require.ErrorContains(t, err, "refused in the browser")
 
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err = oidcOf(p).Device(ctx, func(Prompt) { cancel() })

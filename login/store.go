@@ -56,7 +56,7 @@ func encode(e Entry) (string, error) {
 func decode(text string) (Entry, error) {
 	var w wireEntry
 	if json.Unmarshal([]byte(text), &w) != nil || w.Kind == "" {
-		return Entry{}, refusal("the stored login cannot be read: run 'downloadfs logout', then 'downloadfs login'")
+		return Entry{}, refusal("the stored login cannot be read; run 'downloadfs logout', then 'downloadfs login'")
 	}
 	return Entry{w.Kind, w.Username, client.Secret(w.Secret), w.Issuer, w.Client, w.Scopes}, nil
 }

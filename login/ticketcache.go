@@ -72,24 +72,24 @@ func readCache(path string) (g grant, err error) {
 	text, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, iofs.ErrNotExist):
-		return g, refusal("there is no Kerberos ticket in %s: run kinit", path)
+		return g, refusal("there is no Kerberos ticket in %s; run kinit", path)
 	case err != nil:
 		return g, refusal("cannot read the Kerberos tickets: %v", err)
 	}
 	var cache credentials.CCache
 	if err := parseCache(&cache, text); err != nil {
-		return g, refusal("%s is no file with Kerberos tickets: run kinit", path)
+		return g, refusal("%s is not a file with Kerberos tickets; run kinit", path)
 	}
 	g.user, g.realm = cache.GetClientPrincipalName().PrincipalNameString(), cache.GetClientRealm()
 	i := slices.IndexFunc(cache.GetEntries(), func(c *credentials.Credential) bool {
 		return slices.Equal(c.Server.PrincipalName.NameString, []string{"krbtgt", g.realm})
 	})
 	if i < 0 {
-		return g, refusal("%s has no Kerberos ticket that gets others: run kinit", path)
+		return g, refusal("%s has no Kerberos ticket that gets others; run kinit", path)
 	}
 	c := cache.GetEntries()[i]
 	if err := g.ticket.Unmarshal(c.Ticket); err != nil {
-		return g, refusal("the Kerberos ticket in %s cannot be read: run kinit", path)
+		return g, refusal("the Kerberos ticket in %s cannot be read; run kinit", path)
 	}
 	g.key, g.start, g.end, g.until = c.Key, c.StartTime, c.EndTime, c.RenewTill
 	if c.StartTime.Unix() == 0 {

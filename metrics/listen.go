@@ -27,16 +27,16 @@ func Check(address string) error {
 func parse(address string) (network, where string, err error) {
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		if !filepath.IsAbs(path) {
-			return "", "", errors.New("is no absolute path: write it like unix:/run/downloadfs.sock")
+			return "", "", errors.New("is not an absolute path; write it like unix:/run/downloadfs.sock")
 		}
 		return "unix", filepath.Clean(path), nil
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return "", "", errors.New("is no address: write it like 127.0.0.1:9470 or unix:/run/downloadfs.sock")
+		return "", "", errors.New("is not an address; write it like 127.0.0.1:9470 or unix:/run/downloadfs.sock")
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return "", "", errors.New("has no port: write it like 127.0.0.1:9470; port 0 takes a free one")
+		return "", "", errors.New("has no port; write it like 127.0.0.1:9470; port 0 takes a free one")
 	}
 	if !local(host) {
 		return "", "", errors.New("is not this machine's own: others on the network could look into the mount's process; " +
@@ -93,11 +93,11 @@ func clearSocket(path string) error {
 	case err != nil:
 		return fmt.Errorf("cannot listen on %s: %w", path, cause(err))
 	case info.Mode().Type() != os.ModeSocket:
-		return fmt.Errorf("cannot listen on %s: there is a file that is no socket; name another path", path)
+		return fmt.Errorf("cannot listen on %s: there is a file that is not a socket; choose another path", path)
 	}
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
-		return errors.Join(fmt.Errorf("cannot listen on %s: another process does; name another path", path), conn.Close())
+		return errors.Join(fmt.Errorf("cannot listen on %s: another process does; choose another path", path), conn.Close())
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Errorf("cannot listen on %s: %w", path, cause(err))

@@ -26,13 +26,13 @@ func TestCheck(t *testing.T) {
 		"192.168.1.2:9470":   "not this machine's own",
 		"metrics.local:9470": "not this machine's own",
 		"localhost.evil:1":   "not this machine's own",
-		"127.0.0.1":          "no address",
-		"9470":               "no address",
+		"127.0.0.1":          "not an address",
+		"9470":               "not an address",
 		"127.0.0.1:http":     "no port",
 		"127.0.0.1:70000":    "no port",
-		"unix:x.sock":        "no absolute path",
-		"unix:":              "no absolute path",
-		"/run/x.sock":        "no address",
+		"unix:x.sock":        "not an absolute path",
+		"unix:":              "not an absolute path",
+		"/run/x.sock":        "not an address",
 	} {
 		assert.ErrorContains(t, Check(address), want, address)
 		_, err := Listen(address)
@@ -64,7 +64,7 @@ func TestSocket(t *testing.T) {
 
 	require.NoError(t, os.WriteFile(path, []byte("mine"), 0o600))
 	_, err = Listen("unix:" + path)
-	require.ErrorContains(t, err, "no socket")
+	require.ErrorContains(t, err, "not a socket")
 	require.FileExists(t, path)
 	_, err = Listen("unix:" + filepath.Join(path, "x"))
 	require.ErrorIs(t, err, syscall.ENOTDIR)

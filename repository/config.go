@@ -139,7 +139,7 @@ func (c *Config) validate() error {
 	switch c.ZipEra {
 	case "", ZipNewer, ZipOlder:
 	default:
-		return fmt.Errorf("zip era %q: it is %s or %s", c.ZipEra, ZipNewer, ZipOlder)
+		return fmt.Errorf("zip era %q is not one of %s, %s", c.ZipEra, ZipNewer, ZipOlder)
 	}
 	seen := make(map[string]bool, len(c.Users))
 	for _, u := range c.Users {

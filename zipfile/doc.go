@@ -4,7 +4,8 @@
 //
 // An [Index] is the tree. It is small (some 30 bytes an entry, the name included) and
 // never changes. It is the same for the same archive, numbers included. A [Reader]
-// reads one entry. Readers keep data that makes continuing and seeking cheap. A
+// reads one entry. Its bytes come from a [Source], which is the archive in the cache
+// when package fs reads. Readers keep data that makes continuing and seeking cheap. A
 // [Memory] bounds that data for all of them together.
 //
 // Nothing that an archive says is believed before it is checked, because the archive

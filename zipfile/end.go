@@ -43,7 +43,7 @@ type end struct {
 // findEnd reads the archive's tail and finds the directory.
 func findEnd(ctx context.Context, src Source, size int64) (end, error) {
 	if size < endLen {
-		return end{}, formatf("%d bytes are no zip", size)
+		return end{}, formatf("%d bytes are not a zip", size)
 	}
 	tail := make([]byte, min(size, tailLen))
 	start := size - int64(len(tail))

@@ -8,7 +8,7 @@ import (
 // These errors say what is wrong with an archive. All other errors come from the
 // source: the same call may succeed later.
 var (
-	// ErrFormat: the bytes are no zip, or its directory contradicts itself.
+	// ErrFormat: the bytes are not a zip, or its directory contradicts itself.
 	ErrFormat = errors.New("the zip's directory cannot be read")
 	// ErrDamaged: the bytes of an entry are not what the directory says.
 	ErrDamaged = errors.New("damaged entry")

@@ -177,7 +177,7 @@ func TestDirectoryThatLies(t *testing.T) {
 		b    []byte
 		says string
 	}{
-		"nothing":               {nil, "0 bytes are no zip"},
+		"nothing":               {nil, "0 bytes are not a zip"},
 		"something else":        {[]byte(strings.Repeat("<html>", 100)), "no end record"},
 		"cut off":               {a.bytes()[:o+10], "no end record"},
 		"too many told":         {with(a, 2, n, o), "2 entries in"},

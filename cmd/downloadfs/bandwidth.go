@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,10 +20,10 @@ func newBandwidthCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bandwidth [RATE [MOUNTPOINT|PROFILE…]]",
 		Short: "Show or change how fast running mounts fetch",
-		Long: `bandwidth changes the limit of running mounts, or of all of yours: a RATE in bytes
-a second, such as 500K or 5M, or off. Without a RATE it shows the limits. A limit is
-for everything that a mount fetches from its server, taken together. It holds until
-the mount ends; --bandwidth of mount is the limit to begin with.`,
+		Long: `bandwidth changes the limit of the mounts that you name, or of the only one: a RATE
+in bytes a second, such as 500K or 5M, or off. Without a RATE it shows the limits. A
+limit is for everything that a mount fetches from its server, taken together. It holds
+until the mount ends; --bandwidth of mount is the limit to begin with.`,
 		Example: `  downloadfs bandwidth 2M
   downloadfs bandwidth off ~/alfresco`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -36,6 +37,9 @@ the mount ends; --bandwidth of mount is the limit to begin with.`,
 			mountpoints, err := answeringMounts(cmd, args[1:])
 			if err != nil {
 				return err
+			}
+			if len(args) == 1 && len(mountpoints) > 1 { // root sees those of others, too
+				return exitf(exitUsage, "several are mounted; name which: %s", strings.Join(mountpoints, ", "))
 			}
 			for _, m := range mountpoints {
 				if err := setBandwidth(m, r); err != nil {

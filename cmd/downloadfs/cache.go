@@ -22,9 +22,9 @@ func newCacheCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cache list|verify|clear",
 		Short: "Look after the archives on disk",
-		Long: `cache lists, verifies or clears the archives that mounts keep on disk, those of all
-servers and users below --cache-dir. The cache of a running mount is in use by it
-and is left alone (exit code 6).`,
+		Long: `cache lists, verifies or clears the archives that mounts keep on disk: those of all
+servers and users below --cache-dir. It leaves the cache of a running mount alone
+(exit code 6).`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return exitf(exitUsage, "say what to do with the cache: list, verify or clear; see '%s --help'", cmd.CommandPath())

@@ -23,9 +23,9 @@ func newConfigCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config show|check",
 		Short: "Show and check the configuration",
-		Long: `A mount is told what to do by flags, by environment variables (--cache-size is
-DOWNLOADFS_CACHE_SIZE), by a profile, and by the defaults of the configuration
-files; the first of these that says something counts. A file looks like this:
+		Long: `A mount takes its settings from flags, environment variables (--cache-size is
+DOWNLOADFS_CACHE_SIZE), a profile, and the defaults of the configuration files. The
+first of these that has a value counts. A file looks like this:
 
   defaults:
     cache-size: 20G
@@ -105,8 +105,8 @@ func newConfigCheckCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check [flags]",
 		Short: "Check the configuration files and the environment",
-		Long: `check reads the configuration files as mount does and prints what is wrong, a line
-each, or one line for each file that is right. The exit code is 2 if something is.`,
+		Long: `check reads the configuration files as mount does. It prints a line for each problem,
+or a line for each file that is right. The exit code is 2 if there is a problem.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return checkConfig(cmd) },
 	}
@@ -241,6 +241,13 @@ func badVariables() []string {
 func warnOfVariables(root *cobra.Command, log *slog.Logger) {
 	for _, problem := range unknownVariables(root) {
 		log.Warn("a variable of the environment is ignored", "op", "start", "err", problem)
+	}
+}
+
+// tellOfVariables is warnOfVariables for a person.
+func tellOfVariables(cmd *cobra.Command) {
+	for _, problem := range unknownVariables(cmd.Root()) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "downloadfs: %s; it is ignored\n", problem)
 	}
 }
 

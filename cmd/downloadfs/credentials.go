@@ -83,7 +83,7 @@ func withoutMark(text []byte) string {
 	return string(utf16.Decode(units))
 }
 
-var errURLSecret = errors.New("credentials do not belong into the URL, where every local user can see them; set " +
+var errURLSecret = errors.New("the server URL holds a user name, a password or a ticket, which every local user can see; set " +
 	envUsername + " and " + envPassword + " in the environment")
 
 // parseServerURL parses the server's URL on the command line. Its errors never repeat
@@ -97,7 +97,7 @@ func parseServerURL(text string) (*url.URL, error) {
 		return nil, exitf(exitUsage, "%w", errURLSecret)
 	}
 	if (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {
-		return nil, exitf(exitUsage, "the server URL must be like https://alfresco.example.com, not %q", u.Redacted())
+		return nil, exitf(exitUsage, "%q is not a server URL; write it like https://alfresco.example.com", u.Redacted())
 	}
 	// People give any of the server's addresses, such as the one in their browser.
 	server, err := client.ServerURL(text)

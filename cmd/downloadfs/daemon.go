@@ -79,7 +79,7 @@ func startDaemon(cmd *cobra.Command, args []string, password client.Secret, prep
 }
 
 // errTold means that standard error already says what went wrong.
-var errTold = errors.New("the mount did not start")
+var errTold = errors.New("standard error says what went wrong")
 
 // daemonChild is the process of a mount in the background, as the process itself sees
 // it.

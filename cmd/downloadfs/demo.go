@@ -33,9 +33,9 @@ func newDemoCommand() *cobra.Command {
 		Use:   "demo [flags] [MOUNTPOINT]",
 		Short: "Show the main job with an embedded server and sample documents",
 		Long: `demo starts a server with sample documents on this machine, mounts its downloads
-and shows what can be done with them, with ordinary commands. Then it stays
-mounted for trying until Ctrl-C. Without a terminal it ends after the steps;
-its exit code is 0 only if each step did what it should.
+and shows with ordinary commands what you can do with them. Then it stays mounted
+until Ctrl-C, so that you can try it. Without a terminal it ends after the steps.
+Its exit code is 0 only if each step did what it should.
 
 Everything it makes is temporary; MOUNTPOINT must be an empty directory.`,
 		Args: cobra.MaximumNArgs(1),

@@ -43,10 +43,10 @@ func newDoctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor [flags] [URL|PROFILE]",
 		Short: "Find out why something does not work",
-		Long: `doctor looks at what a mount needs on this machine, and with a URL or a profile at
-the server: each finding is a line, and each failure says what to do. It changes
-nothing. The exit code is that of the worst finding, as mount would have it; 0 means
-that a mount should work.`,
+		Long: `doctor checks what a mount needs on this machine and, with a URL or a profile, on the
+server. It prints a line for each finding, and says what to do about each failure. It
+changes nothing. The exit code is the one that mount would have for the worst
+finding; 0 means that a mount should work.`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: completeProfiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -141,7 +141,7 @@ func (d *doctor) machine() {
 	if path, err := exec.LookPath("fusermount3"); err != nil {
 		d.fail(exitMountpoint, "mount helper", "fusermount3 is missing; install the package fuse3")
 	} else if info, err := os.Stat(path); err != nil || runtime.GOOS == "linux" && info.Mode()&os.ModeSetuid == 0 {
-		d.say(findingWarn, "mount helper", "%s is not setuid root, so that it may not mount; install the package fuse3 again", path)
+		d.say(findingWarn, "mount helper", "%s has lost its set-user-ID bit, so it cannot mount; install the package fuse3 again", path)
 	} else {
 		d.say(findingOK, "mount helper", "%s", path)
 	}
@@ -282,7 +282,7 @@ func host(t target) string { return t.server.Hostname() }
 func (d *doctor) api(ctx context.Context, c *connection) {
 	_, err := c.Get(ctx, download.ID(uuid.NewString()))
 	if !errors.Is(err, download.ErrNotFound) {
-		d.fail(exitOther, "Downloads API", "no answer of it to a question about a download that there is not: %v; it needs Alfresco 5.2 or newer", err)
+		d.fail(exitOther, "Downloads API", "the server does not answer about downloads: %v; it must be Alfresco 5.2 or newer", err)
 		return
 	}
 	d.say(findingOK, "Downloads API", "is there")
@@ -297,10 +297,10 @@ func (d *doctor) api(ctx context.Context, c *connection) {
 		_ = r.Close()
 	}
 	if err != nil {
-		d.say(findingWarn, "ranges", "the server does not give a part of a file (%v): reading in the middle of an archive costs reading all before it", err)
+		d.say(findingWarn, "ranges", "the server ignores ranges (%v); each read starts at the beginning of the archive", err)
 		return
 	}
-	d.say(findingOK, "ranges", "the server gives parts of files")
+	d.say(findingOK, "ranges", "the server sends ranges of files")
 }
 
 // someFile looks for a file of two bytes or more, not far from the root.

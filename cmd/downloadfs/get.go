@@ -41,16 +41,16 @@ func newGetCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get [flags] URL|PATH|ID…",
 		Short: "Download documents and folders as one zip, without a mount",
-		Long: `get has the server zip documents and folders and fetches the zip into the current
-directory, named after the document or the folder. What it is given is what
-downloads/new of a mount takes: ids, links to nodes, paths such as
+		Long: `get has the server zip documents and folders, and fetches the zip into the current
+directory. The zip is named after the document or the folder. You give get what
+downloads/new of a mount takes: ids, links to nodes, and paths such as
 /Sites/press/documentLibrary/report.pdf. With - it reads them from standard input.
 
 What the server refuses as too large comes in parts, as it does in a mount, and is
 one zip in the end. The parts are kept beside the zip until it is whole, so that needs
 twice its room for a moment; with --extract alone, once.
 
-When it is interrupted, the same command goes on where it was.`,
+If get is interrupted, the same command goes on where it was.`,
 		Example: `  downloadfs get /Sites/press/documentLibrary/Photos
   downloadfs get --server work -o q3.zip /Sites/press/documentLibrary/Q3 /Sites/press/documentLibrary/report.pdf
   downloadfs get --extract . https://alfresco.example.com/share/page/document-details?nodeRef=workspace://SpacesStore/…`,
@@ -104,9 +104,7 @@ func runGet(ctx context.Context, cmd *cobra.Command, o *getOptions, args []strin
 		return err
 	}
 	if !o.json { // its log tells errors only
-		for _, problem := range unknownVariables(cmd.Root()) {
-			fmt.Fprintf(cmd.ErrOrStderr(), "downloadfs: %s; it is ignored\n", problem)
-		}
+		tellOfVariables(cmd)
 	}
 	c, err := o.connect(ctx, cmd, t, log)
 	if err != nil {
@@ -353,7 +351,7 @@ func getError(t target, err error) error {
 	case errors.Is(err, download.ErrTooLarge):
 		return exitf(exitOther, "%w; ask for less, or do without --split off, so that it comes in parts", err)
 	case errors.Is(err, download.ErrForbidden):
-		return exitf(exitOther, "%s does not let you have that: %s", t.server, reason(err))
+		return exitf(exitOther, "%s refuses to give you that: %s", t.server, reason(err))
 	}
 	return exitf(code, "%w", err)
 }

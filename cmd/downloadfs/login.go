@@ -38,14 +38,13 @@ func newLoginCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "login [flags] URL|PROFILE",
 		Short: "Log in once, for all mounts of the server",
-		Long: `login logs in and stores what is needed to stay so, in the desktop's keyring, or
-where there is none in a file below --state-dir that only you can read. A mount of
-the server that is not told what to log in with uses it.
+		Long: `login logs in once, and stores what a mount needs to log in again: in the desktop's
+keyring or, if there is none, in a file below --state-dir that only you can read. A
+mount of the server uses it unless you tell the mount what to log in with.
 
-Where the server has an identity service (OpenID Connect), login shows an address
-and a code: log in there with any browser. Otherwise, or with --password, it asks
-for user name and password; without a terminal it reads the password from standard
-input.`,
+If the server has an identity service (OpenID Connect), login shows an address and a
+code. Log in there with any browser. Otherwise, or with --password, login asks for
+user name and password. Without a terminal it reads the password from standard input.`,
 		Example: `  downloadfs login https://alfresco.example.com
   pass show alfresco | downloadfs login --password --username finn https://alfresco.example.com
   downloadfs login --oidc-issuer https://login.microsoftonline.com/TENANT/v2.0 --oidc-client ID \
@@ -105,10 +104,14 @@ func runLogin(ctx context.Context, cmd *cobra.Command, o loginCommandOptions, t 
 		return err
 	}
 	key := accountKey(t.server, o.username)
+	former, _, formerErr := login.Find([]login.Store{store}, key)
 	if err := store.Set(key, entry); err != nil {
 		return fmt.Errorf("cannot store the login in %s: %w", store, err)
 	}
 	if err := o.try(ctx, t, store, key, entry); err != nil {
+		if formerErr == nil { // somebody mistyped, and that one still works
+			return errors.Join(err, store.Set(key, former))
+		}
 		return errors.Join(err, store.Delete(key))
 	}
 	if err := o.beDefault(t, store); err != nil {
@@ -214,7 +217,7 @@ func (o *loginCommandOptions) askPassword(ctx context.Context, cmd *cobra.Comman
 	in, ok := cmd.InOrStdin().(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {
 		if name == "" {
-			return login.Entry{}, exitf(exitUsage, "no user name: give --username, or run it on a terminal")
+			return login.Entry{}, exitf(exitUsage, "no user name; give --username, or run it on a terminal")
 		}
 		password, err := readSecret(cmd.InOrStdin(), "-", "the password")
 		if err == nil && password == "" {
@@ -295,7 +298,7 @@ func newLogoutCommand() *cobra.Command {
 		Use:   "logout [flags] URL|PROFILE",
 		Short: "Forget the login that 'downloadfs login' has stored",
 		Long: `logout removes the login for a server from the keyring and from the files. Mounts
-that use it go on until their login ends, which takes an hour at most on most servers.`,
+that use it go on until their login ends: within an hour on most servers.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t, err := findServer(cmd, args[0])

@@ -164,7 +164,7 @@ func (o *serverOptions) login(cmd *cobra.Command, t target, fromEnv client.Secre
 	switch {
 	case c.tokens != nil, ticket: // they name their user
 	case c.username == "":
-		return credentials{}, exitf(exitUsage, "no user name: set %s or give --username", envUsername)
+		return credentials{}, exitf(exitUsage, "no user name; set %s or give --username", envUsername)
 	case c.password == "" && c.passwords == nil:
 		return credentials{}, exitf(exitUsage, "the password in %s is empty", w.name)
 	}
@@ -226,7 +226,7 @@ func (o *serverOptions) way(cmd *cobra.Command, t target, fromEnv client.Secret)
 	case len(ways) == 0:
 		return way{}, nil
 	case len(ways) > 1 && ways[0].rank == ways[1].rank:
-		return way{}, exitf(exitUsage, "%s and %s exclude each other: say in one way what to log in with", ways[0].name, ways[1].name)
+		return way{}, exitf(exitUsage, "%s and %s exclude each other; say in one way what to log in with", ways[0].name, ways[1].name)
 	}
 	return ways[0], nil
 }
@@ -277,7 +277,7 @@ func (o *serverOptions) providerClient(issuer string) (*http.Client, error) {
 		return nil, exitf(exitUsage, "--oidc-issuer: %w", err)
 	}
 	if u.Scheme == "http" && !o.allowHTTP && !isLoopback(u.Hostname()) {
-		return nil, exitf(exitUsage, "http:// to the identity provider %s would show the login to the network: use https://, or --allow-http if you accept that", u.Host)
+		return nil, exitf(exitUsage, "http:// to the identity provider %s would show the login to the network; use https://, or --allow-http if you accept that", u.Host)
 	}
 	hc, err := client.NewHTTPClient(o.clientConfig(u, credentials{}, nil))
 	if err != nil {
@@ -328,9 +328,9 @@ func (o *serverOptions) stored(server *url.URL, c credentials) (credentials, err
 		c.source = "--client-cert"
 		return c, nil
 	case errors.Is(err, login.ErrNone) && c.username == "":
-		return credentials{}, exitf(exitUsage, "no user name: set %s (and %s, or give --password-file), or run: downloadfs login %s", envUsername, envPassword, server)
+		return credentials{}, exitf(exitUsage, "no user name; set %s (and %s, or give --password-file), or run: downloadfs login %s", envUsername, envPassword, server)
 	case errors.Is(err, login.ErrNone):
-		return credentials{}, exitf(exitUsage, "no password for %s: set %s or give --password-file, or run: downloadfs login %s", c.username, envPassword, server)
+		return credentials{}, exitf(exitUsage, "no password for %s; set %s or give --password-file, or run: downloadfs login %s", c.username, envPassword, server)
 	case err != nil:
 		return credentials{}, exitf(exitLogin, "cannot read the login for %s: %w", server, err)
 	}
@@ -345,7 +345,7 @@ func (o *serverOptions) stored(server *url.URL, c credentials) (credentials, err
 		}
 		c.tokens = login.OIDC{Issuer: entry.Issuer, Client: entry.Client, HTTP: hc}.Stored(store, key)
 	default:
-		return credentials{}, exitf(exitLogin, "the login for %s is of a kind that this version does not know: run 'downloadfs login' again", server)
+		return credentials{}, exitf(exitLogin, "the login for %s is of a kind that this version does not know; run 'downloadfs login' again", server)
 	}
 	return c, nil
 }

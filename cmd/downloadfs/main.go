@@ -53,7 +53,7 @@ func newRootCommand() *cobra.Command {
 write node ids to downloads/new, then read downloads/<id>/archive.zip.
 
 Exit codes: 0 all is well, 1 something else, 2 wrong usage, 3 login refused,
-4 server unreachable, 5 mountpoint unusable, 6 state or cache in use.`,
+4 server unreachable, 5 mountpoint cannot be used, 6 state or cache in use.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,

@@ -45,13 +45,13 @@ func newMountCommand() *cobra.Command {
 		Long: `mount serves the downloads of an Alfresco server on MOUNTPOINT until it is
 unmounted or gets SIGINT or SIGTERM. It stays in the foreground, logs to standard
 error and prints one line on standard output when the mount is ready.
-URL is any address of the server, also that of a page in a browser.
+URL is any address of the server, even one of a page in a browser.
 
 The user name and the password come from the environment: ` + envUsername + ` and
 ` + envPassword + `. The password can be in a file instead, see --password-file.
 
-A PROFILE is a name in a configuration file, which has the URL and whatever else
-mount can be told; see 'downloadfs config --help'. Each flag can be given as an
+A PROFILE is a name in a configuration file, which has the URL and any other setting
+of mount; see 'downloadfs config --help'. Each flag can be given as an
 environment variable too: --cache-size as ` + envName("cache-size") + `.`,
 		Example: `  read -rs ` + envPassword + `; export ` + envPassword + ` ` + envUsername + `=finn
   downloadfs mount https://alfresco.example.com ~/alfresco
@@ -72,6 +72,7 @@ environment variable too: --cache-size as ` + envName("cache-size") + `.`,
 				return err
 			}
 			if o.daemon && child == nil {
+				tellOfVariables(cmd) // the child tells it in its log only
 				return startDaemon(cmd, os.Args[1:], password, nil)
 			}
 			return runMount(cmd, o, target, password, child)

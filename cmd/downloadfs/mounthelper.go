@@ -96,7 +96,7 @@ func parseHelper(args []string) (helperCall, error) {
 		}
 	}
 	if len(names) != 2 {
-		return call, exitf(exitUsage, "say what to mount and where: mount -t downloadfs URL|PROFILE DIRECTORY")
+		return call, exitf(exitUsage, "say what to mount and where, as in 'mount -t downloadfs URL|PROFILE DIRECTORY'")
 	}
 	call.spec, call.dir = names[0], names[1]
 	if filepath.IsAbs(call.spec) {

@@ -31,7 +31,7 @@ func prepareMountpoint(name string, log *slog.Logger) (string, error) {
 		return "", exitf(exitMountpoint, "mountpoint %s does not exist; run: mkdir -p %s", name, name)
 	}
 	if err != nil {
-		return "", exitf(exitMountpoint, "cannot use mountpoint: %w", err)
+		return "", exitf(exitMountpoint, "cannot use the mountpoint: %w", err)
 	}
 	if err := clearMount(path, log); err != nil {
 		return "", err
@@ -60,7 +60,7 @@ func clearMount(path string, log *slog.Logger) error {
 			return exitf(exitMountpoint, "%s is a mount of %s (%s); unmount it first, or choose another directory", path, m.source, m.fsType)
 		}
 		if err := probe(path, probeTimeout); !errors.Is(err, syscall.ENOTCONN) {
-			return exitf(exitMountpoint, "%s is mounted already (%s); unmount it first: downloadfs unmount %s", path, m.source, path)
+			return exitf(exitMountpoint, "%s is mounted already (%s); run: downloadfs unmount %s", path, m.source, path)
 		}
 		if err := fs.Detach(path, true); err != nil {
 			return exitf(exitMountpoint, "cannot remove the mount that a killed process left on %s: %w", path, err)
@@ -93,14 +93,14 @@ func checkDirectory(path string) error {
 		return exitf(exitMountpoint, "mountpoint %s does not exist; run: mkdir -p %s", path, path)
 	}
 	if err != nil {
-		return exitf(exitMountpoint, "cannot use mountpoint: %w", err)
+		return exitf(exitMountpoint, "cannot use the mountpoint: %w", err)
 	}
 	if !info.IsDir() {
 		return exitf(exitMountpoint, "mountpoint %s is not a directory", path)
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
-		return exitf(exitMountpoint, "cannot use mountpoint: %w", err)
+		return exitf(exitMountpoint, "cannot use the mountpoint: %w", err)
 	}
 	if len(entries) > 0 {
 		return exitf(exitMountpoint, "mountpoint %s is not empty (it holds %q); choose an empty directory", path, entries[0].Name())

@@ -129,7 +129,7 @@ func answeringMounts(cmd *cobra.Command, names []string) ([]string, error) {
 		i := slices.IndexFunc(listed, func(m listedMount) bool { return m.Mountpoint == path })
 		switch {
 		case i < 0:
-			return nil, exitf(exitMountpoint, "%s is no mount of downloadfs; 'downloadfs list' shows those that there are", path)
+			return nil, exitf(exitMountpoint, "%s is not a mount of downloadfs; 'downloadfs list' shows the mounts", path)
 		case listed[i].State != "mounted":
 			return nil, exitf(exitMountpoint, "the mount on %s: %s", path, listed[i].State)
 		}

@@ -34,7 +34,7 @@ func (o *getOptions) checkPlaces() error {
 	case err == nil && info.IsDir():
 		return exitf(exitUsage, "--output %s is a directory; name a file in it", o.output)
 	case err == nil && !info.Mode().IsRegular() && o.extract != "":
-		return exitf(exitUsage, "--extract needs a file: --output %s is none", o.output)
+		return exitf(exitUsage, "--extract needs a file: --output %s is not a file", o.output)
 	case err == nil && !info.Mode().IsRegular():
 		return nil // a device or a pipe
 	}
@@ -53,7 +53,7 @@ func checkFolder(what, dir string, made bool) error {
 	case errors.Is(err, iofs.ErrNotExist):
 		return exitf(exitUsage, "%s there is no directory %s; make it first", what, dir)
 	case err == nil && !info.IsDir(), errors.Is(err, unix.ENOTDIR):
-		return exitf(exitUsage, "%s %s is a file, not a directory; name another", what, dir)
+		return exitf(exitUsage, "%s %s is a file, not a directory; choose another", what, dir)
 	case err != nil:
 		return exitf(exitUsage, "%s %w", what, err)
 	case unix.Access(dir, unix.W_OK|unix.X_OK) != nil:

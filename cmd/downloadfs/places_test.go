@@ -37,7 +37,7 @@ func TestGetChecksPlacesFirst(t *testing.T) {
 		"-o nodir/x.zip":          "--output nodir/x.zip: there is no directory nodir; make it first",
 		"-o r.zip/x.zip":          "r.zip is a file, not a directory",
 		"-o .":                    "is a directory; name a file in it",
-		"--extract r.zip":         "--extract r.zip is a file, not a directory; name another",
+		"--extract r.zip":         "--extract r.zip is a file, not a directory; choose another",
 		"--extract r.zip/sub":     "r.zip/sub is a file, not a directory",
 		"--extract x -o no/r.zip": "there is no directory no",
 	} {

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -22,10 +22,10 @@ func (r *byteRate) Set(text string) error {
 	}
 	var s size
 	if err := s.Set(strings.TrimSuffix(text, "/s")); err != nil {
-		return fmt.Errorf("%q is no rate; write bytes a second like 500K or 5M, or off", text)
+		return errors.New("write bytes a second like 500K or 5M, or off")
 	}
 	if s > 0 && s < minRate {
-		return fmt.Errorf("%q is too slow for anything; write bytes a second like 500K or 5M, or off", text)
+		return errors.New("too slow; write bytes a second like 500K or 5M, or off")
 	}
 	*r = byteRate(s)
 	return nil

@@ -45,8 +45,8 @@ func newServeCommand() *cobra.Command {
 		Use:   "serve [flags] DIR",
 		Short: "Serve a folder as an Alfresco content server, for trying and testing",
 		Long: `serve answers Alfresco's REST API (nodes, content, downloads, tickets) over the
-files of DIR, which it only reads. It behaves as a real server does, the awkward
-parts included. It prints one line on standard output when it is ready.
+files of DIR, which it only reads. It behaves as a real server does, including
+the awkward parts. It prints one line on standard output when it is ready.
 
 "User Homes/NAME" in DIR is for the user NAME and the administrator only.
 Passwords given with --user can be seen by every local user: they are for test
@@ -88,9 +88,8 @@ func runServe(cmd *cobra.Command, o serveOptions, dir string) error {
 	if err != nil {
 		return err
 	}
-	era := repository.ZipEra(o.zipEra)
-	if era != repository.ZipNewer && era != repository.ZipOlder {
-		return exitf(exitUsage, "--zip-era %q: it is %s or %s", o.zipEra, repository.ZipNewer, repository.ZipOlder)
+	if err := oneOf("zip-era", o.zipEra, string(repository.ZipNewer), string(repository.ZipOlder)); err != nil {
+		return err
 	}
 	signals := watchSignals()
 	listener, err := net.Listen("tcp", o.listen)
@@ -112,13 +111,13 @@ func runServe(cmd *cobra.Command, o serveOptions, dir string) error {
 		DataDir:        o.dataDir,
 		FailZipAfter:   int64(o.failZipAfter),
 		MaxZipEntry:    int64(o.maxZipEntry),
-		ZipEra:         era,
+		ZipEra:         repository.ZipEra(o.zipEra),
 		SkipFails:      o.skipFails,
 		SkipReads:      o.skipReads,
 		Logger:         log,
 	})
 	if errors.Is(err, repository.ErrDataServed) {
-		err = exitf(exitUsage, "%w; name another directory with --data-dir or TMPDIR", err)
+		err = exitf(exitUsage, "%w; choose another directory with --data-dir or TMPDIR", err)
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("cannot serve %s: %w", dir, err), listener.Close())

@@ -175,7 +175,7 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 		if len(s.manager.Downloads()) == 0 {
 			return nil, errors.Join(offline, s.close())
 		}
-		cfg.log.Warn("the server cannot be used now; mounting what is here, and trying on", "op", "mount", "err", offline)
+		cfg.log.Warn("the server cannot be used now; mounting what is here, and trying again", "op", "mount", "err", offline)
 	}
 	observed := stats.Mount{
 		Counts: counts, Version: versionText(), Started: time.Now(),
@@ -237,18 +237,28 @@ func checkServer(ctx context.Context, c *client.Client, server *url.URL, login c
 	case err == nil:
 		return nil, nil
 	case errors.Is(err, download.ErrUnauthorized) && login.commandFailed():
-		return nil, exitf(exitLogin, "cannot log in to %s: %s; check %s", server, reason(err), login.source)
+		return nil, exitf(exitLogin, "cannot log in to %s: %s", server, advised(err, "check "+login.source))
 	case errors.Is(err, download.ErrUnauthorized):
-		return nil, exitf(exitLogin, "%s refuses %s: %s; check %s", server, login.what(), reason(err), login.source)
+		return nil, exitf(exitLogin, "%s refuses %s: %s", server, login.what(), advised(err, "check "+login.source))
 	case errors.Is(err, download.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
-		return exitf(exitUnreachable, "cannot reach %s: %s; check the URL and the network", server, reason(err)), nil
+		return exitf(exitUnreachable, "cannot reach %s: %s", server, advised(err, "check the URL and the network")), nil
 	default:
-		return exitf(exitOther, "%s does not answer like an Alfresco server: %s; check the URL", server, reason(err)), nil
+		return exitf(exitOther, "%s does not answer like an Alfresco server: %s", server, advised(err, "check the URL")), nil
 	}
 }
 
 // reason returns why a request failed, without what was requested.
 func reason(err error) string { return cmp.Or(download.Reason(err), err.Error()) }
+
+// advised returns the reason of err, and what to do if the reason does not say that
+// itself.
+func advised(err error, advice string) string {
+	why := reason(err)
+	if strings.Contains(why, "; ") {
+		return why
+	}
+	return why + "; " + advice
+}
 
 // whenUnlocked opens something that only one process at a time may use. It waits a
 // moment for the process of a mount that was just ended.
@@ -272,7 +282,7 @@ func whenUnlocked[T any](ctx context.Context, open func() (T, error)) (T, error)
 
 func lockedHint(err error, what string) error {
 	if errors.Is(err, download.ErrLocked) {
-		return exitf(exitLocked, "the %s is used by another downloadfs; unmount that one, or give other directories", what)
+		return exitf(exitLocked, "the %s is in use by another downloadfs; unmount that one, or choose other directories", what)
 	}
 	return fmt.Errorf("cannot open the %s: %w", what, err)
 }
@@ -314,7 +324,7 @@ func (s *session) awaitUnused(signals <-chan os.Signal) {
 			unused = time.Now()
 			if !told {
 				told = true
-				s.log.Info("unmounted from outside; serving on what is in use, a signal ends it", "op", "unmount", "mountpoint", s.mountpoint)
+				s.log.Info("unmounted from outside; open files can be read until a signal comes", "op", "unmount", "mountpoint", s.mountpoint)
 			}
 		}
 	}
@@ -324,10 +334,10 @@ func (s *session) awaitUnused(signals <-chan os.Signal) {
 // abort ends a mount that is no longer on its path, for those who still have it.
 func (s *session) abort() {
 	if text := elsewhereText(s.device); text != "" {
-		s.log.Warn("ended for others who have it mounted too", "op", "detach", "mountpoint", s.mountpoint, "reason", text)
+		s.log.Warn("the mount ends for others who have it too", "op", "detach", "mountpoint", s.mountpoint, "reason", text)
 	}
 	if err := s.server.UnmountLazy(); err != nil {
-		s.log.Warn("cannot end the mount; the end of this process does", "op", "unmount", "mountpoint", s.mountpoint, "err", err)
+		s.log.Warn("cannot end the mount; it ends with this process", "op", "unmount", "mountpoint", s.mountpoint, "err", err)
 	}
 	select {
 	case <-s.ended:
@@ -376,7 +386,7 @@ func (s *session) unmount(signals <-chan os.Signal) error {
 		}
 		if text := s.busyText(err); text != told {
 			told = text
-			s.log.Warn("cannot unmount yet; trying on, another signal detaches", "op", "unmount", "mountpoint", s.mountpoint, "reason", text)
+			s.log.Warn("cannot unmount yet; trying again, and another signal detaches it", "op", "unmount", "mountpoint", s.mountpoint, "reason", text)
 		}
 		select {
 		case <-s.ended:

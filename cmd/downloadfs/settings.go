@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -204,7 +203,7 @@ type argv []string
 func (a *argv) Set(text string) error {
 	words, err := shellquote.Split(text)
 	if err != nil || len(words) == 0 {
-		return fmt.Errorf("it is no command; write it like 'pass show alfresco'")
+		return errors.New("write a command like 'pass show alfresco'")
 	}
 	*a = words
 	return nil

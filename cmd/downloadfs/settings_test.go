@@ -100,9 +100,9 @@ func TestConfigCheck(t *testing.T) {
 		"profiles:\n  w:\n    cache-sise: 1\n":              ":3: unknown key cache-sise; did you mean cache-size?",
 		"profiles:\n  w:\n    cache-size: 5X\n":             ":3: invalid value \"5X\" for cache-size",
 		"profiles:\n  w:\n    wait: never\n":                "wait \"never\"",
-		"profiles:\n  w:\n    url: http://a:s3cret@h\n":     ":3: credentials do not belong into the URL",
+		"profiles:\n  w:\n    url: http://a:s3cret@h\n":     ":3: the server URL holds a user name, a password or a ticket",
 		"defaults:\n  allow-other: perhaps\n":               ":2: invalid value \"perhaps\" for allow-other",
-		"profiles:\n  w:\n    url: h\n  v:\n    wait: no\n": ":3: the server URL must be",
+		"profiles:\n  w:\n    url: h\n  v:\n    wait: no\n": ":3: \"h\" is not a server URL",
 	} {
 		code, out, stderr := tool("config", "check", "--config", writeConfig(t, text))
 		assert.Equal(t, exitUsage, code, text)

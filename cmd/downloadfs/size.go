@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 	"math"
 	"strconv"
 	"strings"
@@ -23,13 +23,10 @@ var sizeUnits = map[string]float64{
 func (s *size) Set(text string) error {
 	text = strings.TrimSpace(text)
 	digits := strings.TrimRight(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
-	unit, ok := sizeUnits[strings.ToLower(strings.TrimSpace(text[len(digits):]))]
-	if !ok {
-		return fmt.Errorf("unknown unit in size %q; write it like 512M or 10G", text)
-	}
+	unit, known := sizeUnits[strings.ToLower(strings.TrimSpace(text[len(digits):]))]
 	n, err := strconv.ParseFloat(digits, 64)
-	if err != nil || n < 0 || math.IsNaN(n) || n*unit >= math.MaxInt64 {
-		return fmt.Errorf("%q is no size; write it like 512M or 10G", text)
+	if !known || err != nil || n < 0 || math.IsNaN(n) || n*unit >= math.MaxInt64 {
+		return errors.New("write a size like 512M or 10G")
 	}
 	*s = size(n * unit)
 	return nil

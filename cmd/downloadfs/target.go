@@ -27,7 +27,7 @@ func findTarget(cmd *cobra.Command, args []string) (target, error) {
 		t.mountpoint, t.ofProfile = args[1], false
 	}
 	if t.mountpoint == "" {
-		return target{}, exitf(exitUsage, "no mountpoint: say where to mount, as in '%s %s DIRECTORY'", cmd.CommandPath(), args[0])
+		return target{}, exitf(exitUsage, "no mountpoint; say where to mount, as in '%s %s DIRECTORY'", cmd.CommandPath(), args[0])
 	}
 	return t, nil
 }

@@ -16,8 +16,8 @@ func newUnmountCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "unmount [flags] MOUNTPOINT|PROFILE",
 		Short: "Unmount, and tell which processes hold a busy mount",
-		Long: `unmount ends a mount of downloadfs, also one whose process is gone. When it is in
-use it says by which processes and fails; --lazy detaches it all the same.`,
+		Long: `unmount ends a mount of downloadfs, even one whose process is gone. If the mount is in
+use, unmount fails and says which processes use it; --lazy detaches it all the same.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path, err := namedMountpoint(cmd, args[0])

@@ -17,7 +17,7 @@ func TestValueOfWrongForm(t *testing.T) {
 	for args, want := range map[string]string{
 		"--allow-other=yes":  "invalid value \"yes\" for --allow-other: write true or false",
 		"--stall-timeout 5":  "invalid value \"5\" for --stall-timeout: write a number with its unit, like 5s or 10m",
-		"--cache-size 5X":    "invalid value \"5X\" for --cache-size: unknown unit in size",
+		"--cache-size 5X":    "invalid value \"5X\" for --cache-size: write a size like 512M or 10G",
 		"--password-command": "flag needs an argument: --password-command",
 	} {
 		code, _, stderr := tool(append([]string{"mount", "http://h.example", "/m"}, strings.Fields(args)...)...)

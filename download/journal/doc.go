@@ -1,5 +1,6 @@
 // Package journal is the storage that survives a mount: records under serial numbers in
-// one file. A change is on disk when [Journal.Update] returns.
+// one file. When [Journal.Update] returns, its transaction is synced to disk. That is
+// all that is synced before the close of a request list returns.
 //
 // It knows nothing of downloads: records are JSON objects, and the caller of Load says
 // which are damaged. Damaged records are set aside in the same file and cost no other

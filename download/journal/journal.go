@@ -169,9 +169,9 @@ func (j *Journal) transact(group []change, bad *int) error {
 	})
 	if !finished {
 		*bad = -1
-		j.broken = fmt.Errorf("journal %s: %w: %w; restart, and move the file away if it does not open",
+		j.broken = fmt.Errorf("journal %s: %w: %w; restart, and move the file away if the journal does not open",
 			j.path, ErrDamaged, err)
-		j.log.Error("journal cannot be written any more", "op", "journal", "err", j.broken)
+		j.log.Error("the journal cannot be written any more", "op", "journal", "err", j.broken)
 		return j.broken
 	}
 	if err != nil && *bad < 0 {

@@ -215,7 +215,7 @@ func TestJournalDamagedFile(t *testing.T) {
 			require.ErrorIs(t, err, ErrDamaged)
 			assert.NotContains(t, err.Error(), "\n", "one message")
 			assert.Contains(t, err.Error(), path)
-			assert.Contains(t, err.Error(), "move it away")
+			assert.Contains(t, err.Error(), "move the file away")
 			after, rerr := os.ReadFile(path)
 			require.NoError(t, rerr)
 			assert.True(t, bytes.Equal(data, after), "the file is untouched")

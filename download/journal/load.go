@@ -24,7 +24,7 @@ func (j *Journal) Load(take func(bucket Bucket, serial uint64, record []byte) er
 		return j.explain(err)
 	}
 	if err := j.Update(l.mend); err != nil { // a full disk must not stop the mount
-		j.log.Warn("journal cannot be mended", "op", "journal", "err", err)
+		j.log.Warn("the journal cannot be mended", "op", "journal", "err", err)
 	}
 	return nil
 }
@@ -52,14 +52,14 @@ func (l *loader) load(tx *bolt.Tx) error {
 func (l *loader) each(tx *bolt.Tx, bucket Bucket) {
 	c := Tx{tx}.bucket(bucket).Cursor()
 	for k, v := c.First(); k != nil; k, v = c.Next() {
-		err := errors.New("key is no serial")
+		err := errors.New("the key is not a serial number")
 		if len(k) == 8 && binary.BigEndian.Uint64(k) != 0 {
 			serial := binary.BigEndian.Uint64(k)
 			l.highest = max(l.highest, serial)
 			err = l.take(bucket, serial, v)
 		}
 		if err != nil {
-			l.j.log.Error("journal record is damaged and set aside", "op", "journal",
+			l.j.log.Error("a damaged record of the journal is set aside", "op", "journal",
 				"bucket", string(bucket), "key", fmt.Sprintf("%x", k), "err", err)
 			l.damage = append(l.damage, damage{bucket, bytes.Clone(k)})
 		}
@@ -94,15 +94,15 @@ func (l *loader) mend(t Tx) error {
 // must not become a path, a size or a request.
 func Decode(b []byte, limit int, into any) error {
 	if len(b) > limit {
-		return fmt.Errorf("record of %d bytes is over %d", len(b), limit)
+		return fmt.Errorf("the record has %d bytes; the limit is %d", len(b), limit)
 	}
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(into); err != nil {
-		return fmt.Errorf("record is no JSON of ours: %w", err)
+		return fmt.Errorf("the record is not JSON that downloadfs writes: %w", err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("record goes on after its end")
+		return errors.New("the record has bytes after its end")
 	}
 	return nil
 }

@@ -168,8 +168,8 @@ func (j *Journal) explain(err error) error {
 	case errors.As(err, &pathErr):
 		return fmt.Errorf("open journal: %w", err)
 	}
-	return fmt.Errorf("journal %s: %w: %w; move it away to start with an empty list "+
-		"(downloads listed in it can be adopted by id)", j.path, ErrDamaged, err)
+	return fmt.Errorf("journal %s: %w: %w; move the file away to start without downloads "+
+		"(you can adopt those of the server by their ids)", j.path, ErrDamaged, err)
 }
 
 // contain runs f and returns a panic in it as an error. bbolt maps its file: if the

@@ -18,7 +18,7 @@ const (
 	nodeRefStore = "workspace://SpacesStore/"
 	uuidLen      = 36
 
-	reasonUnknown = "it is no node id, NodeRef, URL or path"
+	reasonUnknown = "it is not a node id, NodeRef, URL or path"
 	reasonPWC     = "a private working copy (;pwc) cannot be downloaded"
 	reasonURL     = "the URL carries no node id"
 	reasonStore   = "only NodeRefs of workspace://SpacesStore can be downloaded"

@@ -46,19 +46,22 @@ const (
 	listDone                     // Finish was called
 )
 
+// ErrTooLong is the error for a list beyond download.MaxListBytes.
+var ErrTooLong = download.Because(download.ErrListTooLong,
+	"the request list is longer than %d MiB; write it as several lists", download.MaxListBytes>>20)
+
 // maxEntryBytes bounds one entry. A list without separators is refused early, and an
 // error can name the entry.
 const maxEntryBytes = 8 << 10
 
 // Write adds p. It fails with download.ErrInvalid as soon as an entry cannot be right,
-// naming the line and the entry, and with download.ErrListTooLong beyond
-// download.MaxListBytes. A parser that failed stays failed.
+// naming the line and the entry, and with [ErrTooLong] beyond download.MaxListBytes. A parser that failed stays failed.
 func (lp *Parser) Write(p []byte) (int, error) {
 	if lp.err != nil {
 		return 0, lp.err
 	}
 	if lp.state == listDone {
-		return 0, fmt.Errorf("list was ended already: %w", download.ErrInvalid)
+		return 0, fmt.Errorf("the request list has ended already: %w", download.ErrInvalid)
 	}
 	// Judge what fits first: a mistake in it is a mistake however the list is cut.
 	n := min(len(p), download.MaxListBytes-lp.size)
@@ -68,7 +71,7 @@ func (lp *Parser) Write(p []byte) (int, error) {
 		lp.err = lp.checkUnfinished()
 	}
 	if lp.err == nil && n < len(p) {
-		lp.err = fmt.Errorf("over %d bytes: %w", download.MaxListBytes, download.ErrListTooLong)
+		lp.err = ErrTooLong
 	}
 	if lp.err != nil {
 		return 0, lp.err

@@ -1,5 +1,6 @@
 // Package conventions_test holds what must be true of the source as a whole:
-// which package may import which, and that SEMANTICS.md names real tests.
+// which package may import which, that SEMANTICS.md names real tests, and that
+// messages have one wording for one thing.
 package conventions_test
 
 import (

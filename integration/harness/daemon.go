@@ -153,10 +153,9 @@ func (l *Log) check(t testing.TB, who string) {
 
 // daemon is a running serve or mount.
 type daemon struct {
+	child // done is closed when its whole log has been read, too
 	Log   *Log
-	cmd   *exec.Cmd
-	ready string        // its ready line
-	done  chan struct{} // closed when it has ended and its log has been read
+	ready string // its ready line
 }
 
 // Failure describes how the binary ended before it was ready.
@@ -170,8 +169,7 @@ type Failure struct {
 // first, it returns the failure instead.
 func startDaemon(t testing.TB, u User, env, args []string, pidNamespace bool) (*daemon, *Failure) {
 	t.Helper()
-	d := &daemon{Log: &Log{more: make(chan struct{})}, done: make(chan struct{})}
-	d.cmd = exec.Command(Binary(), args...)
+	d := &daemon{child: child{exec.Command(Binary(), args...), make(chan struct{})}, Log: &Log{more: make(chan struct{})}}
 	d.cmd.Dir = "/"
 	d.cmd.Env = append([]string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=/nonexistent"}, env...)
 	if n := os.Getenv("GOMAXPROCS"); n != "" { // with make test's run on one processor, the binary gets one too
@@ -244,9 +242,6 @@ func startDaemon(t testing.TB, u User, env, args []string, pidNamespace bool) (*
 	}
 }
 
-// Pid returns the process id.
-func (d *daemon) Pid() int { return d.cmd.Process.Pid }
-
 // ReadyLine returns the line that the process printed when it was ready.
 func (d *daemon) ReadyLine() string { return d.ready }
 
@@ -254,20 +249,6 @@ func (d *daemon) ReadyLine() string { return d.ready }
 func (d *daemon) Signal(t testing.TB, sig syscall.Signal) {
 	t.Helper()
 	require.NoError(t, d.cmd.Process.Signal(sig))
-}
-
-// Done returns a channel that is closed when the process has ended and its whole log
-// has been read.
-func (d *daemon) Done() <-chan struct{} { return d.done }
-
-// Ended reports whether the process has ended.
-func (d *daemon) Ended() bool {
-	select {
-	case <-d.done:
-		return true
-	default:
-		return false
-	}
 }
 
 // ExitCode waits for the process to end and returns its exit code, or -1 if a signal
@@ -295,7 +276,7 @@ func (d *daemon) await(timeout time.Duration) bool {
 // kill ends the process in any case. SIGQUIT leaves its stacks in the log.
 func (d *daemon) kill(t testing.TB, sig syscall.Signal) {
 	t.Helper()
-	if d.Ended() {
+	if !d.Running() {
 		return
 	}
 	d.cmd.Process.Signal(sig)

@@ -126,7 +126,7 @@ func (m *Mount) start(t testing.TB) *Failure {
 // end is the cleanup of a test: it unmounts cleanly and then checks everything.
 func (m *Mount) end(t testing.TB) {
 	t.Helper()
-	if !m.Ended() {
+	if m.Running() {
 		m.cmd.Process.Signal(syscall.SIGTERM)
 		if !m.await(daemonTimeout) {
 			t.Errorf("mount did not end within %v of SIGTERM; its log:\n%.20000s", daemonTimeout, m.Log.Text())

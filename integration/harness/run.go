@@ -93,11 +93,10 @@ func (r Result) String() string {
 
 // Process is a tool that was started and may still run.
 type Process struct {
-	cmd            *exec.Cmd
+	child
 	timeout        time.Duration
 	text           string
 	stdout, stderr syncBuffer
-	done           chan struct{}
 	result         Result // valid after done
 }
 
@@ -113,7 +112,7 @@ func (c Cmd) Start(t testing.TB) *Process {
 	if !strings.Contains(path, "/") {
 		path = Tool(t, path)
 	}
-	p := &Process{timeout: c.Timeout, done: make(chan struct{}), text: strings.Join(append([]string{c.Name}, c.Args...), " ")}
+	p := &Process{child: child{done: make(chan struct{})}, timeout: c.Timeout, text: strings.Join(append([]string{c.Name}, c.Args...), " ")}
 	ctx, cancel := context.WithTimeout(context.Background(), c.Timeout)
 	cmd := exec.CommandContext(ctx, path, c.Args...)
 	cmd.Dir = c.Dir
@@ -160,27 +159,11 @@ func (c Cmd) Start(t testing.TB) *Process {
 	return p
 }
 
-// Pid returns the process id, which is also the id of its group.
-func (p *Process) Pid() int { return p.cmd.Process.Pid }
-
 // Signal sends a signal to the whole process group.
 func (p *Process) Signal(t testing.TB, sig syscall.Signal) {
 	t.Helper()
 	if err := syscall.Kill(-p.Pid(), sig); !errors.Is(err, syscall.ESRCH) {
 		require.NoError(t, err)
-	}
-}
-
-// Done returns a channel that is closed when the process has ended.
-func (p *Process) Done() <-chan struct{} { return p.done }
-
-// Running reports whether the process has not ended.
-func (p *Process) Running() bool {
-	select {
-	case <-p.done:
-		return false
-	default:
-		return true
 	}
 }
 

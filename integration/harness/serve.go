@@ -84,7 +84,7 @@ func (s *Server) start(t testing.TB, addr string) {
 // Stop ends the server, which must end at once.
 func (s *Server) Stop(t testing.TB) {
 	t.Helper()
-	if s.Ended() {
+	if !s.Running() {
 		return
 	}
 	s.Signal(t, syscall.SIGTERM)

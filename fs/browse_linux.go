@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// What a process's descriptors and memory say of whether it looks around.
+// What a process's descriptors and memory say of whether it browses.
 
 // browseWindow is how long after listing a directory a process counts as browsing
 // rather than touching.
