@@ -220,7 +220,7 @@ func (l *list) follow(s steps) {
 		l.gone[id] = true // whoever removed it tells the content server
 		l.mu.Unlock()
 		if err := l.manager.Remove(d); err != nil && !errors.Is(err, download.ErrNotFound) {
-			l.s.log.Warn("a download that was removed elsewhere stays listed; trying on", "op", "share", "download", id, "err", err)
+			l.s.log.Warn("a download that was removed elsewhere stays listed; trying again", "op", "share", "download", id, "err", err)
 			continue
 		}
 		delete(l.base, id)

@@ -179,7 +179,7 @@ func (r *reader) fill() error {
 				return r.open(pieceEnd)
 			}
 		default:
-			r.a.s.log.Debug("the share fails, reading from the content server", "op", "share", "download", r.a.info.ID, "off", r.pos, "err", err)
+			r.a.s.log.Debug("the share fails; reading from the content server", "op", "share", "download", r.a.info.ID, "off", r.pos, "err", err)
 			return r.open(r.end)
 		}
 	}

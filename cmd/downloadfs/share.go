@@ -44,7 +44,7 @@ func (o *shareOptions) addMountFlags(f *pflag.FlagSet) {
 func (o *shareOptions) check() error {
 	switch {
 	case o.url == "" && o.only:
-		return badValue("share-only", "needs a store: give --share too")
+		return badValue("share-only", "needs a store; give --share too")
 	case o.url == "":
 		return nil
 	}
@@ -111,7 +111,7 @@ func startSharing(ctx context.Context, o *mountOptions, server *url.URL, usernam
 		return s, nil
 	}
 	if username == "" {
-		return nil, exitf(exitUsage, "--share needs the account's name, to keep its archives apart from those of others: give --username")
+		return nil, exitf(exitUsage, "--share needs the account's name, to keep its archives apart from those of others; give --username")
 	}
 	store, err := o.share.open(ctx)
 	if err != nil {
