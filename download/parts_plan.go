@@ -126,10 +126,10 @@ func (m *Manager) roomForParts(d *Download) error {
 		return nil
 	}
 	if u.Limit == 0 {
-		return Because(errNoRoom, "the content has %d bytes, which is over the server's limit of %d, and without a cache it cannot be got in parts",
+		return Because(errNoRoom, "the content has %d bytes, which is over the server's size limit of %d, and without a cache it cannot be got in parts",
 			content, limit)
 	}
-	return Because(errNoRoom, "the content has %d bytes, which is over the server's limit of %d, and the cache is too small to get it in parts; mount with --cache-size %s",
+	return Because(errNoRoom, "the content has %d bytes, which is over the server's size limit of %d, and the cache is too small to get it in parts; mount with --cache-size %s",
 		content, limit, sizeFor(need))
 }
 

@@ -56,7 +56,7 @@ var errUnmounting = Because(ErrClosed, "the file system is being unmounted")
 // TooLarge returns the error for a download that the server refuses as too large. Its
 // counters say by how much.
 func TooLarge(p Progress) error {
-	return Because(ErrTooLarge, "the content has %d bytes, which is over the server's limit of %d", p.TotalBytes, p.BytesAdded)
+	return Because(ErrTooLarge, "the content has %d bytes, which is over the server's size limit of %d", p.TotalBytes, p.BytesAdded)
 }
 
 // Stalled returns the error for a download whose counters have not moved for so long.

@@ -25,7 +25,7 @@ func TestWaitForEachEnd(t *testing.T) {
 		{"done", downloadtest.Plan{Zipping: 10 * time.Second}, nil, nil, ""},
 		{"done at once", downloadtest.Plan{}, nil, nil, ""},
 		{"too large", downloadtest.Plan{Pending: 5 * time.Second, Bytes: 3000, Limit: 2000}, nil,
-			download.ErrTooLarge, "3000 bytes, which is over the server's limit of 2000"},
+			download.ErrTooLarge, "3000 bytes, which is over the server's size limit of 2000"},
 		{"cancelled elsewhere", downloadtest.Plan{Zipping: time.Hour},
 			func(w *world, d *download.Download) { assert.NoError(w.t, w.service.Cancel(w.t.Context(), d.ID())) },
 			download.ErrCancelled, "cancelled"},

@@ -35,7 +35,7 @@ func TestContentTooLarge(t *testing.T) {
 	}
 	assert.Less(t, time.Since(began), harness.Scaled(5*time.Second))
 
-	const sentence = "the content has 1600009 bytes, which is over the server's limit of 100000"
+	const sentence = "the content has 1600009 bytes, which is over the server's size limit of 100000"
 	assert.Equal(t, "MAX_CONTENT_SIZE_EXCEEDED", r.mount.Status(t, id, "status"))
 	assert.Equal(t, sentence, r.mount.Status(t, id, "error"))
 	assert.Contains(t, r.mount.Sh(t, "cat "+id+"/status.json").Out(t), `"error": "`+sentence+`"`)
