@@ -19,7 +19,6 @@ func TestUnmountNamesHolders(t *testing.T) {
 		server := slow(t)
 		m := harness.StartMount(t, server, harness.MountOptions{User: u})
 		done := submit(t, m, "Sites/press/documentLibrary/report.txt")
-		pending := submit(t, m, "Sites/press/documentLibrary/photos")
 		hold := func(script string) *harness.Process {
 			p := harness.Cmd{User: u, Name: "sh", Args: []string{"-c", script, "sh", m.Downloads}}.Start(t)
 			harness.Eventually(t, harness.Timeout, func() bool { return p.Output() != "" || !p.Running() }, "holds nothing")
@@ -34,6 +33,7 @@ with open(sys.argv[1] + "/` + done + `/archive.zip", "rb") as f:
     m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)
 print(len(m), flush=True)
 time.sleep(60)' "$1"`)
+		pending := submit(t, m, "Sites/press/documentLibrary/photos") // late: it is zipped in seconds
 		waiting := harness.Cmd{User: u, Name: "cat", Args: []string{filepath.Join(m.Downloads, pending, "archive.zip")}}.Start(t)
 		waiting.Blocked(t)
 
