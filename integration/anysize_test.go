@@ -395,7 +395,7 @@ func TestAnySizeFaults(t *testing.T) {
 			r := newFaultRig(t, s)
 			l := newLedger(t, s)
 			r.http.SetUpstream(l.url)
-			r.mounted(t, "--retry-timeout", "20s", "--stall-timeout", "3s")
+			r.mounted(t, "--retry-timeout", harness.Scaled(20*time.Second).String(), "--stall-timeout", harness.Scaled(3*time.Second).String())
 			id := r.mount.Create(t, s.NodeID(t, "Site"))
 			awaitParts(t, r.mount, id)
 			lift := start(t, r)

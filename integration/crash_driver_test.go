@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -14,6 +15,9 @@ import (
 	"downloadfs/integration/harness"
 )
 
+// crashPatience is how long a driver waits for a state.
+const crashPatience = 30 * time.Second
+
 // crashDriver makes system calls in a mount and tells of each as soon as it has
 // returned: what was told had happened before whatever came next. It begins when
 // it is told what to do, and ends with the first error; or, to go on, it leaves
@@ -21,7 +25,7 @@ import (
 const crashDriver = `
 import errno, hashlib, io, json, os, sys, time, zipfile
 
-base = sys.argv[1]
+base, patience = sys.argv[1], float(sys.argv[2])
 
 def say(*what):
     os.write(1, (json.dumps(what) + "\n").encode())
@@ -63,10 +67,10 @@ def part(path, where):
         os.close(fd)
 
 def poll(at, ok):
-    end = time.monotonic() + 30
+    end = time.monotonic() + patience
     while not ok(status(at)):
         if time.monotonic() > end:
-            raise OSError(errno.ETIMEDOUT, "not within 30 s")
+            raise OSError(errno.ETIMEDOUT, "not within %d s" % patience)
         time.sleep(0.002)
 
 def survey():
@@ -172,7 +176,7 @@ func startDriver(t testing.TB, m *harness.Mount) *crashProcess {
 	t.Cleanup(func() { w.Close() })
 	return &crashProcess{harness.Cmd{
 		User: m.User, Stdin: r, Timeout: 4 * time.Minute,
-		Name: "python3", Args: []string{"-c", crashDriver, m.Downloads},
+		Name: "python3", Args: []string{"-c", crashDriver, m.Downloads, fmt.Sprint(harness.Scaled(crashPatience).Seconds())},
 	}.Start(t), w}
 }
 
@@ -215,7 +219,7 @@ func (c *crashModel) drive(t testing.TB, names map[int]string, ops ...crashOp) [
 	p.order(t, names, ops, false)
 	select {
 	case <-p.Done():
-	case <-time.After(40 * time.Second):
+	case <-time.After(harness.Scaled(crashPatience + 10*time.Second)):
 		here := c.mount.Sh(t, "head -n 3 */status").Stdout
 		there := map[string]string{}
 		for _, d := range c.items {

@@ -16,7 +16,7 @@ import (
 )
 
 // interruptLimit is how soon a signal that counts must end a waiting call.
-const interruptLimit = time.Second
+var interruptLimit = harness.Scaled(time.Second)
 
 // endsWithin waits for p and fails unless it ended within interruptLimit.
 func endsWithin(t *testing.T, p *harness.Process) harness.Result {

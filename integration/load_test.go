@@ -138,7 +138,7 @@ func probe(t testing.TB, m *harness.Mount, while string, listed int) {
 	// a call that waits for something.
 	for what, ms := range p {
 		if what != "rounds" && what != "listed" {
-			assert.Less(t, ms, 5000.0, "%s: %s", while, what)
+			assert.Less(t, ms, harness.Scaled(5*time.Second).Seconds()*1000, "%s: %s", while, what)
 		}
 	}
 }

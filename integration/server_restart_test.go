@@ -20,7 +20,7 @@ func TestServerRestartsDuringRead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := harness.StartServer(t, harness.Samples(t), "--data-dir", harness.Dir(t, harness.User{}), "--content-rate", "1M")
-			r := newFaultRig(t, server).mounted(t, "--retry-timeout", "20s")
+			r := newFaultRig(t, server).mounted(t, "--retry-timeout", harness.Scaled(20*time.Second).String())
 			id := r.done(t)
 			p := r.read(t, id)
 			harness.Eventually(t, harness.Timeout, func() bool {
@@ -42,7 +42,7 @@ func TestServerRestartsDuringRead(t *testing.T) {
 func TestServerRestartsDuringZip(t *testing.T) {
 	t.Parallel()
 	server := harness.StartServer(t, harness.Samples(t), "--data-dir", harness.Dir(t, harness.User{}), "--archive-rate", "500K")
-	r := newFaultRig(t, server).mounted(t, "--stall-timeout", "2s", "--retry-timeout", "20s")
+	r := newFaultRig(t, server).mounted(t, "--stall-timeout", harness.Scaled(2*time.Second).String(), "--retry-timeout", harness.Scaled(20*time.Second).String())
 	id := r.create(t)
 	p := r.read(t, id)
 	p.Blocked(t)

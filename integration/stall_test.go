@@ -70,12 +70,13 @@ func TestStallRecovers(t *testing.T) {
 func TestOutageIsNoStall(t *testing.T) {
 	t.Parallel()
 	r := newFaultRig(t, harness.StartServer(t, harness.Samples(t), "--archive-rate", "800K"))
-	r.mounted(t, "--stall-timeout", "1s", "--retry-timeout", "20s")
+	stall := harness.Scaled(time.Second) // the counters move with each file
+	r.mounted(t, "--stall-timeout", stall.String(), "--retry-timeout", (20 * stall).String())
 	id := r.create(t)
 	p := r.read(t, id)
 	p.Blocked(t)
 	r.net.Cut()
-	time.Sleep(3 * time.Second)
+	time.Sleep(3 * stall)
 	r.net.Restore()
 	r.rightBytes(t, id, p.Wait())
 }
@@ -85,11 +86,11 @@ func TestOutageIsNoStall(t *testing.T) {
 func TestSlowZipIsNoStall(t *testing.T) {
 	t.Parallel()
 	r := newFaultRig(t, harness.StartServer(t, harness.Samples(t), "--archive-rate", "300K"))
-	r.mounted(t, "--stall-timeout", "3s")
+	r.mounted(t, "--stall-timeout", harness.Scaled(3*time.Second).String())
 	id := r.create(t)
 	began := time.Now()
 	r.rightBytes(t, id, r.read(t, id).Wait())
-	assert.Greater(t, time.Since(began), 4*time.Second, "too fast for this test")
+	assert.Greater(t, time.Since(began), harness.Scaled(4*time.Second), "too fast for this test")
 }
 
 // A connection on which no byte moves is dropped, and the read goes on at the

@@ -60,7 +60,15 @@ func slower(flags []string) []string {
 		if flags[i] != "--archive-rate" && flags[i] != "--content-rate" {
 			continue
 		}
-		if rate, err := strconv.Atoi(flags[i+1]); err == nil && rate > 0 {
+		digits := strings.TrimRight(flags[i+1], "kKMG")
+		rate, err := strconv.Atoi(digits)
+		if err != nil {
+			panic("harness: a rate that cannot be divided: " + flags[i+1])
+		}
+		for _, unit := range flags[i+1][len(digits):] {
+			rate *= map[rune]int{'k': 1 << 10, 'K': 1 << 10, 'M': 1 << 20, 'G': 1 << 30}[unit]
+		}
+		if rate > 0 {
 			flags[i+1] = strconv.Itoa(max(rate/int(slow), 1))
 		}
 	}

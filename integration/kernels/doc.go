@@ -7,7 +7,7 @@
 // change. The kernels are Debian's user-mode-linux and, under qemu's emulation,
 // those that scripts/setup kernels has unpacked. The tests and the binary under
 // test are built here. A test knows nothing about where it runs, except a factor
-// for its time bounds (see harness.Scaled).
+// for its time bounds (see harness.Scaled), which is measured before the tests begin.
 //
 // The command starts itself again as the -exec of go test. The output, the
 // selection of tests and their timeouts are therefore go test's.

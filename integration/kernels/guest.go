@@ -18,6 +18,10 @@ const (
 	guestScript = "init.sh"
 	// The lines that the guest script prints around the output of its job.
 	beginLine, exitLine = "kernels: begin ", "kernels: exit "
+	// slowLine begins the line that says how slow the kernel is.
+	slowLine = "kernels: slow "
+	// What the harness of the tests reads from the environment.
+	envTested, envSlow = "DOWNLOADFS_TEST_BINARY", "DOWNLOADFS_TEST_SLOW"
 )
 
 //go:embed guest/init.sh
@@ -31,7 +35,7 @@ func runTests(ctx context.Context, k kernel, repo, binary string, args []string)
 		return 0, err
 	}
 	defer os.RemoveAll(work) // the machine never mounts anything in it
-	if err := writeJob(work, k, repo, binary, args); err != nil {
+	if err := writeJob(work, repo, binary, args); err != nil {
 		return 0, err
 	}
 	cmd, cleanup, err := k.command(ctx, work)
@@ -59,10 +63,18 @@ func runTests(ctx context.Context, k kernel, repo, binary string, args []string)
 }
 
 // writeJob fills the directory that the guest script starts in.
-func writeJob(work string, k kernel, repo, binary string, args []string) error {
-	tested := os.Getenv("DOWNLOADFS_TEST_BINARY")
+func writeJob(work, repo, binary string, args []string) error {
+	tested := os.Getenv(envTested)
 	if tested == "" {
-		return errors.New("DOWNLOADFS_TEST_BINARY is not set; there is no compiler's cache in the kernel")
+		return errors.New(envTested + " is not set; there is no compiler's cache in the kernel")
+	}
+	machine, err := yardstick(tested)
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
 	}
 	cwd, err := os.Getwd()
 	if err != nil {
@@ -72,15 +84,15 @@ func writeJob(work string, k kernel, repo, binary string, args []string) error {
 	if err != nil {
 		return err
 	}
-	env := []string{"DOWNLOADFS_TEST_BINARY=/run/work/downloadfs", "DOWNLOADFS_TEST_SLOW=" + strconv.Itoa(k.slow)}
+	env := []string{envTested + "=/run/work/downloadfs"}
 	for _, e := range os.Environ() {
-		if name, _, _ := strings.Cut(e, "="); strings.HasPrefix(name, "DOWNLOADFS_") && name != "DOWNLOADFS_TEST_BINARY" {
+		if name, _, _ := strings.Cut(e, "="); strings.HasPrefix(name, "DOWNLOADFS_") && name != envTested {
 			env = append(env, e)
 		}
 	}
 	var job strings.Builder
 	fmt.Fprintf(&job, "repo=%s\njob() {\n\tcd %s || return\n\tenv", quote(repo), quote(filepath.Join("/run/repo", dir)))
-	for _, word := range append(append(env, "/run/work/tests"), args...) {
+	for _, word := range append(append(env, "/run/work/kernels", "inside", machine.String(), "/run/work/tests"), args...) {
 		job.WriteString(" " + quote(word))
 	}
 	job.WriteString("\n}\n")
@@ -88,6 +100,7 @@ func writeJob(work string, k kernel, repo, binary string, args []string) error {
 		os.Chmod(work, 0o755), // ordinary users run the binary
 		os.WriteFile(filepath.Join(work, guestScript), guest, 0o755),
 		os.WriteFile(filepath.Join(work, "job.sh"), []byte(job.String()), 0o644),
+		copyFile(filepath.Join(work, "kernels"), self),
 		copyFile(filepath.Join(work, "tests"), binary),
 		copyFile(filepath.Join(work, "downloadfs"), tested),
 	} {

@@ -14,9 +14,6 @@ import (
 // kernel is a kernel that can run here.
 type kernel struct {
 	name string
-	// slow is how many times longer than on the machine itself things take. It scales
-	// the time bounds of tests.
-	slow int
 	// command boots the kernel with the guest script in the directory work as its
 	// first process. Call cleanup, if it is not nil, after its end. The machine's own
 	// kernel has no command.
@@ -32,16 +29,16 @@ const here = "here"
 
 // kernels lists the kernels that can run here. repo is the top of the source.
 func kernels(repo string) []kernel {
-	all := []kernel{{name: here, slow: 1}}
+	all := []kernel{{name: here}}
 	if _, err := exec.LookPath(umlProgram); err == nil {
-		all = append(all, kernel{name: "uml", slow: 10, command: uml})
+		all = append(all, kernel{name: "uml", command: uml})
 	}
 	images, _ := filepath.Glob(filepath.Join(repo, unpacked, "*/boot/vmlinuz-*"))
 	slices.Sort(images)
 	if _, err := exec.LookPath(qemuProgram); err == nil {
 		for _, image := range images {
 			version := strings.TrimPrefix(filepath.Base(image), "vmlinuz-")
-			all = append(all, kernel{name: "qemu-" + version, slow: 20, command: qemu(image, version)})
+			all = append(all, kernel{name: "qemu-" + version, command: qemu(image, version)})
 		}
 	}
 	return all

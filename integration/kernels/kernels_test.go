@@ -4,6 +4,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -52,6 +53,21 @@ func TestChoose(t *testing.T) {
 	require.ErrorContains(t, err, "scripts/setup kernels")
 }
 
+func TestSlower(t *testing.T) {
+	for _, test := range []struct {
+		there, here time.Duration
+		want        int
+	}{{10, 10, 2}, {1, 100, 1}, {101, 10, 21}, {1000, 10, 200}} {
+		assert.Equal(t, test.want, slower(test.there, test.here))
+	}
+	took, err := yardstick("true")
+	require.NoError(t, err)
+	assert.Positive(t, took)
+	_, err = yardstick("false")
+	require.Error(t, err)
+	require.ErrorContains(t, inside("soon", []string{"true"}), "usage")
+}
+
 func TestQuote(t *testing.T) {
 	for _, word := range []string{"plain", "", `^(A|B)$`, `it's "x" \ $HOME`, "a\nb"} {
 		out, err := exec.Command("sh", "-c", "printf %s "+quote(word)).Output()
@@ -64,6 +80,7 @@ func TestQuote(t *testing.T) {
 // an end.
 func TestTable(t *testing.T) {
 	const events = `{"Action":"output","Output":"kernel 6.1.176\n"}
+{"Action":"output","Output":"kernels: slow 14: what takes 70ms on the machine takes 480ms here\n"}
 {"Action":"run","Test":"TestA"}
 {"Action":"pass","Test":"TestA","Elapsed":1.23}
 {"Action":"run","Test":"TestB"}
@@ -87,7 +104,7 @@ func TestTable(t *testing.T) {
 	out.Reset()
 	assert.Equal(t, 1, printTable(&out, []column{c}))
 	assert.Equal(t, `
-test   uml (6.1.176)
+test   uml (6.1.176, bounds ×14)
 TestA  pass 1.2s
 TestB  pass 500ms, 1 skipped
 TestC  FAIL 2s
@@ -102,6 +119,7 @@ skipped, needs more
 
 uml: 2 passed, 1 failed, 1 skipped, 1 without an end:
 kernel 6.1.176
+kernels: slow 14: what takes 70ms on the machine takes 480ms here
 panic: no more
 
 `, out.String())

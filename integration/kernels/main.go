@@ -26,6 +26,9 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) (int, error) {
+	if len(args) >= 2 && args[0] == "inside" { // started by the guest script
+		return 0, inside(args[1], args[2:])
+	}
 	repo, err := repository()
 	if err != nil {
 		return 0, err
@@ -72,7 +75,7 @@ func run(ctx context.Context, args []string) (int, error) {
 			args = append(args, "-exec="+strings.Join([]string{self, "exec", k.name}, " "))
 		}
 		cmd := exec.CommandContext(ctx, "go", append(args, "downloadfs/integration")...)
-		cmd.Env = append(os.Environ(), "DOWNLOADFS_TEST_BINARY="+tested)
+		cmd.Env = append(os.Environ(), envTested+"="+tested)
 		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 		column, err := runColumn(cmd, os.Stdout, k.name)
 		if err != nil {

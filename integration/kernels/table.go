@@ -38,6 +38,7 @@ type skip struct{ test, why string }
 type column struct {
 	name   string // of the kernel
 	kernel string // its own name for itself
+	slow   string // the factor for time bounds, "" for 1
 	tests  map[string]*outcome
 	order  []string
 	failed bool
@@ -90,6 +91,9 @@ func (c *column) add(w io.Writer, e event) {
 		if version, ok := strings.CutPrefix(e.Output, "kernel "); ok && c.kernel == "" {
 			c.kernel = strings.TrimSpace(version)
 		}
+		if slow, ok := strings.CutPrefix(e.Output, slowLine); ok {
+			c.slow, _, _ = strings.Cut(slow, ":")
+		}
 		c.other.WriteString(e.Output)
 		return
 	}
@@ -124,8 +128,15 @@ func printTable(w io.Writer, columns []column) int {
 	fmt.Fprint(t, "\ntest")
 	for _, c := range columns {
 		fmt.Fprint(t, "\t"+c.name)
+		var notes []string
 		if !strings.Contains(c.name, c.kernel) {
-			fmt.Fprintf(t, " (%s)", c.kernel)
+			notes = append(notes, c.kernel)
+		}
+		if c.slow != "" {
+			notes = append(notes, "bounds ×"+c.slow)
+		}
+		if notes != nil {
+			fmt.Fprintf(t, " (%s)", strings.Join(notes, ", "))
 		}
 	}
 	fmt.Fprintln(t)

@@ -33,6 +33,10 @@ mount --bind "$work" /run/work
 mount --bind "$repo" /run/repo
 for dir in /tmp /var/tmp; do mount -t tmpfs -o mode=1777 tmp $dir; done
 mount -t tmpfs -o mode=700 root /root
+# mount(8) looks for its helpers in /sbin, where a test puts one.
+mkdir /run/sbin && mount --bind /usr/sbin /run/sbin
+mount -t tmpfs -o mode=755 sbin /usr/sbin
+ln -s /run/sbin/* /usr/sbin
 if ! grep -qw fuse /proc/filesystems; then
 	busybox insmod "/usr/lib/uml/modules/$(uname -r)/kernel/fs/fuse/fuse.ko"
 fi
