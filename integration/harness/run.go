@@ -191,22 +191,24 @@ func (p *Process) Blocked(t testing.TB) {
 // thread, and asking for attributes blocks another one (only root can see that). It
 // returns "" if nothing blocks, or not for long.
 func (p *Process) Hangs() string {
-	return hangs(func(task fuseTask) bool { return task.pgid == p.Pid() })
+	return hangs(func(_, pgid int) bool { return pgid == p.Pid() }, func(task fuseTask, stack []byte) bool {
+		return task.main || bytes.Contains(stack, []byte("attr"))
+	})
 }
 
 // Frozen returns what blocks the thread that draws the windows of the process, "" if
 // nothing does.
 func (p *Process) Frozen() string {
-	return hangs(func(task fuseTask) bool { return task.pid == p.Pid() && task.main })
+	return hangs(func(pid, _ int) bool { return pid == p.Pid() }, func(task fuseTask, _ []byte) bool { return task.main })
 }
 
-func hangs(mine func(fuseTask) bool) string {
+func hangs(mine func(pid, pgid int) bool, counts func(task fuseTask, stack []byte) bool) string {
 	why := ""
 	for range blockedLooks {
 		why = ""
-		for _, task := range tasksInFUSE() {
+		for _, task := range tasksInFUSE(mine) {
 			stack, _ := os.ReadFile(task.dir + "/stack")
-			if mine(task) && (task.main || bytes.Contains(stack, []byte("attr"))) {
+			if counts(task, stack) {
 				comm, _ := os.ReadFile(task.dir + "/comm")
 				why = fmt.Sprintf("%s\n%s", comm, stack)
 			}
@@ -227,14 +229,17 @@ const blockedLooks = 15
 func AllBlocked(t testing.TB, ps ...*Process) {
 	t.Helper()
 	seen := make(map[int]int, len(ps))
-	Eventually(t, Timeout, func() bool {
+	left := make(map[int]bool, len(ps)) // those that may not be blocked yet
+	for _, p := range ps {
+		left[p.Pid()] = true
+	}
+	often(t, Timeout, func() bool {
 		blocked := make(map[int]bool)
-		for _, task := range tasksInFUSE() {
+		for _, task := range tasksInFUSE(func(_, pgid int) bool { return left[pgid] }) {
 			blocked[task.pgid] = true
 		}
-		all := true
 		for _, p := range ps {
-			if seen[p.Pid()] >= blockedLooks {
+			if !left[p.Pid()] {
 				continue
 			}
 			if !p.Running() {
@@ -243,65 +248,75 @@ func AllBlocked(t testing.TB, ps ...*Process) {
 			if seen[p.Pid()]++; !blocked[p.Pid()] {
 				seen[p.Pid()] = 0
 			}
-			all = all && seen[p.Pid()] >= blockedLooks
+			if seen[p.Pid()] >= blockedLooks {
+				delete(left, p.Pid())
+			}
 		}
-		return all
+		return len(left) == 0
 	}, "%s does not block", ps[0].text)
 }
 
 // fuseTask is a task that waits for FUSE.
 type fuseTask struct {
 	dir  string // in /proc
-	pid  int    // of its process
 	pgid int
 	main bool // the first of its process
 }
 
-// tasksInFUSE returns the tasks that wait for FUSE.
-func tasksInFUSE() []fuseTask {
+// tasksInFUSE returns the tasks of some processes that wait for FUSE.
+func tasksInFUSE(mine func(pid, pgid int) bool) []fuseTask {
 	var found []fuseTask
 	procs, _ := os.ReadDir("/proc")
 	for _, e := range procs {
-		if e.Name()[0] < '0' || e.Name()[0] > '9' {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
 			continue
+		}
+		stat, _ := os.ReadFile("/proc/" + e.Name() + "/stat")
+		// The fields after the name, which may contain anything: state ppid pgrp.
+		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+		if len(fields) < 3 {
+			continue
+		}
+		pgid, _ := strconv.Atoi(string(fields[2]))
+		if !mine(pid, pgid) {
+			continue // a test may run beside hundreds of others' threads
 		}
 		tasks, _ := os.ReadDir("/proc/" + e.Name() + "/task")
 		for _, task := range tasks {
 			dir := "/proc/" + e.Name() + "/task/" + task.Name()
 			where, _ := os.ReadFile(dir + "/" + whereFile)
-			if !bytes.Contains(where, []byte("fuse")) && !bytes.Contains(where, []byte("request_wait_answer")) {
-				continue
-			}
-			stat, _ := os.ReadFile(dir + "/stat")
-			// The fields after the name, which may contain anything: state ppid pgrp.
-			_, after, _ := bytes.Cut(stat, []byte(") "))
-			if fields := bytes.Fields(after); len(fields) > 2 {
-				pid, _ := strconv.Atoi(e.Name())
-				pgid, _ := strconv.Atoi(string(fields[2]))
-				found = append(found, fuseTask{dir, pid, pgid, task.Name() == e.Name()})
+			if bytes.Contains(where, []byte("fuse")) || bytes.Contains(where, []byte("request_wait_answer")) {
+				found = append(found, fuseTask{dir, pgid, task.Name() == e.Name()})
 			}
 		}
 	}
 	return found
 }
 
-// Eventually polls until ok returns true. It fails the test after a timeout, which it
-// scales.
+// Eventually polls until ok returns true: at first every 10 ms, later after a tenth of
+// the time that it has waited, since to ask often takes what it waits for the
+// processor. It fails the test after a timeout, which it scales.
 func Eventually(t testing.TB, timeout time.Duration, ok func() bool, format string, args ...any) {
 	t.Helper()
-	deadline := time.NewTimer(Scaled(timeout))
-	defer deadline.Stop()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
+	poll(t, timeout, time.Second/4, ok, format, args...)
+}
+
+// often is Eventually for what must be looked at all the time.
+func often(t testing.TB, timeout time.Duration, ok func() bool, format string, args ...any) {
+	t.Helper()
+	poll(t, timeout, 10*time.Millisecond, ok, format, args...)
+}
+
+func poll(t testing.TB, timeout, slowest time.Duration, ok func() bool, format string, args ...any) {
+	t.Helper()
+	began := time.Now()
 	for !ok() {
-		select {
-		case <-deadline.C:
-			if !ok() {
-				require.FailNow(t, fmt.Sprintf(format, args...), "not within %v", timeout)
-			}
-			return
-		case <-tick.C:
+		waited := time.Since(began)
+		if waited > Scaled(timeout) {
+			require.FailNow(t, fmt.Sprintf(format, args...), "not within %v", Scaled(timeout))
 		}
+		time.Sleep(min(max(waited/10, 10*time.Millisecond), slowest))
 	}
 }
 
