@@ -58,12 +58,12 @@ func TestTenThousandPending(t *testing.T) {
 		runtime.GC()
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		w.adoptMany(10_000)
+		w.adoptMany(tenThousand)
 		w.reopen() // as after a remount: all are due at once
 		runtime.GC()
 		runtime.ReadMemStats(&after)
 		heap := int64(after.HeapAlloc) - int64(before.HeapAlloc)
-		t.Logf("%d bytes of heap for each, the fake server's part included", heap/10_000)
+		t.Logf("%d bytes of heap for each, the fake server's part included", heap/tenThousand)
 		assert.Less(t, heap, int64(60<<20))
 		assert.Less(t, runtime.NumGoroutine(), 50)
 
@@ -89,7 +89,7 @@ func TestTenThousandExpire(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.config.Logger = nil
 		w.reopen()
-		w.adoptMany(10_000)
+		w.adoptMany(tenThousand)
 		later(time.Minute)
 		for _, id := range w.service.DownloadIDs() {
 			w.service.Expire(id)
@@ -209,7 +209,7 @@ func TestWaiterDuringRemovalOfThousands(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.config.Logger = nil
 		w.reopen()
-		w.adoptMany(10_000)
+		w.adoptMany(tenThousand)
 		later(time.Minute)
 		w.service.SetLatency(20 * time.Millisecond)
 		d := w.create(downloadtest.Plan{Zipping: 40 * time.Second, Bytes: 200 << 20, Step: 10 << 20})
@@ -244,7 +244,7 @@ func TestRemovalOfThousandsDone(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.config.Logger = nil
 		w.reopen()
-		w.adoptMany(10_000)
+		w.adoptMany(tenThousand)
 		for _, id := range w.service.DownloadIDs() {
 			w.service.Replan(id, downloadtest.Plan{})
 		}

@@ -32,6 +32,14 @@ func (c *counted) ReadAt(ctx context.Context, p []byte, off int64) (int, error) 
 
 func (c *counted) Local(int64, int64) bool { return false }
 
+// fewer is a quarter of n with the race detector, and n without.
+func fewer(n int) int {
+	if raceEnabled {
+		return n / 4
+	}
+	return n
+}
+
 func reader(t *testing.T, b []byte, n Node, m *Memory) *Reader {
 	t.Helper()
 	r, err := NewReader(readIndex(t, b), n, m)
@@ -59,7 +67,7 @@ func mixed(n int) string {
 // of what was unpacked is kept.
 // Proves S-139.
 func TestAnySequenceOfOffsets(t *testing.T) {
-	data := mixed(9<<20 + 4711)
+	data := mixed(fewer(9<<20) + 4711)
 	for _, method := range []uint16{methodStored, methodDeflated} {
 		for _, level := range []int{flate.HuffmanOnly, flate.BestSpeed, 6, flate.BestCompression} {
 			e := made{name: "x", data: data, method: method, local: field(1, "another length")}
@@ -88,7 +96,7 @@ func anyOffsets(t *testing.T, b []byte, data string, seed uint64) {
 	r := reader(t, b, 2, m)
 	rnd := rand.New(rand.NewPCG(seed, 7))
 	at := int64(0)
-	for range 60 {
+	for range fewer(60) {
 		switch rnd.IntN(5) {
 		case 0: // anywhere
 			at = rnd.Int64N(int64(len(data)) + 10)
@@ -136,7 +144,7 @@ func forgetMarks(m *Memory) {
 // start again.
 // Proves S-139.
 func TestSeekCostsOneSpan(t *testing.T) {
-	data := text(64 << 20)
+	data := text(fewer(64) << 20)
 	b := makeZip(made{name: "x", data: data, method: methodDeflated})
 	r := reader(t, b, 1, NewMemory())
 	src := &counted{bytesSource: b}
@@ -272,7 +280,7 @@ func TestUnsupported(t *testing.T) {
 // A bomb ends at the size it was said to have, and nothing grows with what is in it.
 // Proves S-140.
 func TestBomb(t *testing.T) {
-	bomb := deflated(string(make([]byte, 256<<20)))
+	bomb := deflated(string(make([]byte, fewer(256)<<20)))
 	b := makeZip(made{name: "bomb", data: "x", size: pointer[uint32](1000), method: methodDeflated, packed: bomb})
 	r := reader(t, b, 1, NewMemory())
 	n, err := readAll(t.Context(), r, bytesSource(b))
@@ -286,7 +294,7 @@ func TestReadAfterFailure(t *testing.T) {
 	for _, method := range []uint16{methodStored, methodDeflated} {
 		b := makeZip(made{name: "x", data: data, method: method})
 		lost := errors.New("connection lost")
-		for n := range 12 {
+		for n := range fewer(12) {
 			r := reader(t, b, 1, NewMemory())
 			src := &failing{bytesSource(b), n, lost}
 			if _, err := readAll(t.Context(), r, src); err != nil {

@@ -318,7 +318,7 @@ func TestStitchMemory(t *testing.T) {
 		t.Skip("takes some seconds")
 	}
 	const each, times = 100_000, 10
-	one := streamed(t, each, "documents of the department/of the year 2026/paper number %06d.txt")
+	one := streamed(t, fewer(each), "documents of the department/of the year 2026/paper number %06d.txt")
 	heap := func() int64 {
 		runtime.GC()
 		var m runtime.MemStats
