@@ -163,7 +163,7 @@ func model(t *testing.T, run modelRun) {
 	c := openCache(t, run.dir, src, func(cfg *Config) { cfg.Size = run.limit })
 	seeds := rand.New(rand.NewPCG(run.seeds[1], 1))
 	readers, reads := 3, 60
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		readers, reads = 2, 25
 	}
 	g, ctx := errgroup.WithContext(t.Context())

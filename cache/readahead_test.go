@@ -40,6 +40,10 @@ func readAsKernel(ctx context.Context, h download.Archive, a download.ArchiveInf
 // reader; nothing is fetched twice for it, on disk or in memory, with one stream
 // or with four.
 func TestKernelReadAhead(t *testing.T) {
+	size := int64(200 * BlockSize)
+	if raceEnabled {
+		size /= 4
+	}
 	for _, limit := range []int64{0, 1} {
 		for _, lanes := range []int{1, 4} {
 			for _, length := range []int64{128 << 10, 384 << 10, 1 << 20} {
@@ -48,7 +52,7 @@ func TestKernelReadAhead(t *testing.T) {
 						src := &fakeSource{pace: limitPerStream(100e6)}
 						c := openCache(t, t.TempDir(), src, func(cfg *Config) { cfg.Size = limit; cfg.Streams = lanes })
 						c.lanes.n, c.lanes.check = lanes, time.Now().Add(time.Hour)
-						a := info("kernel", 200*BlockSize)
+						a := info("kernel", size)
 						h := openArchive(t, c, a)
 						start := time.Now()
 						require.NoError(t, readAsKernel(t.Context(), h, a, length, 3))
