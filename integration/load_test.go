@@ -166,19 +166,6 @@ func (u loadUse) String() string {
 		u.Goroutines, u.threads, u.Descriptors, float64(u.HeapBytes)/1e6, float64(u.resident)/1e6)
 }
 
-// blockedThreads counts the threads of a process that wait in a FUSE request.
-func blockedThreads(pid int) int {
-	n := 0
-	names, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/wchan", pid))
-	for _, name := range names {
-		where, _ := os.ReadFile(name)
-		if s := string(where); strings.Contains(s, "fuse") || strings.Contains(s, "request_wait_answer") {
-			n++
-		}
-	}
-	return n
-}
-
 // block starts loadReaders readers of pending archives and waits until all of
 // them are blocked.
 func block(t testing.TB, m *harness.Mount, pending []string) *harness.Process {
@@ -189,8 +176,7 @@ func block(t testing.TB, m *harness.Mount, pending []string) *harness.Process {
 		if !p.Running() {
 			require.FailNow(t, "readers did not block", "%s", p.Wait())
 		}
-		time.Sleep(100 * time.Millisecond)
-		return blockedThreads(p.Pid()) >= loadReaders
+		return p.BlockedThreads() >= loadReaders
 	}, "not all readers block")
 	t.Logf("%d readers blocked after %v", loadReaders, time.Since(began).Round(time.Millisecond))
 	return p

@@ -221,6 +221,9 @@ func hangs(mine func(pid, pgid int) bool, counts func(task fuseTask, stack []byt
 	return why
 }
 
+// BlockedThreads counts the threads of the group that wait for FUSE.
+func (p *Process) BlockedThreads() int { return len(tasksInFUSE(map[int]bool{p.Pid(): true})) }
+
 // blockedLooks is how often in a row, 10 ms or more apart, a process must be seen in
 // a FUSE request to count as blocked.
 const blockedLooks = 15

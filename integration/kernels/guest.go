@@ -68,7 +68,7 @@ func writeJob(work, repo, binary string, args []string) error {
 	if tested == "" {
 		return errors.New(envTested + " is not set; there is no compiler's cache in the kernel")
 	}
-	machine, err := yardstick(tested)
+	machine, _, err := yardstick(tested)
 	if err != nil {
 		return err
 	}

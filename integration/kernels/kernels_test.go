@@ -57,13 +57,14 @@ func TestSlower(t *testing.T) {
 	for _, test := range []struct {
 		there, here time.Duration
 		want        int
-	}{{10, 10, 2}, {1, 100, 1}, {101, 10, 21}, {1000, 10, 200}} {
+	}{{10, 10, 3}, {1, 100, 1}, {101, 10, 31}, {1000, 10, 300}} {
 		assert.Equal(t, test.want, slower(test.there, test.here))
 	}
-	took, err := yardstick("true")
+	cpu, wall, err := yardstick("true")
 	require.NoError(t, err)
-	assert.Positive(t, took)
-	_, err = yardstick("false")
+	assert.Positive(t, cpu)
+	assert.Positive(t, wall)
+	_, _, err = yardstick("false")
 	require.Error(t, err)
 	require.ErrorContains(t, inside("soon", []string{"true"}), "usage")
 }

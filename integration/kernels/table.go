@@ -45,8 +45,8 @@ type column struct {
 	other  strings.Builder // output that belongs to no test
 }
 
-// runColumn runs go test -json. It writes the output of failed tests to w as they
-// come.
+// runColumn runs go test -json. It writes to w what has passed, and the output of failed
+// tests, as they come.
 func runColumn(cmd *exec.Cmd, w io.Writer, name string) (column, error) {
 	c := column{name: name, tests: make(map[string]*outcome)}
 	out, err := cmd.StdoutPipe()
@@ -109,6 +109,10 @@ func (c *column) add(w io.Writer, e event) {
 		t.action, t.elapsed = e.Action, time.Duration(e.Elapsed*float64(time.Second))
 	}
 	switch e.Action {
+	case "pass":
+		if !strings.Contains(e.Test, "/") { // a run can take hours
+			fmt.Fprintf(w, "%s: %s: %s\n", c.name, e.Test, t.cell())
+		}
 	case "fail":
 		fmt.Fprintf(w, "%s: %s", c.name, t.output.String())
 	case "skip":

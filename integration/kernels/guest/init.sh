@@ -37,8 +37,13 @@ mount -t tmpfs -o mode=700 root /root
 mkdir /run/sbin && mount --bind /usr/sbin /run/sbin
 mount -t tmpfs -o mode=755 sbin /usr/sbin
 ln -s /run/sbin/* /usr/sbin
-if ! grep -qw fuse /proc/filesystems; then
-	busybox insmod "/usr/lib/uml/modules/$(uname -r)/kernel/fs/fuse/fuse.ko"
+for module in fuse/fuse autofs/autofs4; do
+	grep -qw "${module%/*}" /proc/filesystems ||
+		busybox insmod "/usr/lib/uml/modules/$(uname -r)/kernel/fs/$module.ko"
+done
+# That of a kernel without autofs is not made: tests look for it.
+if grep -qw autofs /proc/filesystems; then
+	mknod -m 600 /dev/autofs c 10 235
 fi
 busybox ip link set lo up
 echo "kernels: begin $(uname -r)"
