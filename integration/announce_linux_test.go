@@ -69,6 +69,7 @@ func announcers(t *testing.T, m *harness.Mount) (pids []string) {
 // no program touches the mount.
 // Proves S-199.
 func TestAnnounced(t *testing.T) {
+	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		dir := harness.Dir(t, harness.User{})
@@ -168,6 +169,7 @@ func TestAnnouncedToOthers(t *testing.T) {
 // as ever, also under the name of the process that makes them.
 // Proves S-200.
 func TestAnnouncesNothingForUsers(t *testing.T) {
+	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		s := harness.StartServer(t, harness.Samples(t))
@@ -196,6 +198,7 @@ func TestAnnouncesNothingForUsers(t *testing.T) {
 // mount, and nothing of them is left.
 // Proves S-201.
 func TestAnnouncedAtTheEnd(t *testing.T) {
+	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		s := harness.StartServer(t, harness.Samples(t))

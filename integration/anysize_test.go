@@ -78,6 +78,7 @@ type ledger struct {
 	mu      sync.Mutex // guards all below
 	order   []string
 	nodes   map[string]string // by the download's id
+	done    map[string]bool   // what the server has said so of
 	deleted map[string]bool
 	peak    int // zips that were there at once, without the first
 	twice   []string
@@ -85,7 +86,7 @@ type ledger struct {
 
 func newLedger(t testing.TB, server *harness.Server) *ledger {
 	t.Helper()
-	l := &ledger{nodes: make(map[string]string), deleted: make(map[string]bool)}
+	l := &ledger{nodes: make(map[string]string), done: make(map[string]bool), deleted: make(map[string]bool)}
 	to, err := url.Parse(server.URL)
 	require.NoError(t, err)
 	p := httputil.NewSingleHostReverseProxy(to)
@@ -122,13 +123,22 @@ func (l *ledger) note(resp *http.Response) error {
 		}
 		asked := r.Header.Get("X-Asked")
 		for id, nodes := range l.nodes {
-			if nodes == asked && l.deleted[id] {
+			if nodes == asked && l.done[id] && l.deleted[id] {
 				l.twice = append(l.twice, id)
 			}
 		}
 		l.order = append(l.order, made.Entry.ID)
 		l.nodes[made.Entry.ID] = asked
 		l.peak = max(l.peak, len(l.nodes)-len(l.deleted)-1)
+	case r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/downloads/") && resp.StatusCode == http.StatusOK:
+		b, err := io.ReadAll(resp.Body)
+		if err != nil {
+			return err
+		}
+		resp.Body = io.NopCloser(bytes.NewReader(b))
+		if bytes.Contains(b, []byte(`"DONE"`)) {
+			l.done[filepath.Base(r.URL.Path)] = true
+		}
 	case r.Method == http.MethodDelete && strings.Contains(r.URL.Path, "/nodes/") && resp.StatusCode == http.StatusNoContent:
 		l.deleted[filepath.Base(r.URL.Path)] = true
 	}
@@ -186,6 +196,7 @@ func awaitParts(t testing.TB, m *harness.Mount, id string) {
 // the same after a remount; removing it leaves nothing.
 // Proves S-163, S-166.
 func TestAnySize(t *testing.T) {
+	t.Parallel()
 	dir := siteTree(t)
 	one := oneZip(t, dir, "Site")
 	asUsers(t, func(t *testing.T, u harness.User) {

@@ -46,7 +46,7 @@ for e in os.scandir(sys.argv[1]): print(e.name, e.stat().st_size)' "$d"`, `archi
 // TestBrowsing: looking around never waits for a pending archive.
 // Proves S-16.
 func TestBrowsing(t *testing.T) {
-	asUsers(t, func(t *testing.T, u harness.User) {
+	asUsers(t, func(t *testing.T, u harness.User) { // it measures how long looking takes
 		s := harness.StartServer(t, harness.Samples(t), "--archive-rate", "5000")
 		m := harness.StartMount(t, s, harness.MountOptions{User: u})
 		id := m.Create(t, s.NodeID(t, photos))

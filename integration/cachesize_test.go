@@ -114,6 +114,7 @@ func TestCacheEvictsLeastRecentlyUsed(t *testing.T) {
 // TestDf: df of the mount tells the cache's size and use.
 // Proves S-49.
 func TestDf(t *testing.T) {
+	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		s := harness.StartServer(t, harness.Samples(t))

@@ -100,6 +100,7 @@ func TestServiceManagerIsTold(t *testing.T) {
 // SIGTERM releases who waits and unmounts.
 // Proves S-54.
 func TestSignalReleasesWaiters(t *testing.T) {
+	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		s := harness.StartServer(t, harness.Samples(t), "--archive-rate", "10K")
@@ -120,6 +121,7 @@ func TestSignalReleasesWaiters(t *testing.T) {
 // A busy mount says who holds it, and is unmounted as soon as it is free.
 // Proves S-55.
 func TestBusyMount(t *testing.T) {
+	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		s := harness.StartServer(t, harness.Samples(t))
@@ -147,6 +149,7 @@ func TestBusyMount(t *testing.T) {
 // A second signal detaches a busy mount.
 // Proves S-55.
 func TestSecondSignalDetaches(t *testing.T) {
+	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		s := harness.StartServer(t, harness.Samples(t))
@@ -185,6 +188,7 @@ func TestUnmountFromOutside(t *testing.T) {
 // Unmount takes the mount that it is run in itself.
 // Proves S-58.
 func TestUnmountFromInside(t *testing.T) {
+	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		s := harness.StartServer(t, harness.Samples(t))
@@ -213,6 +217,7 @@ func TestUnmountRefuses(t *testing.T) {
 // A dead mount is removed by unmount, too.
 // Proves S-58.
 func TestUnmountDeadMount(t *testing.T) {
+	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		s := harness.StartServer(t, harness.Samples(t))
@@ -259,6 +264,7 @@ func TestDump(t *testing.T) {
 // no command in it sees a password.
 // Proves S-60, S-61.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		tmp := harness.Dir(t, u)
@@ -288,6 +294,7 @@ func TestDemo(t *testing.T) {
 // cache lists, verifies and clears what mounts keep, but not under a running one.
 // Proves S-42.
 func TestCacheCommand(t *testing.T) {
+	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		s := harness.StartServer(t, harness.Samples(t))
@@ -331,6 +338,7 @@ func TestCacheCommand(t *testing.T) {
 // The password may be in a file instead of the environment.
 // Proves S-65.
 func TestPasswordFileMount(t *testing.T) {
+	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		s := harness.StartServer(t, harness.Samples(t))

@@ -14,6 +14,7 @@ import (
 // how, and harms none of them.
 // Proves S-56.
 func TestUnmountNamesHolders(t *testing.T) {
+	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		server := slow(t)

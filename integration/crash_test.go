@@ -42,6 +42,7 @@ func envNumber(t testing.TB, name string, otherwise int) int {
 // what was not has happened or has not.
 // Proves S-33, S-34.
 func TestCrashLoop(t *testing.T) {
+	t.Parallel()
 	kills := envNumber(t, envCrashLoops, 26)
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()

@@ -14,6 +14,7 @@ import (
 // new, makes one download, and no file is left.
 // Proves S-12, S-160.
 func TestDrop(t *testing.T) {
+	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		s := harness.StartServer(t, harness.Samples(t))

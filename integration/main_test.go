@@ -25,7 +25,8 @@ func TestMain(m *testing.M) {
 	harness.Main(m)
 }
 
-// asUsers runs a test as root, mounting directly, and as an ordinary user.
+// asUsers runs a test as root, mounting directly, and as an ordinary user. Call
+// t.Parallel before it as well as in test, or no other test runs meanwhile.
 func asUsers(t *testing.T, test func(t *testing.T, u harness.User)) {
 	t.Run("root", func(t *testing.T) {
 		if !(harness.User{}).Root() {

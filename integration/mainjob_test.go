@@ -20,6 +20,7 @@ const (
 
 // What a new user does first, with the tools that a new user has.
 func TestMainJob(t *testing.T) {
+	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		s := harness.StartServer(t, harness.Samples(t), "--archive-rate", "1M")
@@ -50,6 +51,7 @@ func TestMainJob(t *testing.T) {
 // rm -r cancels: who waits hears of it at once, and the server forgets it.
 // Proves S-21.
 func TestRemoveCancels(t *testing.T) {
+	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		s := harness.StartServer(t, harness.Samples(t), "--archive-rate", "50K")
@@ -76,6 +78,7 @@ func TestRemoveCancels(t *testing.T) {
 // A refused list fails the tool that wrote it, and new says why.
 // Proves S-5.
 func TestRefusedList(t *testing.T) {
+	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		s := harness.StartServer(t, harness.Samples(t))
@@ -93,6 +96,7 @@ func TestRefusedList(t *testing.T) {
 // What the journal knows survives a crash, a pending download included.
 // Proves S-31, S-34.
 func TestCrashAndRemount(t *testing.T) {
+	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		s := harness.StartServer(t, harness.Samples(t), "--archive-rate", "1M")

@@ -12,6 +12,7 @@ import (
 // all can be removed without a question; a copy of a file is its owner's to write.
 // Proves S-174.
 func TestModes(t *testing.T) {
+	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		s := harness.StartServer(t, harness.Samples(t))

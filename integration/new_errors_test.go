@@ -105,6 +105,7 @@ func (l *lists) assertRefused(t *testing.T, r refusal) {
 // and the next list is none the worse for it.
 // Proves S-5.
 func TestNewRefuses(t *testing.T) {
+	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		l := startAsked(t, harness.MountOptions{User: u, Username: harness.UserName})
@@ -159,6 +160,7 @@ var deaf = []way{
 // a shell does not look, new tells.
 // Proves S-6.
 func TestNewRefusesTools(t *testing.T) {
+	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		l := startAsked(t, harness.MountOptions{User: u, Username: harness.UserName})
@@ -199,6 +201,7 @@ func TestNewRefusesTools(t *testing.T) {
 // TestNewStays: new cannot be removed, renamed or replaced.
 // Proves S-12.
 func TestNewStays(t *testing.T) {
+	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		l := startAsked(t, harness.MountOptions{User: u})
@@ -228,6 +231,7 @@ except OSError as e: print(errno.errorcode[e.errno])'`, "")
 // before it has closed new.
 // Proves S-8.
 func TestNewGivenUp(t *testing.T) {
+	t.Parallel()
 	harness.Lost(t, "the list of a writer that a signal ends is asked for")
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()

@@ -409,11 +409,15 @@ func (l *lists) finish(t *testing.T) {
 // which exists when the command has returned.
 // Proves S-2.
 func TestNewFromShells(t *testing.T) {
+	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		l := startAsked(t, harness.MountOptions{User: u})
-		for _, shell := range []string{"dash", "bash"} {
-			for _, w := range shellWays {
+		for i, shell := range []string{"dash", "bash"} {
+			for j, w := range shellWays {
+				if !harness.InShare(t, i+j+u.Row(), shell+" "+w.name) {
+					continue
+				}
 				t.Run(shell+" "+w.name, func(t *testing.T) {
 					w.lost(t)
 					l.asks(t, shell, w.script, "", files("ab"))
@@ -428,10 +432,14 @@ func TestNewFromShells(t *testing.T) {
 // descriptors, fork, or use threads.
 // Proves S-2, S-123.
 func TestNewFromPrograms(t *testing.T) {
+	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		l := startAsked(t, harness.MountOptions{User: u})
-		for _, w := range programWays {
+		for i, w := range programWays {
+			if !harness.InShare(t, i+u.Row(), w.name) {
+				continue
+			}
 			t.Run(w.name, func(t *testing.T) {
 				harness.Tool(t, w.need)
 				w.lost(t)
@@ -445,10 +453,14 @@ func TestNewFromPrograms(t *testing.T) {
 // TestNewForms: every form of a list, written at once and byte by byte.
 // Proves S-1.
 func TestNewForms(t *testing.T) {
+	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		l := startAsked(t, harness.MountOptions{User: u})
-		for _, f := range forms {
+		for i, f := range forms {
+			if !harness.InShare(t, i+u.Row(), f.name) {
+				continue
+			}
 			t.Run(f.name, func(t *testing.T) {
 				l.asks(t, "sh", "cat > new", l.fill(f.text), files(f.want))
 				l.asks(t, "sh", "dd bs=1 of=new status=none", l.fill(f.text), files(f.want))
@@ -474,6 +486,7 @@ const thousands = 5000
 // TestNewThousands: lists of 5,000 ids, which take many writes.
 // Proves S-4.
 func TestNewThousands(t *testing.T) {
+	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		dir := harness.Dir(t, harness.User{})

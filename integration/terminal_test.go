@@ -127,7 +127,7 @@ func TestStatusOnScreen(t *testing.T) {
 	t.Parallel()
 	u := harness.Ordinary(t)
 	s := harness.StartServer(t, harness.Samples(t), "--archive-rate", "100k")
-	m := harness.StartMount(t, s, harness.MountOptions{User: u})
+	m := harness.StartMount(t, s, harness.MountOptions{User: u, Allow: []string{"cannot unmount yet"}})
 	id := submit(t, m, photos)
 	m.Sh(t, "mv "+id+" 'a name that is longer than the window'").OK(t)
 	sc := startScreen(t, u, nil, "/", "echo before; "+harness.Binary()+" status --watch --interval 200ms "+m.Path, 60, 10)

@@ -96,6 +96,7 @@ func TestUnmountNamesBindMounts(t *testing.T) {
 // What is open when a mount is detached from outside is served to its end.
 // Proves S-106.
 func TestDetachedServesWhatIsOpen(t *testing.T) {
+	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		s := harness.StartServer(t, harness.Samples(t))

@@ -60,6 +60,15 @@ func (u User) String() string {
 // Root reports whether the user is root.
 func (u User) Root() bool { return !u.other && os.Geteuid() == 0 }
 
+// Row is added to a table's row for InShare, so that what root does in one share the
+// ordinary user does in the other.
+func (u User) Row() int {
+	if u.Root() {
+		return 0
+	}
+	return 1
+}
+
 // credential returns the credential for a process of this user.
 func (u User) credential() *syscall.Credential {
 	if !u.other {
