@@ -281,7 +281,7 @@ func (w faultRow) begin(t testing.TB, r *faultRig, on faults.Kind) (lift func())
 	lift = sync.OnceFunc(w.put.start(r, on))
 	t.Cleanup(lift)
 	if w.lasts > 0 {
-		time.AfterFunc(w.lasts, lift)
+		time.AfterFunc(min(harness.Scaled(w.lasts), retryBudget/2), lift)
 	}
 	return lift
 }

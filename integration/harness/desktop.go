@@ -149,13 +149,13 @@ func (d *Desktop) Processes() map[int]string {
 // all of them.
 func (d *Desktop) Hangs() string {
 	mine := d.Processes()
-	return hangs(func(task fuseTask) bool { return mine[task.pid] != "" })
+	return hangs(func(pid, _ int) bool { return mine[pid] != "" }, blocksAttr)
 }
 
 // Waits reports whether a thread of any program of the desktop waits for a mount.
 func (d *Desktop) Waits() bool {
 	mine := d.Processes()
-	return slices.ContainsFunc(tasksInFUSE(), func(task fuseTask) bool { return mine[task.pid] != "" })
+	return len(tasksInFUSE(func(pid, _ int) bool { return mine[pid] != "" })) > 0
 }
 
 // Press presses keys, one after the other, such as "ctrl+a". The window that has the

@@ -191,15 +191,18 @@ func (p *Process) Blocked(t testing.TB) {
 // thread, and asking for attributes blocks another one (only root can see that). It
 // returns "" if nothing blocks, or not for long.
 func (p *Process) Hangs() string {
-	return hangs(func(_, pgid int) bool { return pgid == p.Pid() }, func(task fuseTask, stack []byte) bool {
-		return task.main || bytes.Contains(stack, []byte("attr"))
-	})
+	return hangs(func(_, pgid int) bool { return pgid == p.Pid() }, blocksAttr)
 }
 
 // Frozen returns what blocks the thread that draws the windows of the process, "" if
 // nothing does.
 func (p *Process) Frozen() string {
 	return hangs(func(pid, _ int) bool { return pid == p.Pid() }, func(task fuseTask, _ []byte) bool { return task.main })
+}
+
+// blocksAttr reports whether a task is the first of its process, or asks for attributes.
+func blocksAttr(task fuseTask, stack []byte) bool {
+	return task.main || bytes.Contains(stack, []byte("attr"))
 }
 
 func hangs(mine func(pid, pgid int) bool, counts func(task fuseTask, stack []byte) bool) string {
@@ -222,7 +225,9 @@ func hangs(mine func(pid, pgid int) bool, counts func(task fuseTask, stack []byt
 }
 
 // BlockedThreads counts the threads of the group that wait for FUSE.
-func (p *Process) BlockedThreads() int { return len(tasksInFUSE(map[int]bool{p.Pid(): true})) }
+func (p *Process) BlockedThreads() int {
+	return len(tasksInFUSE(func(_, pgid int) bool { return pgid == p.Pid() }))
+}
 
 // blockedLooks is how often in a row, 10 ms or more apart, a process must be seen in
 // a FUSE request to count as blocked.
