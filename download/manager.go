@@ -159,9 +159,11 @@ func Open(cfg Config) (*Manager, error) {
 	return m, nil
 }
 
-// enlistRestored lists what the journal remembers. No goroutine runs yet.
+// enlistRestored lists what the journal remembers. No goroutine runs before its end, when
+// the downloads that come in parts go on: they look at the removals, too.
 func (m *Manager) enlistRestored(content restored) {
 	now := time.Now()
+	var assemble []*Download
 	for _, s := range content.downloads {
 		d := m.remembered(s)
 		m.insert(d)
@@ -171,7 +173,7 @@ func (m *Manager) enlistRestored(content restored) {
 				if s == StatusTooLarge { // the cache may be larger now
 					d.progress.Status = StatusPending
 				}
-				m.startAssembly(d)
+				assemble = append(assemble, d)
 			}
 		}
 		switch {
@@ -188,6 +190,11 @@ func (m *Manager) enlistRestored(content restored) {
 		r.of = m.byID[r.id]
 		m.removals[r.id] = r
 		m.work.Set(&r.task, now, schedule.Chore)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, d := range assemble {
+		m.startAssembly(d)
 	}
 }
 

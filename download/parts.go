@@ -127,7 +127,7 @@ func (m *Manager) assemble(d *Download, p Progress) {
 	m.startAssembly(d)
 }
 
-// startAssembly starts d's goroutine. m.mu is held, or no goroutine runs yet.
+// startAssembly starts d's goroutine. m.mu is held.
 func (m *Manager) startAssembly(d *Download) {
 	if m.closing {
 		return
