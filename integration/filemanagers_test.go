@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"image"
 	"os"
 	"path/filepath"
 	"slices"
@@ -71,6 +72,9 @@ func TestFileManagers(t *testing.T) {
 			d.mount.Sh(t, "rmdir "+another).OK(t)
 			downloads.awaitSomething(t, before, "that a download is gone")
 		})
+		if !fm.always {
+			return // what follows was tried by hand only
+		}
 		d.step(t, "paste", func(t *testing.T) {
 			from := d.open(t, fm, filepath.Join(d.Home, "pasted"), onTheLeft)
 			from.Press("ctrl+a", "ctrl+c")
@@ -133,6 +137,38 @@ func TestFileManagers(t *testing.T) {
 			d.nothingHangs(t, "an archive was copied")
 		})
 	})
+}
+
+// envPicture names the file for the picture of README. See scripts/picture.
+const envPicture = "DOWNLOADFS_PICTURE"
+
+// TestFileManagerPicture makes the picture of README.
+func TestFileManagerPicture(t *testing.T) {
+	path := os.Getenv(envPicture)
+	if path == "" {
+		t.Skip("makes a picture if " + envPicture + " names a file")
+	}
+	u := harness.Ordinary(t)
+	d := &desk{Desktop: harness.StartDesktop(t, u), faultRig: newFaultRig(t, harness.StartServer(t, harness.Samples(t)))}
+	o := d.options()
+	o.User, o.Path = u, filepath.Join(d.Home, "alfresco")
+	d.Config(map[string]string{"alfresco/": ""})
+	d.mount = harness.StartMount(t, d.server, o)
+	d.mount.Sh(t, "ln -s /Sites/press/documentLibrary/photos 'Press photos' && ln -s /Sites/press/documentLibrary/report.txt 'Q3 report'").OK(t)
+	d.mount.AwaitStatus(t, harness.Timeout, "Press photos", "status", "DONE")
+	at := image.Rect(0, 0, 450, 330)
+	thunar := allFileManagers[0]
+	left := d.open(t, thunar, d.mount.Downloads, at.Add(image.Pt(4, 28)))
+	right := d.open(t, thunar, filepath.Join(d.mount.Downloads, "Press photos"), at.Add(image.Pt(464, 28)))
+	for _, v := range []view{left, right} {
+		v.Focus(v.id)
+		v.Press("ctrl+b") // hides the places
+		v.focus()
+	}
+	d.AwaitStill()
+	require.NoError(t, harness.WritePNG(path, d.Screen().SubImage(image.Rect(0, 22, 922, 390))))
+	left.close()
+	right.close()
 }
 
 // page returns the address of a document's page in Share.
