@@ -125,12 +125,11 @@ func (f *filesystem) fillsUp(pid int) bool {
 }
 
 // sniffs reports whether a thread opens an archive only to look what kind of file it
-// is, and can do without. Engrampa and Ark do so on the thread that draws their
-// windows, which would stand still. If they cannot, they go by the file's ending.
-// Another thread or a child process then reads the archive and waits, while a window
-// shows that.
+// is, and can do without. Engrampa, Ark and Dolphin's properties do so on the thread
+// that draws their windows, which would stand still. If they cannot, they go by the
+// file's ending. Another thread or process reads the archive and waits.
 func (f *filesystem) sniffs(pid int) bool {
-	programs := []string{"engrampa", "ark"}
+	programs := []string{"engrampa", "ark", "dolphin"}
 	return slices.Contains(programs, f.callers.name(pid)) && f.callers.tgid(pid) == pid
 }
 

@@ -124,7 +124,11 @@ func (v view) shows() *image.RGBA { return v.Screen().SubImage(v.files()).(*imag
 // Then it must be all there is: refreshing changes nothing.
 func (v view) awaitChange(t *testing.T, before *image.RGBA, what string) {
 	t.Helper()
+	start := time.Now()
 	v.awaitSomething(t, before, what)
+	if fullDesktop {
+		time.Sleep(time.Until(start.Add(shownWithin))) // a view may change in steps
+	}
 	after := v.shows()
 	assert.True(t, harness.Changed(after, v.refreshed()).Empty(), "%s is shown as a whole only after F5", what)
 }
