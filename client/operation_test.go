@@ -42,7 +42,7 @@ func TestRequestID(t *testing.T) {
 	require.Len(t, lines, 3, "two answers, and that it is tried again: %s", &log)
 }
 
-// Logging in is a request too, and so is reading from a server that heeds no ranges.
+// Logging in is a request too, and so is reading from a server that ignores ranges.
 // Proves S-176.
 func TestRequestIDInEveryLine(t *testing.T) {
 	srv := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -57,7 +57,7 @@ func TestRequestIDInEveryLine(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, r.Close())
 	require.Contains(t, log.String(), "logged in")
-	require.Contains(t, log.String(), "does not heed ranges")
+	require.Contains(t, log.String(), "the server ignores ranges")
 	for line := range strings.Lines(log.String()) {
 		require.Regexp(t, `request=[A-Z2-7]{16}`, line)
 	}
