@@ -20,7 +20,8 @@ func slow(t testing.TB) *harness.Server {
 }
 
 // neverDone starts a server that does not finish zipping its folder "scans" while
-// a test runs. It is of many small files, since a server that zips looks whether
+// a test runs, which takes it 20 minutes: parallel subtests may have to wait long for
+// their turn. It is of many small files, since a server that zips looks whether
 // it is to stop at the start of each file.
 func neverDone(t testing.TB) *harness.Server {
 	t.Helper()
@@ -30,7 +31,7 @@ func neverDone(t testing.TB) *harness.Server {
 		files[fmt.Sprintf("scans/%04d.tif", i)] = harness.Noise(uint64(i), 2000)
 	}
 	harness.Tree(t, dir, files)
-	return harness.StartServer(t, dir, "--archive-rate", "20000")
+	return harness.StartServer(t, dir, "--archive-rate", "5000")
 }
 
 // submit makes a download of what lies at the paths of the repository, relative

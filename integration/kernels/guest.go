@@ -84,15 +84,15 @@ func writeJob(work, repo, binary string, args []string) error {
 	if err != nil {
 		return err
 	}
-	env := []string{envTested + "=/run/work/downloadfs"}
+	env := []string{envTested + "=/mnt/work/downloadfs"}
 	for _, e := range os.Environ() {
 		if name, _, _ := strings.Cut(e, "="); strings.HasPrefix(name, "DOWNLOADFS_") && name != envTested {
 			env = append(env, e)
 		}
 	}
 	var job strings.Builder
-	fmt.Fprintf(&job, "repo=%s\njob() {\n\tcd %s || return\n\tenv", quote(repo), quote(filepath.Join("/run/repo", dir)))
-	for _, word := range append(append(env, "/run/work/kernels", "inside", machine.String(), "/run/work/tests"), args...) {
+	fmt.Fprintf(&job, "repo=%s\njob() {\n\tcd %s || return\n\tenv", quote(repo), quote(filepath.Join("/mnt/repo", dir)))
+	for _, word := range append(append(env, "/mnt/work/kernels", "inside", machine.String(), "/mnt/work/tests"), args...) {
 		job.WriteString(" " + quote(word))
 	}
 	job.WriteString("\n}\n")

@@ -27,16 +27,19 @@ mount -t tmpfs -o mode=1777 shm /dev/shm
 mount -t devpts -o ptmxmode=666 pts /dev/pts
 ln -s pts/ptmx /dev/ptmx
 mount -t tmpfs -o mode=755 run /run
-mkdir /run/work /run/repo /run/lock
-mount --bind "$work" /run/work
-. /run/work/job.sh # sets repo, and defines job
-mount --bind "$repo" /run/repo
+mkdir /run/lock
+# Not in /run, where a test boots a systemd with a /run of its own.
+mount -t tmpfs -o mode=755 mnt /mnt
+mkdir /mnt/work /mnt/repo
+mount --bind "$work" /mnt/work
+. /mnt/work/job.sh # sets repo, and defines job
+mount --bind "$repo" /mnt/repo
 for dir in /tmp /var/tmp; do mount -t tmpfs -o mode=1777 tmp $dir; done
 mount -t tmpfs -o mode=700 root /root
 # mount(8) looks for its helpers in /sbin, where a test puts one.
-mkdir /run/sbin && mount --bind /usr/sbin /run/sbin
+mkdir /mnt/sbin && mount --bind /usr/sbin /mnt/sbin
 mount -t tmpfs -o mode=755 sbin /usr/sbin
-ln -s /run/sbin/* /usr/sbin
+ln -s /mnt/sbin/* /usr/sbin
 for module in fuse/fuse autofs/autofs4; do
 	grep -qw "${module%/*}" /proc/filesystems ||
 		busybox insmod "/usr/lib/uml/modules/$(uname -r)/kernel/fs/$module.ko"
