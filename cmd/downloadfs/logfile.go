@@ -58,15 +58,17 @@ func openLogFile(path string) (*logFile, error) {
 // Write implements io.Writer.
 func (l *logFile) Write(p []byte) (int, error) { return l.file.Write(p) }
 
-// reopen closes the file. The next record creates it again.
+// reopen closes the file. The next record creates it again, unless standard error has:
+// that comes first, or else the one of the two that comes second could put aside what
+// the other has just made.
 func (l *logFile) reopen() {
-	_ = l.file.Close()
 	l.mu.Lock()
 	taken := l.stderr
 	l.mu.Unlock()
 	if taken {
 		_ = l.takeStderr()
 	}
+	_ = l.file.Close()
 }
 
 // takeStderr sends standard error to the file. The runtime writes there when the
