@@ -45,12 +45,13 @@ install: build docs ## downloadfs, its man pages, completions, units and the hel
 		ln -sf $(PREFIX)/bin/downloadfs $(DESTDIR)/sbin/mount.fuse.downloadfs; \
 	fi
 
-packages: ## binaries, deb, rpm, apk and Arch packages, and what is in them, in bin/packages
+packages: ## binaries, deb, rpm, apk and Arch packages, container images, and what is in them, in bin/packages
 	scripts/package all
 
-test-packages: setup-test ## the deb: lintian, and installed, used, upgraded and removed in a Debian of its own
+test-packages: ## all of them; the deb from nothing to a mount after a reboot, in a Debian of its own
 	@scripts/setup packages
-	scripts/package deb
+	scripts/package all
+	cd dist/release && $(GO) vet ./... && $(GO) test -count=1 ./...
 	DOWNLOADFS_PACKAGES=$(CURDIR)/bin/packages $(GO) test -count=1 -timeout 30m -v -run '^TestPackage' ./integration
 
 demo: setup-demo build ## the main job, step by step

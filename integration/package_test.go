@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"crypto/tls"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"downloadfs/integration/faults"
 	"downloadfs/integration/harness"
 )
 
@@ -33,42 +35,40 @@ func debPackage(t *testing.T) string {
 // Proves S-175.
 func TestPackageLint(t *testing.T) {
 	deb := debPackage(t)
-	r := harness.Run(t, 5*harness.Timeout, "lintian", "--allow-root", "--fail-on", "error,warning", deb)
+	r := harness.Run(t, 10*harness.Timeout, "lintian", "--allow-root", "--fail-on", "error,warning", deb)
 	assert.Zero(t, r.Code, "%s", r)
 	t.Log(r.Stdout)
 }
 
-// In a Debian with nothing but its base, the package takes a person from nothing to
-// a mounted archive, by hand and by fstab; it is upgraded over a running mount, and
+// In a Debian with nothing but its base, apt and the package take a person from nothing
+// to a mounted archive, by hand and by fstab; it is upgraded over a running mount, and
 // leaves nothing of its own behind.
 // Proves S-175.
 func TestPackageInCleanRoot(t *testing.T) {
 	deb := debPackage(t)
-	if !(harness.User{}).Root() {
-		t.Skip("a root of its own needs root")
-	}
 	root := cleanRoot(t)
+	bindDevices(t, root)
 	s := harness.StartServer(t, harness.Samples(t))
-	require.NoError(t, os.WriteFile(filepath.Join(root, "tmp/downloadfs.deb"), must(os.ReadFile(deb))(t), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(root, "srv/downloadfs.deb"), must(os.ReadFile(deb))(t), 0o644))
 	in := func(script string) harness.Result {
 		return harness.Cmd{
-			Name: "chroot", Args: []string{root, "sh", "-c", script}, Timeout: 3 * harness.Timeout,
-			Env: []string{"HOME=/root", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "SERVER=" + s.URL, "PASSWORD=" + harness.AdminPassword},
+			Name: "chroot", Args: []string{root, "sh", "-c", script}, Timeout: 5 * harness.Timeout,
+			Env: []string{"HOME=/root", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND=noninteractive", "SERVER=" + s.URL, "PASSWORD=" + harness.AdminPassword},
 		}.Run(t)
 	}
 	t.Cleanup(func() { in("downloadfs unmount --lazy /mnt; umount -l /srv/work; true") })
 
-	in("dpkg -i /tmp/downloadfs.deb").OK(t)
-	assert.Equal(t, "install ok installed", in("dpkg-query -W -f '${Status}' downloadfs").Out(t))
-	in("downloadfs config check && ls /usr/share/man/man8/mount.downloadfs.8.gz /usr/share/bash-completion/completions/downloadfs && downloadfs version").OK(t)
+	installByApt(t, in)
+	in("fusermount3 --version && test -e /etc/ssl/certs/ca-certificates.crt").OK(t) // what it recommends
+	in("downloadfs config check && ls /usr/share/man/man8/mount.downloadfs.8.gz /usr/share/bash-completion/completions/downloadfs && downloadfs version && downloadfs doctor").OK(t)
 
 	// By hand.
 	in("echo $PASSWORD | downloadfs login --password --username admin $SERVER").OK(t)
 	in("downloadfs mount --daemon $SERVER /mnt").OK(t)
 	in("cd /mnt/downloads && echo /" + photos + " >new && unzip -tq */archive.zip").OK(t)
 
-	// Upgraded while it is mounted: the mount goes on, as what it was.
-	in("dpkg -i /tmp/downloadfs.deb && ls /mnt/downloads/*/archive.zip").OK(t)
+	// Upgraded while it is mounted and somebody reads: the mount goes on, as what it was.
+	in("zip=$(ls /mnt/downloads/*/archive.zip); exec 3<$zip; head -c 1000 <&3 >/tmp/half && dpkg -i /srv/downloadfs.deb && cat <&3 >>/tmp/half && cmp /tmp/half $zip").OK(t)
 	in("downloadfs unmount /mnt").OK(t)
 
 	// By fstab and a profile, as root without a home.
@@ -76,36 +76,94 @@ func TestPackageInCleanRoot(t *testing.T) {
 		echo 'work /srv/work downloadfs noauto,_netdev,nofail,x-systemd.automount,allow_other 0 0' >>/etc/fstab && downloadfs config check && env -u HOME mount /srv/work`).OK(t)
 	assert.Equal(t, "README\ndownloads", in("ls /srv/work").Out(t))
 	assert.Equal(t, "700", in("stat -c %a /var/lib/downloadfs/127*").Out(t))
+	in("dpkg -i /srv/downloadfs.deb && grep -q 'password: ' /etc/downloadfs/config.yaml && ls /srv/work").OK(t)
 	in("umount /srv/work").OK(t)
 
 	in("dpkg -r downloadfs").OK(t)
-	assert.Equal(t, "/etc/downloadfs/config.yaml", in("find / -xdev -path /proc -prune -o -path /var/lib/dpkg -prune -o -name '*downloadfs*' -type f -print -o -path '/etc/downloadfs/*' -print | grep -v -e ^/tmp -e ^/var/lib/downloadfs -e ^/var/cache/downloadfs -e ^/root").Out(t),
+	assert.Equal(t, "/etc/downloadfs/config.yaml", in("find / -xdev -path /proc -prune -o -path /var/lib/dpkg -prune -o -name '*downloadfs*' -type f -print -o -path '/etc/downloadfs/*' -print | grep -v -e ^/srv -e ^/tmp -e ^/var/lib/downloadfs -e ^/var/cache/downloadfs -e ^/root").Out(t),
 		"what is left is what somebody wrote")
 	in("dpkg -P downloadfs && test ! -e /etc/downloadfs").OK(t)
 }
 
-// cleanRoot makes a root directory of a Debian's base system, kept for the next
-// run in the user's cache.
+// A person who has the package logs in, mounts and switches the unit on. After a reboot
+// the mount is there, before anybody has logged in.
+// Proves S-175.
+func TestPackageAfterReboot(t *testing.T) {
+	deb := debPackage(t)
+	root := cleanRoot(t)
+	s := harness.StartServer(t, harness.Samples(t))
+	ca := faults.NewAuthority(t)
+	g := startGate(t, s.URL, gateOptions{tls: &tls.Config{Certificates: []tls.Certificate{ca.Issue(time.Now().Add(24*time.Hour), "127.0.0.1")}}})
+	require.NoError(t, os.WriteFile(filepath.Join(root, "srv/downloadfs.deb"), must(os.ReadFile(deb))(t), 0o644))
+
+	m := bootRoot(t, root)
+	installByApt(t, m.in)
+	// The site's certificate authority, as its administrator installs it.
+	require.NoError(t, os.WriteFile(filepath.Join(root, "usr/local/share/ca-certificates/site.crt"), must(os.ReadFile(ca.File()))(t), 0o644))
+	m.in("update-ca-certificates && useradd --create-home --shell /bin/sh finn").OK(t)
+	finn := func(script string) harness.Result {
+		return m.in("cat >/tmp/script <<'END'\n" + script + "\nEND\nchmod 644 /tmp/script; exec su - finn -c 'sh -e /tmp/script'")
+	}
+	finn("downloadfs doctor").OK(t)
+	finn("echo " + harness.AdminPassword + " | downloadfs login --username " + harness.AdminName + " " + g.url).OK(t)
+	finn("mkdir -p ~/.config/downloadfs && cat >~/.config/downloadfs/config.yaml <<'E'\nprofiles:\n  work:\n    url: " + g.url + "\n    mountpoint: ~/alfresco\nE\ndownloadfs config check").OK(t)
+	finn("downloadfs mount work --daemon && cd ~/alfresco/downloads && echo /" + photos + " >new && unzip -tq */archive.zip").OK(t)
+	finn("downloadfs unmount ~/alfresco").OK(t)
+	m.in("loginctl enable-linger finn").OK(t)
+	m.await(t, "the person's systemd", "test -S /run/user/1000/systemd/private")
+	finn("export XDG_RUNTIME_DIR=/run/user/$(id -u); systemctl --user enable --now downloadfs@work; systemctl --user is-active downloadfs@work; ls ~/alfresco/downloads/*/archive.zip").OK(t)
+	m.shutDown(t)
+
+	m = bootRoot(t, root)
+	m.await(t, "the mount after the reboot", "su finn -c 'ls /home/finn/alfresco/downloads/*/archive.zip'")
+	finn("cd ~/alfresco/downloads && unzip -tq */archive.zip").OK(t)
+	log := m.in("journalctl --no-pager _SYSTEMD_USER_UNIT=downloadfs@work.service").Out(t)
+	assert.Contains(t, log, "mounted")
+	assertNoSecret(t, "the journal", log)
+	// The package is upgraded while the unit's mount is in use.
+	m.in("dpkg -i /srv/downloadfs.deb").OK(t)
+	finn("ls ~/alfresco/downloads/*/archive.zip").OK(t)
+	m.shutDown(t)
+}
+
+// installByApt installs the package at /srv/downloadfs.deb with what it needs and
+// recommends.
+func installByApt(t *testing.T, in func(string) harness.Result) {
+	t.Helper()
+	in("apt-get update -qq && apt-get install -y -qq /srv/downloadfs.deb").OK(t)
+	assert.Equal(t, "install ok installed", in("dpkg-query -W -f '${Status}' downloadfs").Out(t))
+}
+
+// cleanRoot makes a root directory of a Debian's base system and systemd, kept for the
+// next run.
 func cleanRoot(t *testing.T) string {
 	t.Helper()
-	cached := filepath.Join(os.TempDir(), "downloadfs-test-bookworm.tar")
+	if !(harness.User{}).Root() {
+		t.Skip("a root of its own needs root")
+	}
+	cached := filepath.Join(os.TempDir(), "downloadfs-test-bookworm-systemd.tar")
 	dir := harness.Dir(t, harness.User{})
 	if info, err := os.Stat(cached); err != nil || time.Since(info.ModTime()) > 7*24*time.Hour {
 		made := filepath.Join(dir, "made")
-		harness.Run(t, 10*harness.Timeout, "debootstrap", "--variant=minbase", "--include=fuse3,unzip", "bookworm", made).OK(t)
-		harness.Run(t, harness.Timeout, "tar", "-C", made, "--exclude=./var/cache/apt/archives/*.deb", "-cf", cached+".new", ".").OK(t)
+		harness.Run(t, 10*harness.Timeout, "debootstrap", "--variant=minbase", "--include=unzip,systemd-sysv,dbus,dbus-user-session,libpam-systemd", "bookworm", made).OK(t)
+		harness.Run(t, 5*harness.Timeout, "tar", "-C", made, "--exclude=./var/cache/apt/archives/*.deb", "-cf", cached+".new", ".").OK(t)
 		require.NoError(t, os.Rename(cached+".new", cached))
 		harness.Run(t, harness.Timeout, "rm", "-rf", made).OK(t)
 	}
 	root := filepath.Join(dir, "root")
 	require.NoError(t, os.Mkdir(root, 0o755))
-	harness.Run(t, harness.Timeout, "tar", "-C", root, "-xf", cached).OK(t)
+	harness.Run(t, 5*harness.Timeout, "tar", "-C", root, "-xf", cached).OK(t)
+	return root
+}
+
+// bindDevices gives a root directory this machine's processes and devices.
+func bindDevices(t *testing.T, root string) {
+	t.Helper()
 	for _, m := range []string{"proc", "dev"} {
 		harness.Run(t, harness.Timeout, "mount", "--rbind", "/"+m, filepath.Join(root, m)).OK(t)
 		harness.Run(t, harness.Timeout, "mount", "--make-rslave", filepath.Join(root, m)).OK(t)
 		t.Cleanup(func() { _ = syscall.Unmount(filepath.Join(root, m), 2) })
 	}
-	return root
 }
 
 // must fails the test at an error.
