@@ -143,7 +143,7 @@ func TestUnknownVariable(t *testing.T) {
 	t.Setenv("DOWNLOADFS_CACHESIZE", "1G")
 	t.Setenv("DOWNLOADFS_CONFIG", "/dev/null")
 	const want = "DOWNLOADFS_CACHESIZE: there is no such flag; did you mean DOWNLOADFS_CACHE_SIZE?"
-	for _, args := range [][]string{{"mount", "https://h.example", t.TempDir()}, {"serve", "/nonexistent"}, {"get", "--server", "http://127.0.0.1:1", "/x"}} {
+	for _, args := range [][]string{{"mount", "https://h.example", t.TempDir()}, {"serve", filepath.Join(t.TempDir(), "none")}, {"get", "--server", "http://127.0.0.1:1", "/x"}} {
 		_, _, stderr := tool(args...)
 		assert.Contains(t, stderr, want, args)
 	}
