@@ -25,7 +25,6 @@ import (
 
 // machine is a mount with a real Manager.
 type machine struct {
-	name    string
 	manager *download.Manager
 	share   *Share
 	way     *behind

@@ -41,7 +41,8 @@ func TestNodes(t *testing.T) {
 			if rng.IntN(2) == 0 {
 				e.packed = e.size
 			}
-			e.ticks, e.crc, e.lead = number(1<<50)-number(1<<50), rng.Uint32(), int32(rng.IntN(3)*1000-200)
+			later, earlier := number(1<<50), number(1<<50)
+			e.ticks, e.crc, e.lead = later-earlier, rng.Uint32(), int32(rng.IntN(3)*1000-200)
 		}
 		require.Equal(t, Node(i), s.add(&e))
 		want = append(want, e)
