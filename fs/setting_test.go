@@ -23,6 +23,19 @@ func (s *fakeSetting) Text() string {
 	return s.value
 }
 
+func (s *fakeSetting) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.value = ""
+}
+
+// times returns how often a value was set.
+func (s *fakeSetting) times() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sets
+}
+
 func (s *fakeSetting) Set(text string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -45,10 +58,10 @@ func TestBandwidthFile(t *testing.T) {
 		`echo 5M > $M/.bandwidth`, `printf 5M > $M/.bandwidth`, `printf '5M\n' | tee $M/.bandwidth`, `echo 5M >> $M/.bandwidth`,
 		`echo 5M > $T/rate && cp $T/rate $M/.bandwidth`, `dd if=$T/rate of=$M/.bandwidth`, `python3 -c 'open("'$M'/.bandwidth", "w").write("5M")'`,
 	} {
-		s.value = ""
+		s.forget()
 		m.ok(`T=$(mktemp -d); echo 5M > $T/rate; ` + script + ` && rm -r $T`)
 		assert.Equal(t, "5M", s.Text(), script)
-		assert.Equal(t, i+1, s.sets, script)
+		assert.Equal(t, i+1, s.times(), script)
 		assert.Equal(t, "5M", m.ok(`cat $M/.bandwidth`), script)
 	}
 	for _, script := range []string{

@@ -34,7 +34,7 @@ var (
 	seesExpired  = &seen{errno: syscall.ESTALE}
 	seesArchived = &seen{errno: syscall.ENODATA, says: "cold storage"}
 	seesConflict = &seen{errno: syscall.EBUSY, says: "being restored"}
-	seesTooLong  = &seen{errno: syscall.EFBIG, says: "in smaller parts"}
+	seesTooLong  = &seen{errno: syscall.EFBIG, says: "as several lists"}
 	// What was just made need not be known everywhere for a minute.
 	seesUnseen = &seen{errno: syscall.ESTALE, after: time.Minute}
 )

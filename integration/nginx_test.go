@@ -150,7 +150,7 @@ func tooLongForNginx(t *testing.T, r *faultRig) {
 		fmt.Fprintf(&ids, "%08x-0000-4000-8000-000000000000\n", i)
 	}
 	before := r.http.Count(faults.Create)
-	seen{errno: syscall.EFBIG, says: "in smaller parts"}.check(t, r.write(t, ids.String()).Wait(), r.outcome(t))
+	seen{errno: syscall.EFBIG, says: "as several lists"}.check(t, r.write(t, ids.String()).Wait(), r.outcome(t))
 	assert.Equal(t, before, r.http.Count(faults.Create), "nginx has passed it on")
 	r.create(t)
 }

@@ -161,7 +161,7 @@ func TestStatusOnScreen(t *testing.T) {
 	sc.await(t, `^NAME`)
 	m.Unmount(t)
 	text = sc.await(t, `exit code 5`)
-	assert.Contains(t, text, "is no mount of downloadfs")
+	assert.Contains(t, text, "is not a mount of downloadfs")
 }
 
 // login shows a code and waits for the browser, or asks for a password that nobody
