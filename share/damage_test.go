@@ -58,6 +58,9 @@ func TestDamagedObjects(t *testing.T) {
 		"manifest is endless":         {key: done, edit: func([]byte) []byte { return make([]byte, 10*mib) }},
 	}
 	for name, c := range cases {
+		if raceEnabled && name != "a bit of the data" && name != "missing" && name != "manifest is garbage" {
+			continue // the others differ in bytes only
+		}
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, store := newServer(), newMemStore()
