@@ -48,10 +48,8 @@ type where struct {
 }
 
 func startAnnounceChild(a *announcer) (*announceChild, error) {
-	major, minor, _ := strings.Cut(a.fs.callers.mount.id, ":")
-	maj, err1 := strconv.ParseUint(major, 10, 32)
-	mino, err2 := strconv.ParseUint(minor, 10, 32)
-	if err := errors.Join(err1, err2); err != nil {
+	major, minor, err := deviceNumbers(a.fs.callers.mount.id)
+	if err != nil {
 		return nil, fmt.Errorf("the mount's device is not known: %w", err)
 	}
 	cmd := a.command()
@@ -75,7 +73,7 @@ func startAnnounceChild(a *announcer) (*announceChild, error) {
 	if a.ctx.Err() != nil { // close did not see the child
 		c.kill()
 	}
-	if err := json.NewEncoder(in).Encode(where{a.mount, unix.Mkdev(uint32(maj), uint32(mino))}); err != nil {
+	if err := json.NewEncoder(in).Encode(where{a.mount, unix.Mkdev(major, minor)}); err != nil {
 		a.endChild()
 		return nil, err
 	}

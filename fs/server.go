@@ -57,7 +57,7 @@ func mount(cfg Config, d domain) (*Server, error) {
 	if runtime.GOOS == "linux" {
 		raw = withoutXattrs{raw}
 	}
-	raw = watch(raw, s.fs.log, cfg.Observer)
+	raw = trace(raw, s.fs.log, cfg.Observer)
 	if s.fuse, err = connect(raw, mountpoint, &options.MountOptions); err != nil {
 		return nil, fmt.Errorf("mount on %s: %w", cfg.Mountpoint, explain(err))
 	}

@@ -19,31 +19,31 @@ type Observer interface {
 	Served(n int)
 }
 
-// watched tells the observer of each operation, and logs it with its outcome at debug
+// traced tells the observer of each operation, and logs it with its outcome at debug
 // level. It logs no data, because a list may hold URLs with a user's ticket in them.
-type watched struct {
+type traced struct {
 	fuse.RawFileSystem
 	log      *slog.Logger
 	debug    bool
 	observer Observer // may be nil
 }
 
-// watch returns raw, and tells of its operations whoever wants to know.
-func watch(raw fuse.RawFileSystem, log *slog.Logger, observer Observer) fuse.RawFileSystem {
+// trace returns raw, and tells of its operations whoever wants to know.
+func trace(raw fuse.RawFileSystem, log *slog.Logger, observer Observer) fuse.RawFileSystem {
 	debug := log.Enabled(context.Background(), slog.LevelDebug)
 	if !debug && observer == nil {
 		return raw
 	}
-	return &watched{raw, log, debug, observer}
+	return &traced{raw, log, debug, observer}
 }
 
 // record tells of an operation of the caller in h that began at began.
-func (w *watched) record(op string, h *fuse.InHeader, began time.Time, status fuse.Status, attrs ...slog.Attr) {
+func (t *traced) record(op string, h *fuse.InHeader, began time.Time, status fuse.Status, attrs ...slog.Attr) {
 	took := time.Since(began)
-	if w.observer != nil {
-		w.observer.Operation(op, syscall.Errno(max(status, 0)), took)
+	if t.observer != nil {
+		t.observer.Operation(op, syscall.Errno(max(status, 0)), took)
 	}
-	if !w.debug {
+	if !t.debug {
 		return
 	}
 	attrs = append([]slog.Attr{slog.String("op", op), slog.Uint64("ino", h.NodeId), slog.Uint64("pid", uint64(h.Pid))}, attrs...)
@@ -51,215 +51,215 @@ func (w *watched) record(op string, h *fuse.InHeader, began time.Time, status fu
 	if !status.Ok() {
 		attrs = append(attrs, slog.String("errno", syscall.Errno(status).Error()))
 	}
-	w.log.LogAttrs(context.Background(), slog.LevelDebug, "fuse", attrs...)
+	t.log.LogAttrs(context.Background(), slog.LevelDebug, "fuse", attrs...)
 }
 
 func named(name string) slog.Attr { return slog.String("name", name) }
 func offset(off uint64) slog.Attr { return slog.Uint64("off", off) }
 func length(n uint32) slog.Attr   { return slog.Uint64("len", uint64(n)) }
 
-func (w *watched) Lookup(cancel <-chan struct{}, h *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
+func (t *traced) Lookup(cancel <-chan struct{}, h *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
 	began := time.Now()
-	status := w.RawFileSystem.Lookup(cancel, h, name, out)
-	w.record("lookup", h, began, status, named(name))
+	status := t.RawFileSystem.Lookup(cancel, h, name, out)
+	t.record("lookup", h, began, status, named(name))
 	return status
 }
 
-func (w *watched) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
+func (t *traced) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
 	began := time.Now()
-	status := w.RawFileSystem.GetAttr(cancel, in, out)
-	w.record("getattr", &in.InHeader, began, status)
+	status := t.RawFileSystem.GetAttr(cancel, in, out)
+	t.record("getattr", &in.InHeader, began, status)
 	return status
 }
 
-func (w *watched) Statx(cancel <-chan struct{}, in *fuse.StatxIn, out *fuse.StatxOut) fuse.Status {
+func (t *traced) Statx(cancel <-chan struct{}, in *fuse.StatxIn, out *fuse.StatxOut) fuse.Status {
 	began := time.Now()
-	status := w.RawFileSystem.Statx(cancel, in, out)
-	w.record("statx", &in.InHeader, began, status)
+	status := t.RawFileSystem.Statx(cancel, in, out)
+	t.record("statx", &in.InHeader, began, status)
 	return status
 }
 
-func (w *watched) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
+func (t *traced) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
 	began := time.Now()
-	status := w.RawFileSystem.SetAttr(cancel, in, out)
-	w.record("setattr", &in.InHeader, began, status)
+	status := t.RawFileSystem.SetAttr(cancel, in, out)
+	t.record("setattr", &in.InHeader, began, status)
 	return status
 }
 
-func (w *watched) Access(cancel <-chan struct{}, in *fuse.AccessIn) fuse.Status {
+func (t *traced) Access(cancel <-chan struct{}, in *fuse.AccessIn) fuse.Status {
 	began := time.Now()
-	status := w.RawFileSystem.Access(cancel, in)
-	w.record("access", &in.InHeader, began, status)
+	status := t.RawFileSystem.Access(cancel, in)
+	t.record("access", &in.InHeader, began, status)
 	return status
 }
 
-func (w *watched) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string, out *fuse.EntryOut) fuse.Status {
+func (t *traced) Mknod(cancel <-chan struct{}, in *fuse.MknodIn, name string, out *fuse.EntryOut) fuse.Status {
 	began := time.Now()
-	status := w.RawFileSystem.Mknod(cancel, in, name, out)
-	w.record("mknod", &in.InHeader, began, status, named(name))
+	status := t.RawFileSystem.Mknod(cancel, in, name, out)
+	t.record("mknod", &in.InHeader, began, status, named(name))
 	return status
 }
 
-func (w *watched) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, out *fuse.EntryOut) fuse.Status {
+func (t *traced) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, out *fuse.EntryOut) fuse.Status {
 	began := time.Now()
-	status := w.RawFileSystem.Mkdir(cancel, in, name, out)
-	w.record("mkdir", &in.InHeader, began, status, named(name))
+	status := t.RawFileSystem.Mkdir(cancel, in, name, out)
+	t.record("mkdir", &in.InHeader, began, status, named(name))
 	return status
 }
 
-func (w *watched) Unlink(cancel <-chan struct{}, h *fuse.InHeader, name string) fuse.Status {
+func (t *traced) Unlink(cancel <-chan struct{}, h *fuse.InHeader, name string) fuse.Status {
 	began := time.Now()
-	status := w.RawFileSystem.Unlink(cancel, h, name)
-	w.record("unlink", h, began, status, named(name))
+	status := t.RawFileSystem.Unlink(cancel, h, name)
+	t.record("unlink", h, began, status, named(name))
 	return status
 }
 
-func (w *watched) Rmdir(cancel <-chan struct{}, h *fuse.InHeader, name string) fuse.Status {
+func (t *traced) Rmdir(cancel <-chan struct{}, h *fuse.InHeader, name string) fuse.Status {
 	began := time.Now()
-	status := w.RawFileSystem.Rmdir(cancel, h, name)
-	w.record("rmdir", h, began, status, named(name))
+	status := t.RawFileSystem.Rmdir(cancel, h, name)
+	t.record("rmdir", h, began, status, named(name))
 	return status
 }
 
-func (w *watched) Rename(cancel <-chan struct{}, in *fuse.RenameIn, from, to string) fuse.Status {
+func (t *traced) Rename(cancel <-chan struct{}, in *fuse.RenameIn, from, to string) fuse.Status {
 	began := time.Now()
-	status := w.RawFileSystem.Rename(cancel, in, from, to)
-	w.record("rename", &in.InHeader, began, status, named(from), slog.String("to", to))
+	status := t.RawFileSystem.Rename(cancel, in, from, to)
+	t.record("rename", &in.InHeader, began, status, named(from), slog.String("to", to))
 	return status
 }
 
-func (w *watched) Link(cancel <-chan struct{}, in *fuse.LinkIn, name string, out *fuse.EntryOut) fuse.Status {
+func (t *traced) Link(cancel <-chan struct{}, in *fuse.LinkIn, name string, out *fuse.EntryOut) fuse.Status {
 	began := time.Now()
-	status := w.RawFileSystem.Link(cancel, in, name, out)
-	w.record("link", &in.InHeader, began, status, named(name))
+	status := t.RawFileSystem.Link(cancel, in, name, out)
+	t.record("link", &in.InHeader, began, status, named(name))
 	return status
 }
 
-func (w *watched) Symlink(cancel <-chan struct{}, h *fuse.InHeader, to, name string, out *fuse.EntryOut) fuse.Status {
+func (t *traced) Symlink(cancel <-chan struct{}, h *fuse.InHeader, to, name string, out *fuse.EntryOut) fuse.Status {
 	began := time.Now()
-	status := w.RawFileSystem.Symlink(cancel, h, to, name, out)
-	w.record("symlink", h, began, status, named(name))
+	status := t.RawFileSystem.Symlink(cancel, h, to, name, out)
+	t.record("symlink", h, began, status, named(name))
 	return status
 }
 
-func (w *watched) Readlink(cancel <-chan struct{}, h *fuse.InHeader) ([]byte, fuse.Status) {
+func (t *traced) Readlink(cancel <-chan struct{}, h *fuse.InHeader) ([]byte, fuse.Status) {
 	began := time.Now()
-	result, status := w.RawFileSystem.Readlink(cancel, h)
-	w.record("readlink", h, began, status)
+	result, status := t.RawFileSystem.Readlink(cancel, h)
+	t.record("readlink", h, began, status)
 	return result, status
 }
 
-func (w *watched) GetXAttr(cancel <-chan struct{}, h *fuse.InHeader, attr string, dest []byte) (uint32, fuse.Status) {
+func (t *traced) GetXAttr(cancel <-chan struct{}, h *fuse.InHeader, attr string, dest []byte) (uint32, fuse.Status) {
 	began := time.Now()
-	result, status := w.RawFileSystem.GetXAttr(cancel, h, attr, dest)
-	w.record("getxattr", h, began, status, named(attr))
+	result, status := t.RawFileSystem.GetXAttr(cancel, h, attr, dest)
+	t.record("getxattr", h, began, status, named(attr))
 	return result, status
 }
 
-func (w *watched) ListXAttr(cancel <-chan struct{}, h *fuse.InHeader, dest []byte) (uint32, fuse.Status) {
+func (t *traced) ListXAttr(cancel <-chan struct{}, h *fuse.InHeader, dest []byte) (uint32, fuse.Status) {
 	began := time.Now()
-	result, status := w.RawFileSystem.ListXAttr(cancel, h, dest)
-	w.record("listxattr", h, began, status)
+	result, status := t.RawFileSystem.ListXAttr(cancel, h, dest)
+	t.record("listxattr", h, began, status)
 	return result, status
 }
 
-func (w *watched) SetXAttr(cancel <-chan struct{}, in *fuse.SetXAttrIn, attr string, data []byte) fuse.Status {
+func (t *traced) SetXAttr(cancel <-chan struct{}, in *fuse.SetXAttrIn, attr string, data []byte) fuse.Status {
 	began := time.Now()
-	status := w.RawFileSystem.SetXAttr(cancel, in, attr, data)
-	w.record("setxattr", &in.InHeader, began, status, named(attr))
+	status := t.RawFileSystem.SetXAttr(cancel, in, attr, data)
+	t.record("setxattr", &in.InHeader, began, status, named(attr))
 	return status
 }
 
-func (w *watched) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, out *fuse.CreateOut) fuse.Status {
+func (t *traced) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, out *fuse.CreateOut) fuse.Status {
 	began := time.Now()
-	status := w.RawFileSystem.Create(cancel, in, name, out)
-	w.record("create", &in.InHeader, began, status, named(name))
+	status := t.RawFileSystem.Create(cancel, in, name, out)
+	t.record("create", &in.InHeader, began, status, named(name))
 	return status
 }
 
-func (w *watched) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+func (t *traced) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
 	began := time.Now()
-	status := w.RawFileSystem.Open(cancel, in, out)
-	w.record("open", &in.InHeader, began, status)
+	status := t.RawFileSystem.Open(cancel, in, out)
+	t.record("open", &in.InHeader, began, status)
 	return status
 }
 
-func (w *watched) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
+func (t *traced) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
 	began := time.Now()
-	result, status := w.RawFileSystem.Read(cancel, in, buf)
-	w.record("read", &in.InHeader, began, status, offset(in.Offset), length(in.Size))
-	if w.observer != nil && status.Ok() && result != nil {
-		w.observer.Served(result.Size())
+	result, status := t.RawFileSystem.Read(cancel, in, buf)
+	t.record("read", &in.InHeader, began, status, offset(in.Offset), length(in.Size))
+	if t.observer != nil && status.Ok() && result != nil {
+		t.observer.Served(result.Size())
 	}
 	return result, status
 }
 
 // Writev is what the server calls for a WRITE.
-func (w *watched) Writev(cancel <-chan struct{}, in *fuse.WriteIn, data [][]byte) (uint32, fuse.Status) {
+func (t *traced) Writev(cancel <-chan struct{}, in *fuse.WriteIn, data [][]byte) (uint32, fuse.Status) {
 	began := time.Now()
-	n, status := w.RawFileSystem.Writev(cancel, in, data)
-	w.record("write", &in.InHeader, began, status, offset(in.Offset), length(in.Size))
+	n, status := t.RawFileSystem.Writev(cancel, in, data)
+	t.record("write", &in.InHeader, began, status, offset(in.Offset), length(in.Size))
 	return n, status
 }
 
-func (w *watched) Lseek(cancel <-chan struct{}, in *fuse.LseekIn, out *fuse.LseekOut) fuse.Status {
+func (t *traced) Lseek(cancel <-chan struct{}, in *fuse.LseekIn, out *fuse.LseekOut) fuse.Status {
 	began := time.Now()
-	status := w.RawFileSystem.Lseek(cancel, in, out)
-	w.record("lseek", &in.InHeader, began, status, offset(in.Offset))
+	status := t.RawFileSystem.Lseek(cancel, in, out)
+	t.record("lseek", &in.InHeader, began, status, offset(in.Offset))
 	return status
 }
 
-func (w *watched) Flush(cancel <-chan struct{}, in *fuse.FlushIn) fuse.Status {
+func (t *traced) Flush(cancel <-chan struct{}, in *fuse.FlushIn) fuse.Status {
 	began := time.Now()
-	status := w.RawFileSystem.Flush(cancel, in)
-	w.record("flush", &in.InHeader, began, status)
+	status := t.RawFileSystem.Flush(cancel, in)
+	t.record("flush", &in.InHeader, began, status)
 	return status
 }
 
-func (w *watched) Fsync(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
+func (t *traced) Fsync(cancel <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
 	began := time.Now()
-	status := w.RawFileSystem.Fsync(cancel, in)
-	w.record("fsync", &in.InHeader, began, status)
+	status := t.RawFileSystem.Fsync(cancel, in)
+	t.record("fsync", &in.InHeader, began, status)
 	return status
 }
 
-func (w *watched) Release(cancel <-chan struct{}, in *fuse.ReleaseIn) {
+func (t *traced) Release(cancel <-chan struct{}, in *fuse.ReleaseIn) {
 	began := time.Now()
-	w.RawFileSystem.Release(cancel, in)
-	w.record("release", &in.InHeader, began, fuse.OK)
+	t.RawFileSystem.Release(cancel, in)
+	t.record("release", &in.InHeader, began, fuse.OK)
 }
 
-func (w *watched) Fallocate(cancel <-chan struct{}, in *fuse.FallocateIn) fuse.Status {
+func (t *traced) Fallocate(cancel <-chan struct{}, in *fuse.FallocateIn) fuse.Status {
 	began := time.Now()
-	status := w.RawFileSystem.Fallocate(cancel, in)
-	w.record("fallocate", &in.InHeader, began, status)
+	status := t.RawFileSystem.Fallocate(cancel, in)
+	t.record("fallocate", &in.InHeader, began, status)
 	return status
 }
 
-func (w *watched) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+func (t *traced) OpenDir(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
 	began := time.Now()
-	status := w.RawFileSystem.OpenDir(cancel, in, out)
-	w.record("opendir", &in.InHeader, began, status)
+	status := t.RawFileSystem.OpenDir(cancel, in, out)
+	t.record("opendir", &in.InHeader, began, status)
 	return status
 }
 
-func (w *watched) ReadDir(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
+func (t *traced) ReadDir(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
 	began := time.Now()
-	status := w.RawFileSystem.ReadDir(cancel, in, out)
-	w.record("readdir", &in.InHeader, began, status, offset(in.Offset))
+	status := t.RawFileSystem.ReadDir(cancel, in, out)
+	t.record("readdir", &in.InHeader, began, status, offset(in.Offset))
 	return status
 }
 
-func (w *watched) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
+func (t *traced) ReadDirPlus(cancel <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
 	began := time.Now()
-	status := w.RawFileSystem.ReadDirPlus(cancel, in, out)
-	w.record("readdirplus", &in.InHeader, began, status, offset(in.Offset))
+	status := t.RawFileSystem.ReadDirPlus(cancel, in, out)
+	t.record("readdirplus", &in.InHeader, began, status, offset(in.Offset))
 	return status
 }
 
-func (w *watched) StatFs(cancel <-chan struct{}, h *fuse.InHeader, out *fuse.StatfsOut) fuse.Status {
+func (t *traced) StatFs(cancel <-chan struct{}, h *fuse.InHeader, out *fuse.StatfsOut) fuse.Status {
 	began := time.Now()
-	status := w.RawFileSystem.StatFs(cancel, h, out)
-	w.record("statfs", h, began, status)
+	status := t.RawFileSystem.StatFs(cancel, h, out)
+	t.record("statfs", h, began, status)
 	return status
 }

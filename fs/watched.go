@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -64,14 +65,20 @@ func (a *announcer) watched() watchers {
 // kernelDevice returns a device, such as "0:57", as the kernel writes it in fdinfo
 // behind "sdev:", or "" if it is no device.
 func kernelDevice(device string) string {
-	major, minor, ok := strings.Cut(device, ":")
-	a, err1 := strconv.ParseUint(major, 10, 32)
-	b, err2 := strconv.ParseUint(minor, 10, 32)
-	if !ok || err1 != nil || err2 != nil {
+	major, minor, err := deviceNumbers(device)
+	if err != nil {
 		return ""
 	}
 	const minorBits = 20
-	return strconv.FormatUint(a<<minorBits|b, 16)
+	return strconv.FormatUint(uint64(major)<<minorBits|uint64(minor), 16)
+}
+
+// deviceNumbers returns the two numbers of a device such as "0:57".
+func deviceNumbers(device string) (major, minor uint32, err error) {
+	a, b, _ := strings.Cut(device, ":")
+	maj, err1 := strconv.ParseUint(a, 10, 32)
+	mino, err2 := strconv.ParseUint(b, 10, 32)
+	return uint32(maj), uint32(mino), errors.Join(err1, err2)
 }
 
 // add adds what an inotify or fanotify descriptor watches of a device, as
