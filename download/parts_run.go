@@ -354,7 +354,7 @@ func (m *Manager) checkPart(ctx context.Context, d *Download, p *piece, src zipf
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	files, unpacked, err := zipfile.Check(ctx, src, p.archive.Size, m.pace())
+	files, unpacked, err := zipfile.Check(ctx, src, p.archive.Size, m.throttle())
 	if err == nil && (files < p.progress.FilesAdded || unpacked < p.progress.BytesAdded) {
 		err = fmt.Errorf("%w: %d files of %d bytes, and the server says %d of %d", zipfile.ErrDamaged,
 			files, unpacked, p.progress.FilesAdded, p.progress.BytesAdded)
@@ -377,10 +377,10 @@ func (m *Manager) checkPart(ctx context.Context, d *Download, p *piece, src zipf
 	return m.journalFetched(d, p, release)
 }
 
-// pace returns a function for a check to call between two pieces of work. While
+// throttle returns a function for a check to call between two pieces of work. While
 // archives are being read, it lets the check use half of a processor, and otherwise
 // one.
-func (m *Manager) pace() func(context.Context) error {
+func (m *Manager) throttle() func(context.Context) error {
 	began := time.Now()
 	return func(ctx context.Context) error {
 		m.mu.Lock()
