@@ -128,15 +128,8 @@ func sparse(t *testing.T, path string, n int64) {
 // manyEntriesInParts measures the memory that an archive of a million entries takes
 // that is got in parts, read to its end, and listed.
 func manyEntriesInParts(t *testing.T, u harness.User) []cell {
-	const entries, each = 1_000_000, 1000
-	dir := harness.Dir(t, harness.User{})
-	for i := range entries / each {
-		d := fmt.Sprintf("%s/folder/%04d", dir, i)
-		require.NoError(t, os.MkdirAll(d, 0o755))
-		for j := range each {
-			sparse(t, fmt.Sprintf("%s/a document with a name of some length %07d.txt", d, i*each+j), 1)
-		}
-	}
+	const entries = folders * inFolder
+	dir := millionDocuments(t, 1)
 	s := harness.StartServer(t, dir, "--max-content-size", fmt.Sprint(entries/10))
 	got, read, listed := resident(), resident(), resident()
 	for range *runs {

@@ -255,19 +255,26 @@ func unpackingMemory(t *testing.T, u harness.User) []cell {
 	return []cell{{cached, each}, {cold, each}}
 }
 
-// manyEntries lists an archive of a million entries, of which nothing is cached.
-func manyEntries(t *testing.T, u harness.User) []cell {
-	const entries, each = 1_000_000, 1000
-	dir := harness.Dir(t, harness.User{})
-	for i := range entries / each {
+// folders is how many folders millionDocuments makes, each with inFolder documents.
+const folders, inFolder = 1000, 1000
+
+// millionDocuments makes a tree of a million documents of size bytes in "folder" of the
+// directory that it returns.
+func millionDocuments(t *testing.T, size int64) (dir string) {
+	dir = harness.Dir(t, harness.User{})
+	for i := range folders {
 		d := fmt.Sprintf("%s/folder/%04d", dir, i)
 		require.NoError(t, os.MkdirAll(d, 0o755))
-		for j := range each {
-			f, err := os.Create(fmt.Sprintf("%s/a document with a name of some length %07d.txt", d, i*each+j))
-			require.NoError(t, err)
-			require.NoError(t, f.Close())
+		for j := range inFolder {
+			sparse(t, fmt.Sprintf("%s/a document with a name of some length %07d.txt", d, i*inFolder+j), size)
 		}
 	}
+	return dir
+}
+
+// manyEntries lists an archive of a million entries, of which nothing is cached.
+func manyEntries(t *testing.T, u harness.User) []cell {
+	dir := millionDocuments(t, 0)
 	s := harness.StartServer(t, dir)
 	id := zipped(t, s, "folder")
 	f, first, baseline := resident(), seconds(), seconds()
@@ -277,7 +284,7 @@ func manyEntries(t *testing.T, u harness.User) []cell {
 		m := mount(t, s, u)
 		adopt(t, m, id)
 		r := long(m.Cmd("ls " + id + "/contents/folder | wc -l")).Run(t)
-		require.Equal(t, fmt.Sprintln(entries/each), r.OK(t).Stdout)
+		require.Equal(t, fmt.Sprintln(folders), r.OK(t).Stdout)
 		first.add(r.Duration.Seconds())
 		baseline.add(base.Seconds())
 		long(m.Cmd("find -L " + id + "/contents/ | wc -l")).Run(t).OK(t)
