@@ -3,7 +3,6 @@ package share
 import (
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -58,11 +57,8 @@ func TestDamagedObjects(t *testing.T) {
 		"manifest is endless":         {key: done, edit: func([]byte) []byte { return make([]byte, 10*mib) }},
 	}
 	for name, c := range cases {
-		if raceEnabled && name != "a bit of the data" && name != "missing" && name != "manifest is garbage" {
-			continue // the others differ in bytes only
-		}
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				s, store := newServer(), newMemStore()
 				info, second := s.add(id, 20*mib+123), s.add(other, 20*mib+123)
 				one := newMount(t, s, store)

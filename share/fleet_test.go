@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -74,7 +73,7 @@ func (s *fleetServer) Get(_ context.Context, id download.ID) (download.Progress,
 // returns the requests of each kind in an hour.
 func fleet(t *testing.T, n int, lasts time.Duration) map[string]int {
 	counts := make(map[string]int)
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(7, uint64(n)))
 		s, store := &fleetServer{server: newServer(), done: make(map[download.ID]time.Time)}, newMemStore()
 		store.latency = 20 * time.Millisecond

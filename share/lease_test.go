@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -20,7 +19,7 @@ import (
 // Proves S-210.
 func TestLeaseModel(t *testing.T) {
 	for seed := range seeds(40, 2000) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			var (
 				mu      sync.Mutex // guards all below and the random numbers
 				r       = rand.New(rand.NewPCG(4, seed))
@@ -115,7 +114,7 @@ func TestLeaseModel(t *testing.T) {
 // TestLeaseAnsweredLate: a link that the store has written without saying so still
 // belongs to its holder.
 func TestLeaseAnsweredLate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		store := newMemStore()
 		m := newMount(t, newServer(), store)
 		l, _, err := m.share.acquire(t.Context(), leasePrefix("a"), 0)

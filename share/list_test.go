@@ -13,7 +13,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -107,7 +106,7 @@ func same(t *testing.T, within time.Duration, machines ...*machine) map[string]s
 // within 5 s.
 // Proves S-207.
 func TestSameListEverywhere(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		server, store := downloadtest.NewService(), newMemStore()
 		store.latency = 20 * time.Millisecond
 		var ms []*machine
@@ -155,7 +154,7 @@ func mustFind(t *testing.T, m *machine, id download.ID) *download.Download {
 // Proves S-208.
 func TestListModel(t *testing.T) {
 	for seed := range seeds(4, 200) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(5, seed))
 			server, store := downloadtest.NewService(), newMemStore()
 			store.latency = time.Duration(r.IntN(100)) * time.Millisecond
@@ -216,7 +215,7 @@ func TestListModel(t *testing.T) {
 // Proves S-211.
 func TestOnePolls(t *testing.T) {
 	ask := func(n int) (gets int, latest time.Duration) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			server, store := downloadtest.NewService(), newMemStore()
 			server.SetPlan(downloadtest.Plan{Pending: 5 * time.Second, Zipping: 5 * time.Minute})
 			var ms []*machine
@@ -253,7 +252,7 @@ func TestOnePolls(t *testing.T) {
 // does so within a minute. So it is when only its way to the content server is cut.
 // Proves S-211.
 func TestLeaderDies(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		server, store := downloadtest.NewService(), newMemStore()
 		server.SetPlan(downloadtest.Plan{Zipping: 10 * time.Minute})
 		ms := []*machine{newMachine(t, server, store), newMachine(t, server, store), newMachine(t, server, store)}
@@ -285,7 +284,7 @@ func TestLeaderDies(t *testing.T) {
 // TestListOfTenThousand: a new mount shows 10,000 downloads with few requests.
 func TestListOfTenThousand(t *testing.T) {
 	n := 10000
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		server, store := downloadtest.NewService(), newMemStore()
 		s := Open(Config{Store: store, Account: Account("test")})
 		defer s.Close()
@@ -364,7 +363,7 @@ func TestRollIsOneForAll(t *testing.T) {
 
 // TestDamagedRecords: damage in the list is left out, and no mount stops at it.
 func TestDamagedRecords(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		server, store := downloadtest.NewService(), newMemStore()
 		one := newMachine(t, server, store)
 		time.Sleep(3 * time.Second)
@@ -396,7 +395,7 @@ func TestDamagedRecords(t *testing.T) {
 // tells the others what its user did.
 // Proves S-213.
 func TestListWithoutStore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		server, store := downloadtest.NewService(), newMemStore()
 		store.setTrouble(func(context.Context, string, string) error { return errors.New("no route to host") })
 		one, two := newMachine(t, server, store), newMachine(t, server, store)
@@ -414,7 +413,7 @@ func TestListWithoutStore(t *testing.T) {
 // TestListForgotten: when somebody has emptied the store, the mounts write what they
 // have into it again, and a new mount shows it.
 func TestListForgotten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		server, store := downloadtest.NewService(), newMemStore()
 		one, two := newMachine(t, server, store), newMachine(t, server, store)
 		time.Sleep(3 * time.Second)

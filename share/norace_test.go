@@ -2,5 +2,13 @@
 
 package share
 
-// raceEnabled says that the race detector is on; see race_test.go.
-const raceEnabled = false
+import (
+	"testing"
+	"testing/synctest"
+)
+
+// bubble runs f in virtual time, in a bubble of its own; see race_test.go.
+func bubble(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, f)
+}

@@ -2,7 +2,6 @@ package share
 
 import (
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -14,7 +13,7 @@ import (
 // TestPrune: garbage goes when it is a day old, and archives by size and age.
 // Proves S-216.
 func TestPrune(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s, store := newServer(), newMemStore()
 		store.skew = -time.Hour
 		m := newMount(t, s, store)

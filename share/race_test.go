@@ -2,7 +2,13 @@
 
 package share
 
-// raceEnabled: the race detector multiplies memory and time, and crashes in a process
-// that has made too many goroutines in bubbles of testing/synctest. So the tests with
-// it are smaller.
-const raceEnabled = true
+import "testing"
+
+// bubble skips the test: the race detector crashes in a process that makes many
+// goroutines in bubbles (github.com/golang/go/issues/78156), here in one run of four.
+// make test runs these tests without it, and TestShare* of integration run the binary
+// with it.
+func bubble(t *testing.T, _ func(t *testing.T)) {
+	t.Helper()
+	t.Skip("the race detector crashes in large bubbles; run without -race")
+}

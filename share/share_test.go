@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -23,7 +22,7 @@ const mib = 1 << 20
 // Proves S-209.
 func TestReadThrough(t *testing.T) {
 	for _, size := range []int{1, mib - 1, mib, mib + 1, 16 * mib, 16*mib + 1, 17*mib + 5, 40*mib + 123} {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			s, store := newServer(), newMemStore()
 			info := s.add("a", size)
 			one, two := newMount(t, s, store), newMount(t, s, store)
@@ -60,7 +59,7 @@ func TestReadThrough(t *testing.T) {
 // Proves S-209.
 func TestTenReadersOneFetch(t *testing.T) {
 	for seed := range seeds(2, 20) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(2, seed))
 			s, store := newServer(), newMemStore()
 			s.pace = time.Duration(r.IntN(200)) * time.Millisecond
@@ -88,7 +87,7 @@ func TestTenReadersOneFetch(t *testing.T) {
 // Proves S-210.
 func TestHolderDies(t *testing.T) {
 	for seed := range seeds(2, 20) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(3, seed))
 			s, store := newServer(), newMemStore()
 			s.pace = 100 * time.Millisecond
@@ -128,7 +127,7 @@ func TestHolderDies(t *testing.T) {
 // readable for a mount that has never seen it.
 // Proves S-214.
 func TestExpiredStaysReadable(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s, store := newServer(), newMemStore()
 		info := s.add("a", 20*mib)
 		one := newMount(t, s, store)
@@ -162,7 +161,7 @@ func TestExpiredStaysReadable(t *testing.T) {
 // all leaves nothing of it behind.
 // Proves S-216.
 func TestRemovedWhileFetched(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s, store := newServer(), newMemStore()
 		s.pace = 100 * time.Millisecond
 		info := s.add("a", 100*mib)
@@ -202,7 +201,7 @@ func TestTroubledStore(t *testing.T) {
 	}
 	for name, trouble := range troubles {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
 				s, store := newServer(), newMemStore()
 				info := s.add("a", 20*mib)
 				other := s.add("b", 20*mib)
@@ -232,7 +231,7 @@ func TestTroubledStore(t *testing.T) {
 // TestSlowStore: a store that is slower than a byte in a while is left.
 // Proves S-213.
 func TestSlowStore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s, store := newServer(), newMemStore()
 		info := s.add("a", 40*mib)
 		one := newMount(t, s, store)
@@ -248,7 +247,7 @@ func TestSlowStore(t *testing.T) {
 // TestNotWhole: a mount that does not fetch ahead neither waits for others nor fetches
 // for them. What it has whole it puts into the store.
 func TestNotWhole(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s, store := newServer(), newMemStore()
 		info := s.add("a", 40*mib)
 		one := newMount(t, s, store, func(c *Config) { c.Whole = false })
@@ -265,7 +264,7 @@ func TestNotWhole(t *testing.T) {
 // TestNotListed: what is not in the list, such as a part, is not shared, nor is a
 // node's own content.
 func TestNotListed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s, store := newServer(), newMemStore()
 		part, node := s.add("part", 3*mib), s.add("node", 3*mib)
 		node.Node = "node"
@@ -280,7 +279,7 @@ func TestNotListed(t *testing.T) {
 // TestSizeOfShare: the oldest archives make room, and what can never fit is not shared.
 // Proves S-216.
 func TestSizeOfShare(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		s, store := newServer(), newMemStore()
 		one := newMount(t, s, store, func(c *Config) { c.Size = 50 * mib })
 		for _, id := range []download.ID{"a", "b", "c", "d"} {

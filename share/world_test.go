@@ -22,14 +22,11 @@ import (
 	"downloadfs/download"
 )
 
-// seeds returns how many seeds a test tries: few here, a quarter of them with the race
-// detector, and many where DOWNLOADFS_SHARE_SEEDS says so.
+// seeds returns how many seeds a test tries: few here, and many where
+// DOWNLOADFS_SHARE_SEEDS says so.
 func seeds(few, many uint64) uint64 {
-	switch {
-	case os.Getenv("DOWNLOADFS_SHARE_SEEDS") != "":
+	if os.Getenv("DOWNLOADFS_SHARE_SEEDS") != "" {
 		return many
-	case raceEnabled:
-		return max(few/4, 1)
 	}
 	return few
 }
