@@ -245,6 +245,7 @@ func TestShareHoldsNoSecret(t *testing.T) {
 	id := submit(t, m, "large.bin")
 	m.Sh(t, "cat "+id+"/archive.zip > /dev/null").OK(t)
 	r.whole(t, id)
+	m.Unmount(t) // nobody writes any more
 	for _, path := range r.objects(t, "") {
 		p, err := os.ReadFile(path)
 		require.NoError(t, err)
