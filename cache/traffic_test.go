@@ -25,7 +25,17 @@ func TestTraffic(t *testing.T) {
 	assert.Equal(t, got.Hits+pieces, c.Traffic().Hits)
 	readAll(t, h, first, 0, first.Size)
 	assert.Zero(t, c.Traffic().Waiting)
+	// All of it is on the disk, and then nobody uses it: so it can be evicted.
+	is := func(what func(a *archive) bool) func() bool {
+		return func() bool {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return what(c.archives[first.ID])
+		}
+	}
+	require.Eventually(t, is(func(a *archive) bool { return a.charged >= first.Size }), time.Minute, time.Millisecond)
 	require.NoError(t, h.Close())
+	require.Eventually(t, is(func(a *archive) bool { return a.refs == a.held }), time.Minute, time.Millisecond)
 	assert.Zero(t, c.Traffic().Evictions)
 	readAll(t, openArchive(t, c, second), second, 0, second.Size)
 	require.Eventually(t, func() bool { return c.Traffic().Evictions == 1 }, 5*time.Second, time.Millisecond, "there is no room for both")
