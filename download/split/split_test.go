@@ -187,6 +187,19 @@ func TestWalkErrors(t *testing.T) {
 	require.ErrorIs(t, err, ErrTooDeep)
 }
 
+// A server that ignores how many children to skip is not asked for ever.
+func TestWalkSamePage(t *testing.T) {
+	_, err := Walk(t.Context(), stuck{}, []string{"a"}, Limits{})
+	require.ErrorIs(t, err, errSamePage)
+}
+
+// stuck is a folder whose first page comes again and again.
+type stuck struct{ loop }
+
+func (stuck) Children(context.Context, string, int) ([]Node, bool, error) {
+	return []Node{{ID: "b", Name: "b", Size: 1}, {ID: "c", Name: "c", Size: 1}}, true, nil
+}
+
 // loop is a folder that contains itself.
 type loop struct{}
 

@@ -175,6 +175,9 @@ func (w *walker) tree(ctx context.Context, n Node, depth int) (Tree, error) {
 	return t, nil
 }
 
+// errSamePage means that a repository does not go on in a folder.
+var errSamePage = errors.New("the server answers with the same page of a folder again and again")
+
 // list returns all children of a folder. A folder that changes while its pages are
 // read can show a child twice.
 func (w *walker) list(ctx context.Context, id string) ([]Node, error) {
@@ -189,6 +192,7 @@ func (w *walker) list(ctx context.Context, id string) ([]Node, error) {
 			seen = make(map[string]bool)
 		}
 		skip += len(page)
+		before := len(all)
 		for _, n := range page {
 			if seen != nil {
 				if seen[n.ID] {
@@ -199,6 +203,9 @@ func (w *walker) list(ctx context.Context, id string) ([]Node, error) {
 			all = append(all, n)
 		}
 		more = m && len(page) > 0
+		if more && len(all) == before {
+			return nil, fmt.Errorf("list folder %s: %w", id, errSamePage)
+		}
 	}
 	return all, nil
 }
