@@ -134,6 +134,9 @@ func runMount(cmd *cobra.Command, o mountOptions, target target, password client
 	if err := errors.Join(located(cmd.Flags(), o.check()), o.absolute()); err != nil {
 		return err
 	}
+	if err := located(cmd.Flags(), o.checkOutside(target.mountpoint)); err != nil {
+		return err
+	}
 	if child != nil && o.logFile == "" {
 		if o.logFile, err = o.defaultLogFile(target.mountpoint); err != nil {
 			return err
