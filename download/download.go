@@ -28,6 +28,10 @@ type Download struct {
 	removed   bool      // no longer listed
 
 	parts *assembly // set if it is got in parts; stays after it has ended
+	// elsewhere is what the server said of a download that is too large for one zip, and
+	// that another mount made. It is got in parts here when somebody waits for it.
+	// It is zero otherwise.
+	elsewhere Progress
 
 	changed chan struct{} // closed and set to nil at each change; nil while nobody watches
 	waiters int
@@ -127,7 +131,7 @@ func (d *Download) record() downloadRecord {
 		BytesAdded: d.progress.BytesAdded, TotalBytes: d.progress.TotalBytes,
 		FilesAdded: d.progress.FilesAdded, TotalFiles: d.progress.TotalFiles,
 		CreatedAt: d.createdAt, ChangedAt: d.changedAt,
-		Cancelled: d.cancelled, Settled: d.settled, Dropped: d.dropped,
+		Cancelled: d.cancelled, Settled: d.settled && d.elsewhere == Progress{}, Dropped: d.dropped,
 	}
 	if d.parts != nil && !d.parts.ended && !d.cancelled && d.progress.Status != StatusExpired {
 		r.PartLimit = d.parts.limit

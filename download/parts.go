@@ -102,7 +102,8 @@ func (m *Manager) tooMuch(d *Download, p Progress) bool {
 	case StatusTooLarge:
 		return true
 	case StatusPending, StatusInProgress:
-		return m.partSize > 0 && p.TotalBytes > m.partSize
+		// It would be cancelled on the server. The mount that made it may do so.
+		return m.partSize > 0 && p.TotalBytes > m.partSize && !d.dropped
 	}
 	return false
 }
@@ -117,7 +118,7 @@ func (m *Manager) assemble(d *Download, p Progress) {
 		limit = min(limit, m.partSize)
 	}
 	old := d.progress.Status
-	d.parts = newAssembly(limit)
+	d.parts, d.elsewhere = newAssembly(limit), Progress{}
 	d.parts.idle = p.Status == StatusTooLarge
 	d.settled, d.changedAt = true, time.Now()
 	d.progress = Progress{ID: d.id, Status: StatusPending, TotalBytes: p.TotalBytes, TotalFiles: p.TotalFiles}

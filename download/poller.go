@@ -214,6 +214,9 @@ func (m *Manager) takeOver(d *Download, a answer, now time.Time) {
 			m.logLater(slog.LevelInfo, "a node of the server does not know yet that a download is DONE", "op", "poll", "download", d.id, "state", p.Status)
 		}
 		return
+	case m.tooMuch(d, p) && d.dropped && d.waiters == 0:
+		m.leaveElsewhere(d, p)
+		return
 	case m.tooMuch(d, p):
 		m.assemble(d, p)
 		return
@@ -244,7 +247,7 @@ func (m *Manager) takeOver(d *Download, a answer, now time.Time) {
 		return
 	}
 	w.quietSince, w.stalled = m.server.alive, false
-	if p.TotalBytes > m.maxFile && !w.measured && m.canAssemble(d) && !p.Status.Ended() {
+	if p.TotalBytes > m.maxFile && !w.measured && !d.dropped && m.canAssemble(d) && !p.Status.Ended() {
 		w.measured = true
 		m.running.Go(func() { m.measure(d) })
 	}

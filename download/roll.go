@@ -26,10 +26,14 @@ func (m *Manager) Roll(dst []Listed) []Listed {
 			continue
 		}
 		l := Listed{Progress: d.progress, Name: d.alias, Nodes: d.nodes, CreatedAt: d.createdAt}
-		if d.parts == nil {
+		switch {
+		case d.parts != nil: // the server says no more of it than that
+			l.Progress = Progress{ID: d.id, Status: StatusTooLarge, BytesAdded: d.parts.limit,
+				TotalBytes: d.progress.TotalBytes, TotalFiles: d.progress.TotalFiles}
+		case d.elsewhere != Progress{}:
+			l.Progress = d.elsewhere
+		default:
 			l.Archive = d.archive
-		} else { // the server says no more of it than that
-			l.Status = StatusTooLarge
 		}
 		dst = append(dst, l)
 	}
@@ -98,10 +102,25 @@ func (l *Listed) check() error {
 
 // beforeEnd hides that a download has ended. Only a poll announces that.
 func beforeEnd(p Progress) Progress {
-	if p.Status.Ended() {
+	switch {
+	case p.Status == StatusTooLarge: // its counters mean something else
+		p.Status, p.BytesAdded = StatusPending, 0
+	case p.Status.Ended():
 		p.Status = StatusInProgress
 	}
 	return p
+}
+
+// leaveElsewhere takes in that d, which another mount made, is too large for one zip.
+// It is got in parts on the mounts where somebody wants it. m.mu is held.
+func (m *Manager) leaveElsewhere(d *Download, p Progress) {
+	old := d.progress
+	d.elsewhere, d.settled = p, true
+	d.progress = Progress{ID: d.id, Status: StatusPending, TotalBytes: p.TotalBytes, TotalFiles: p.TotalFiles}
+	if d.progress != old {
+		d.changedAt = time.Now()
+		m.transition(d, old.Status)
+	}
 }
 
 // Answers reports whether the server has answered lately, and accepts the login.

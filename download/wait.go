@@ -64,6 +64,9 @@ func (d *Download) arrive() (fresh uint64) {
 	d.waiters++
 	d.m.waited[d] = struct{}{}
 	fresh = d.watch.begun + 1
+	if (d.elsewhere != Progress{}) {
+		d.m.assemble(d, d.elsewhere)
+	}
 	d.m.bringForward(d)
 	return fresh
 }
