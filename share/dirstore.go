@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -96,7 +97,8 @@ func (d *dirStore) Open(ctx context.Context, key string, off, n int64) (io.ReadC
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	f, err := d.root.Open(key)
+	// O_NONBLOCK: opening a FIFO that somebody has put there does not wait for a writer.
+	f, err := d.root.OpenFile(key, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}

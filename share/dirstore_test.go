@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 func openDir(t *testing.T, dir string) Store {
@@ -59,4 +60,22 @@ func TestDirectoryIsPrivate(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 1, pruned.Garbage)
 	assert.NoFileExists(t, half)
+}
+
+// TestDirectoryHoldsOtherThings: what is no regular file is no object, and nobody waits
+// for it.
+func TestDirectoryHoldsOtherThings(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "share")
+	s := openDir(t, dir)
+	require.NoError(t, s.Create(t.Context(), "a/b", []byte("x")))
+	require.NoError(t, unix.Mkfifo(filepath.Join(dir, "a", "fifo"), 0o600))
+	began := time.Now()
+	for _, key := range []string{"a/fifo", "a"} {
+		_, err := s.Open(t.Context(), key, 0, -1)
+		require.Error(t, err)
+	}
+	assert.Less(t, time.Since(began), 10*time.Second)
+	objects, err := s.List(t.Context(), "")
+	require.NoError(t, err)
+	assert.Len(t, objects, 1)
 }

@@ -19,7 +19,7 @@ const (
 	// listedWithin is how long a listing may take.
 	listedWithin = 30 * time.Second
 	// A store that fails is left alone for leaveAlone, then twice that, up to
-	// leaveAloneMax.
+	// leaveAloneMax. A store that only refuses to write is still read.
 	leaveAlone    = time.Second
 	leaveAloneMax = time.Minute
 	// maxInFlight bounds the requests at once, with those that were given up because
@@ -31,13 +31,18 @@ const (
 // where the store itself cannot be interrupted. After a failure it refuses for a while,
 // so that a broken store costs its readers hardly any time.
 type guard struct {
-	store Store
-	log   *slog.Logger
-	slots chan struct{}
+	store  Store
+	log    *slog.Logger
+	slots  chan struct{}
+	reads  breaker
+	writes breaker
+}
 
-	mu    sync.Mutex
-	fails int
-	until time.Time
+// breaker is how a store has answered the requests of one kind lately.
+type breaker struct {
+	mu    sync.Mutex // guards what follows
+	fails int        // in a row
+	until time.Time  // the store is left alone
 }
 
 func newGuard(store Store, log *slog.Logger) *guard {
@@ -47,39 +52,56 @@ func newGuard(store Store, log *slog.Logger) *guard {
 	return &guard{store: store, log: log, slots: make(chan struct{}, maxInFlight)}
 }
 
-// down reports whether the store is left alone now.
-func (g *guard) down() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return time.Now().Before(g.until)
+// down reports whether the store is not read now.
+func (g *guard) down() bool { return g.reads.open(time.Now()) }
+
+// open reports whether the store is left alone.
+func (b *breaker) open(now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return now.Before(b.until)
 }
 
-// heard takes in the outcome of a call.
-func (g *guard) heard(err error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if err == nil || errors.Is(err, iofs.ErrNotExist) || errors.Is(err, iofs.ErrExist) || errors.Is(err, errDamaged) {
-		if g.fails > 0 {
-			g.log.Info("the share answers again", "op", "share")
-		}
-		g.fails, g.until = 0, time.Time{}
-		return
+// heard takes in the outcome of a call, and returns how many before it had failed in a
+// row. It reports false if the outcome says nothing new.
+func (b *breaker) heard(now time.Time, failed bool) (fails int, news bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	fails = b.fails
+	switch {
+	case !failed:
+		b.fails, b.until = 0, time.Time{}
+	case now.Before(b.until):
+		return fails, false // it was asked before that
+	default:
+		b.until = now.Add(min(leaveAlone<<min(b.fails, 10), leaveAloneMax))
+		b.fails++
 	}
-	if time.Now().Before(g.until) {
-		return // it was asked before that
-	}
-	if g.fails == 0 {
+	return fails, true
+}
+
+// heard takes in the outcome of a call that was counted by b.
+func (g *guard) heard(b *breaker, err error) {
+	known := err == nil || errors.Is(err, iofs.ErrNotExist) || errors.Is(err, iofs.ErrExist) || errors.Is(err, errDamaged)
+	fails, news := b.heard(time.Now(), !known)
+	switch {
+	case known && fails > 0 && b == &g.reads:
+		g.log.Info("the share answers again", "op", "share")
+	case known && fails > 0:
+		g.log.Info("the share takes archives again", "op", "share")
+	case known, fails > 0, !news:
+	case b == &g.reads:
 		g.log.Warn("the share cannot be used now; reading from the content server", "op", "share", "err", err)
+	case !g.down():
+		g.log.Warn("nothing can be put into the share now; what is in it is still read", "op", "share", "err", err)
 	}
-	g.until = time.Now().Add(min(leaveAlone<<min(g.fails, 10), leaveAloneMax))
-	g.fails++
 }
 
 // ask calls f and waits for it no longer than within. f may go on after that: it must
-// not touch what the caller uses again.
-func ask[T any](ctx context.Context, g *guard, within time.Duration, f func(context.Context) (T, error)) (T, error) {
+// not touch what the caller uses again. b counts the outcome.
+func ask[T any](ctx context.Context, g *guard, b *breaker, within time.Duration, f func(context.Context) (T, error)) (T, error) {
 	var none T
-	if g.down() {
+	if b.open(time.Now()) {
 		return none, errDown
 	}
 	select {
@@ -114,13 +136,13 @@ func ask[T any](ctx context.Context, g *guard, within time.Duration, f func(cont
 		if errors.Is(r.err, context.DeadlineExceeded) {
 			r.err = fmt.Errorf("%w: %w", errSlow, r.err)
 		}
-		g.heard(r.err)
+		g.heard(b, r.err)
 		return r.v, r.err
 	case <-ctx.Done():
 		if caller.Err() != nil {
 			return none, caller.Err()
 		}
-		g.heard(errSlow)
+		g.heard(b, errSlow)
 		return none, errSlow
 	}
 }
@@ -130,18 +152,18 @@ func (g *guard) create(ctx context.Context, key string, body []byte) error {
 	if len(body) > blockSize {
 		within = writtenWithin
 	}
-	_, err := ask(ctx, g, within, func(ctx context.Context) (struct{}, error) {
+	_, err := ask(ctx, g, &g.writes, within, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, g.store.Create(ctx, key, body)
 	})
 	return err
 }
 
 func (g *guard) list(ctx context.Context, prefix string) ([]Object, error) {
-	return ask(ctx, g, listedWithin, func(ctx context.Context) ([]Object, error) { return g.store.List(ctx, prefix) })
+	return ask(ctx, g, &g.reads, listedWithin, func(ctx context.Context) ([]Object, error) { return g.store.List(ctx, prefix) })
 }
 
 func (g *guard) remove(ctx context.Context, key string) error {
-	_, err := ask(ctx, g, answerWithin, func(ctx context.Context) (struct{}, error) {
+	_, err := ask(ctx, g, &g.writes, answerWithin, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, g.store.Delete(ctx, key)
 	})
 	return err
@@ -149,7 +171,7 @@ func (g *guard) remove(ctx context.Context, key string) error {
 
 // read returns a small object, of at most limit bytes. A larger one is errDamaged.
 func (g *guard) read(ctx context.Context, key string, limit int64) ([]byte, error) {
-	return ask(ctx, g, answerWithin, func(ctx context.Context) ([]byte, error) {
+	return ask(ctx, g, &g.reads, answerWithin, func(ctx context.Context) ([]byte, error) {
 		rc, err := g.store.Open(ctx, key, 0, limit+1)
 		if err != nil {
 			return nil, err
@@ -166,7 +188,7 @@ func (g *guard) read(ctx context.Context, key string, limit int64) ([]byte, erro
 // open opens bytes [off, off+n) of an object.
 func (g *guard) open(ctx context.Context, key string, off, n int64) (*body, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	rc, err := ask(ctx, g, answerWithin, func(context.Context) (io.ReadCloser, error) {
+	rc, err := ask(ctx, g, &g.reads, answerWithin, func(context.Context) (io.ReadCloser, error) {
 		return g.store.Open(ctx, key, off, n)
 	})
 	if err != nil {
@@ -186,7 +208,7 @@ type body struct {
 // full fills p. If it fails, p may still be written to. An object that ends too early
 // is errDamaged.
 func (b *body) full(ctx context.Context, p []byte) error {
-	_, err := ask(ctx, b.g, answerWithin, func(context.Context) (struct{}, error) {
+	_, err := ask(ctx, b.g, &b.g.reads, answerWithin, func(context.Context) (struct{}, error) {
 		_, err := io.ReadFull(b.rc, p)
 		if err == io.EOF || err == io.ErrUnexpectedEOF {
 			err = fmt.Errorf("it is too short: %w", errDamaged)

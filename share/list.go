@@ -3,6 +3,7 @@ package share
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"time"
 
@@ -135,8 +136,8 @@ func (l *list) tick(ctx context.Context) {
 	}
 	l.local = l.manager.Roll(l.local[:0])
 	if rec, err := l.log.write(ctx, l.news); err != nil {
+		// The others are told later. What they have told is done all the same.
 		l.s.log.Debug("the shared list cannot be written", "op", "share", "err", err)
-		return
 	} else if rec != nil {
 		l.wrote = time.Now()
 		l.base.published(rec.Changes)
@@ -150,12 +151,15 @@ func (l *list) tick(ctx context.Context) {
 
 // news returns what this mount has to tell the others, or nil.
 func (l *list) news(r *roll) *record {
+	now := time.Now()
+	l.mu.Lock()
+	maps.DeleteFunc(l.asked, func(_ download.ID, at time.Time) bool { return now.Sub(at) >= lookFor })
+	l.mu.Unlock()
 	changes := merge(l.base, l.local, r, l.first).publish
 	if l.s.cfg.Only {
 		l.base.published(changes) // so that the next tick undoes them
 		return nil
 	}
-	now := time.Now()
 	lead := r.Leader == l.s.mount
 	switch {
 	case lead && !l.manager.Answers():
@@ -215,6 +219,9 @@ func (l *list) follow(s steps) {
 		d, ok := l.manager.ByID(id)
 		if !ok {
 			continue
+		}
+		if _, was := l.base[id]; !was {
+			l.base[id] = "" // so that it is tried again if it fails
 		}
 		l.mu.Lock()
 		l.gone[id] = true // whoever removed it tells the content server

@@ -30,16 +30,26 @@ type machine struct {
 	journal string
 	server  *downloadtest.Service
 	store   Store
+	only    bool
+	cached  *downloadtest.Archives
 }
 
 func (m *machine) start(t *testing.T) {
 	t.Helper()
 	m.way = &behind{Store: m.store}
-	m.share = Open(Config{Store: m.way, Account: Account("test"), Size: 1 << 40, Whole: true, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
-	var err error
+	m.share = Open(Config{Store: m.way, Account: Account("test"), Size: 1 << 40, Whole: true, Only: m.only, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	var (
+		service download.Service = m.server
+		source  download.Source  = m.server
+		err     error
+	)
+	if m.only {
+		service, source = NoServer{}, NoServer{}
+	}
+	m.cached = downloadtest.NewArchives(m.share.Source(source))
 	m.manager, err = download.Open(download.Config{
-		Service:     m.share.Service(m.server),
-		Archives:    m.share.Archives(downloadtest.NewArchives(m.share.Source(m.server))),
+		Service:     m.share.Service(service),
+		Archives:    m.share.Archives(m.cached),
 		JournalPath: m.journal,
 		PartSize:    -1,
 		Logger:      slog.New(slog.DiscardHandler),

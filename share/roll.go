@@ -135,6 +135,22 @@ func (r *roll) other(rec record) bool {
 	return rec.Log != "" && r.Log != "" && rec.Log != r.Log
 }
 
+// sound reports whether a roll that was read can be one: each download is there once,
+// and so is each name.
+func (r *roll) sound() bool {
+	ids, names := make(map[download.ID]bool), make(map[string]bool)
+	for _, e := range r.Entries {
+		if e == nil || ids[e.ID] || e.Name != "" && names[e.Name] {
+			return false
+		}
+		if _, err := download.ParseID(string(e.ID)); err != nil {
+			return false
+		}
+		ids[e.ID], names[e.Name] = true, true
+	}
+	return true
+}
+
 // index makes the maps, after the roll was read.
 func (r *roll) index() {
 	r.byID, r.byName, r.removed = make(map[download.ID]*entry), make(map[string]*entry), make(map[download.ID]bool)

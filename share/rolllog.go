@@ -334,7 +334,7 @@ func (l *rollLog) readSnapshot(ctx context.Context, seq uint64) (*roll, error) {
 	if err := unseal(p, r); err != nil {
 		return nil, err
 	}
-	if r.V != recordVersion || r.Seq != seq {
+	if r.V != recordVersion || r.Seq != seq || !r.sound() {
 		return nil, fmt.Errorf("snapshot %d: %w", seq, errDamaged)
 	}
 	r.index()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	iofs "io/fs"
 
 	"downloadfs/download"
 )
@@ -47,8 +48,13 @@ func (v service) Get(ctx context.Context, id download.ID) (download.Progress, er
 	}
 	p, err := v.Service.Get(ctx, id)
 	if errors.Is(err, download.ErrNotFound) {
-		if m, missing := v.s.manifest(ctx, id); missing == nil {
+		switch m, missing := v.s.manifest(ctx, id); {
+		case missing == nil:
 			return m.done(), nil
+		case !errors.Is(missing, iofs.ErrNotExist) && !errors.Is(missing, errDamaged):
+			return download.Progress{}, v.s.unknown(id, missing)
+		case v.s.cfg.Only && !v.s.hasList():
+			return download.Progress{}, v.s.unknown(id, errors.New("the list of downloads has not been read yet"))
 		}
 	}
 	if err == nil && p.Status == download.StatusDone {
@@ -57,6 +63,27 @@ func (v service) Get(ctx context.Context, id download.ID) (download.Progress, er
 		v.s.mu.Unlock()
 	}
 	return p, err
+}
+
+// unknown returns the error for a download that the content server does not have, while
+// nobody can know whether the share has it. It is no ErrNotFound: that would make the
+// download EXPIRED for good.
+func (s *Share) unknown(id download.ID, err error) error {
+	if s.cfg.Only {
+		return fmt.Errorf("get %s: %w", id, download.Because(download.ErrUnavailable, "the share cannot be read (%v)", err))
+	}
+	return fmt.Errorf("get %s: %w", id, download.Because(download.ErrProtocol,
+		"the server does not know it, and the share, which may have its archive, cannot be read (%v)", err))
+}
+
+// hasList reports whether the list of all mounts has been read.
+func (s *Share) hasList() bool {
+	select {
+	case <-s.Synced():
+		return true
+	default:
+		return false
+	}
 }
 
 func removedElsewhere(verb string, id download.ID) error {
