@@ -40,6 +40,7 @@ const (
 	changeLink   changeKind = "link"   // IN_CREATE, of another name for Name
 	changeMkdir  changeKind = "mkdir"  // a watcher of dir sees IN_CREATE
 	changeRename changeKind = "rename" // IN_MOVED_FROM and IN_MOVED_TO
+	changeRmdir  changeKind = "rmdir"  // IN_DELETE
 	changeUnlink changeKind = "unlink" // IN_DELETE
 	changeTimes  changeKind = "times"  // IN_ATTRIB
 	changeMTime  changeKind = "mtime"  // IN_MODIFY
@@ -52,7 +53,7 @@ type change struct {
 	Name string     `json:"name"`
 	To   string     `json:"to,omitempty"` // the new name, of a rename or link
 
-	item item      // of a rename
+	item item      // of a rename or rmdir
 	drop *dropNode // of an unlink
 }
 
@@ -77,6 +78,7 @@ type announcer struct {
 
 	mu      sync.Mutex // guards what follows
 	shown   map[uint64]shown
+	removed map[uint64]bool      // downloads that a caller removes through the kernel
 	leaving map[string]*dropNode // their names go when nobody needs them any more
 	unseen  time.Time            // when a caller that cannot be seen last opened a directory
 }
@@ -190,19 +192,27 @@ func (a *announcer) pause(d time.Duration) {
 	}
 }
 
-// news reports whether watchers know a download otherwise than it is. If it is gone,
-// there is nothing to tell: who removed it did so through the kernel.
+// listed reports whether a download is still there.
+func (a *announcer) listed(d item) bool {
+	here, ok := a.fs.domain.Lookup(d.Snapshot().Name)
+	return ok && here.Serial() == d.Serial()
+}
+
+// news reports whether watchers know a download otherwise than it is.
 func (a *announcer) news(d item) bool {
-	s, serial := d.Snapshot(), d.Serial()
-	here, ok := a.fs.domain.Lookup(s.Name)
+	listed := a.listed(d)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !ok || here.Serial() != serial {
-		delete(a.shown, serial)
-		return false
+	before, known := a.shown[d.Serial()]
+	if !listed {
+		byKernel := a.removed[d.Serial()] // which tells watchers itself
+		if byKernel {
+			delete(a.shown, d.Serial())
+			delete(a.removed, d.Serial())
+		}
+		return known && !byKernel
 	}
-	before, known := a.shown[serial]
-	return !known || before != newShown(s)
+	return !known || before != newShown(d.Snapshot())
 }
 
 // tell announces how a download differs from what watchers know of it.
@@ -210,12 +220,21 @@ func (a *announcer) tell(d item, w watchers) {
 	if !a.news(d) {
 		return
 	}
+	listed := a.listed(d)
 	s, serial := d.Snapshot(), d.Serial()
 	now := newShown(s)
 	a.mu.Lock()
 	before, known := a.shown[serial]
-	a.shown[serial] = now
+	if a.shown[serial] = now; !listed {
+		delete(a.shown, serial)
+	}
 	a.mu.Unlock()
+	if !listed {
+		if _, taken := a.fs.domain.Lookup(before.name); !taken && w.watches(inoDownloads) {
+			a.make(&change{Kind: changeRmdir, Dir: downloadsName, Name: before.name, item: d})
+		}
+		return
+	}
 	if !known {
 		if w.watches(inoDownloads) {
 			a.make(&change{Kind: changeMkdir, Dir: downloadsName, Name: s.Name})
@@ -266,6 +285,22 @@ func (a *announcer) knows(d item) {
 		now.status, now.step, now.other = before.status, before.step, before.other
 	}
 	a.shown[d.Serial()] = now
+}
+
+// removes notes that a caller is about to remove a download through the kernel. You must
+// call the function returned if it stays.
+func (a *announcer) removes(d item) (stays func()) {
+	if a == nil {
+		return func() {}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.removed[d.Serial()] = true
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		delete(a.removed, d.Serial())
+	}
 }
 
 // leaves notes that a dropped file has become a download and will be gone.

@@ -26,7 +26,7 @@ func newAnnouncer(f *filesystem, cfg Config, mountpoint string) *announcer {
 	a := &announcer{
 		fs: f, command: cfg.Announcer, mount: mountpoint, root: cfg.UID == 0,
 		done: make(chan struct{}), woken: make(chan struct{}, 1),
-		shown: make(map[uint64]shown), leaving: make(map[string]*dropNode),
+		shown: make(map[uint64]shown), removed: make(map[uint64]bool), leaving: make(map[string]*dropNode),
 	}
 	a.ctx, a.stop = context.WithCancel(context.Background())
 	return a
@@ -171,6 +171,8 @@ func (w where) make(c change) error {
 		return unix.Mkdirat(dir, c.Name, 0o700)
 	case changeRename:
 		return unix.Renameat2(dir, c.Name, dir, c.To, unix.RENAME_NOREPLACE)
+	case changeRmdir:
+		return unix.Unlinkat(dir, c.Name, unix.AT_REMOVEDIR)
 	case changeUnlink:
 		return unix.Unlinkat(dir, c.Name, 0)
 	case changeTimes:

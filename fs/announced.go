@@ -36,7 +36,7 @@ func (n *downloadsNode) lookupAnnounced(ctx context.Context, c *change, name str
 	switch {
 	case c.Kind == changeMkdir && name == c.Name, c.Kind == changeRename && name == c.To:
 		return nil, syscall.ENOENT, true
-	case c.Kind == changeRename && name == c.Name:
+	case (c.Kind == changeRename || c.Kind == changeRmdir) && name == c.Name:
 		return n.lookupEntry(ctx, name, c.item, out), 0, true
 	case c.Kind == changeUnlink && name == c.Name:
 		c.drop.attributes().fillEntry(n.fs.owner, out)

@@ -22,6 +22,9 @@ type Config struct {
 	WaitOpen bool
 	// NoContents leaves out the directories that show what is inside the archives.
 	NoContents bool
+	// Elsewhere says that downloads also come, go and change their names on other machines.
+	// The kernel then asks for a name each time that a program uses it.
+	Elsewhere bool
 	// FsName is what mount(8) and df(1) show as the source: the server's URL, without
 	// secrets.
 	FsName string

@@ -172,11 +172,16 @@ func (n *downloadsNode) Rmdir(ctx context.Context, name string) syscall.Errno {
 	if !n.fs.mine(ctx) {
 		return syscall.EACCES
 	}
+	if c := n.fs.announce.making(ctx); c != nil {
+		return c.permits(changeRmdir, name)
+	}
 	d, ok := n.fs.domain.Lookup(name)
-	if !ok || n.fs.announce.making(ctx) != nil {
+	if !ok {
 		return syscall.ENOENT
 	}
+	stays := n.fs.announce.removes(d)
 	if err := n.fs.domain.Remove(d); err != nil {
+		stays()
 		return n.fs.errno("remove", d.ID(), err)
 	}
 	if n.fs.contents != nil {

@@ -38,13 +38,14 @@ func newEntryNode(f *filesystem, d item) *entryNode {
 
 // attributes never change. The files in a download's directory are always the same,
 // and tar complains about a directory whose times change while it is read. Names in
-// downloads/ change only through the kernel, which keeps track of that itself.
+// downloads/ change only through the kernel, which keeps track of that itself, unless
+// they also change on other machines.
 func (n *entryNode) attributes() attributes {
 	created := n.fs.when(n.item.Snapshot().CreatedAt)
 	return attributes{
 		mode: n.fs.entryMode(), nlink: 2,
 		created: created, changed: created,
-		valid: settled, entry: settled,
+		valid: settled, entry: n.fs.names,
 	}
 }
 

@@ -19,8 +19,9 @@ type filesystem struct {
 	repeats   repeats
 	log       *slog.Logger
 	owner     owner
-	shared    bool // --allow-other
-	waitOpen  bool // --wait open: only OPEN and READ wait
+	shared    bool          // --allow-other
+	names     time.Duration // how long the kernel may keep the names of downloads
+	waitOpen  bool          // --wait open: only OPEN and READ wait
 	mounted   time.Time
 	browsers  *browsers
 	sizes     sizes
@@ -51,6 +52,7 @@ func newFilesystem(cfg Config, d domain) *filesystem {
 		log:       cfg.Logger,
 		owner:     owner{cfg.UID, cfg.GID},
 		shared:    cfg.AllowOther,
+		names:     settled,
 		waitOpen:  cfg.WaitOpen,
 		mounted:   now,
 		browsers:  newBrowsers(),
@@ -58,6 +60,9 @@ func newFilesystem(cfg Config, d domain) *filesystem {
 		stats:     cfg.Stats,
 		bandwidth: cfg.Bandwidth,
 		touched:   now,
+	}
+	if cfg.Elsewhere {
+		f.names = 0
 	}
 	if !cfg.NoContents {
 		f.contents = newAllContents(f)

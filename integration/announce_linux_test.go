@@ -239,3 +239,29 @@ func TestAnnouncedAtTheEnd(t *testing.T) {
 		}
 	})
 }
+
+// TestAnnouncedFromElsewhere: those who watch see a download of another machine come,
+// get another name, and go. What a name means is what it means there.
+// Proves S-207.
+func TestAnnouncedFromElsewhere(t *testing.T) {
+	t.Parallel()
+	r := newShareRig(t, 1<<20)
+	ms := r.mounts(t, 2)
+	w := watch(t, ms[1], ".")
+	id, second := submit(t, ms[0], "large.bin"), submit(t, ms[0], "small.txt")
+	w.sees(ms[1], "CREATE,ISDIR", id)
+	w.sees(ms[1], "CREATE,ISDIR", second)
+	ms[0].Sh(t, "mv "+id+" report").OK(t)
+	w.sees(ms[1], "MOVED_TO,ISDIR", "report")
+	assert.Contains(t, ms[1].Sh(t, "unzip -l report/archive.zip").Out(t), "large.bin")
+	ms[0].Sh(t, "mv report old && mv "+second+" report").OK(t)
+	awaitListed(t, ms[1], "old")
+	harness.Eventually(t, harness.Timeout, func() bool {
+		return strings.Contains(ms[1].Sh(t, "unzip -l report/archive.zip").Stdout, "small.txt")
+	}, "the name means the other download")
+	ms[0].Sh(t, "rm -r old report").OK(t)
+	w.sees(ms[1], "DELETE,ISDIR", "old")
+	w.sees(ms[1], "DELETE,ISDIR", "report")
+	assert.NotZero(t, ms[1].Sh(t, "stat old || stat report").Code)
+	assert.Equal(t, 1, strings.Count(w.Output(), "DELETE,ISDIR "+filepath.Join(ms[1].Downloads, "old")), "%s", w.Output())
+}

@@ -187,6 +187,7 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 		AllowOther: o.allowOther,
 		WaitOpen:   o.wait == "open",
 		NoContents: o.contents == "off",
+		Elsewhere:  o.share.url != "",
 		FsName:     cfg.server.String(),
 		Observer:   counts,
 		Stats:      func() []byte { return observed.Snapshot().JSON() },
