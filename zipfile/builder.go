@@ -17,7 +17,8 @@ type builder struct {
 	zone *time.Location
 	base int64
 
-	path, part []byte // scratch space
+	path, part []byte  // scratch space
+	old        decoder // reads nodes that were added before
 	// lastPath is the path of the directory that the last entry was in, lastDir its
 	// number.
 	lastPath []byte
@@ -38,7 +39,7 @@ func ReadIndex(ctx context.Context, src Source, size int64, zone *time.Location)
 	}
 	expected := int(e.records)
 	x := &Index{nodes: newNodes(expected), table: newTable(expected), limit: e.offset}
-	b := &builder{Index: x, zone: zone, base: e.base, ordered: true}
+	b := &builder{Index: x, zone: zone, base: e.base, ordered: true, old: x.decoder()}
 	x.nodes.add(&node{flags: isDir})
 	x.dirs = append(x.dirs, directory{ticks: never})
 	var rec record
@@ -75,7 +76,10 @@ func (b *builder) add(rec *record) error {
 	if i := len(rec.name) - 1; i >= 0 && rec.name[i] == '/' {
 		path, dir = bytes.TrimRight(path, "/"), true
 	}
-	i := bytes.LastIndexByte(path, '/') + 1
+	i := len(b.lastPath) // most entries are in the directory that the last one was in
+	if !bytes.HasPrefix(path, b.lastPath) || bytes.IndexByte(path[i:], '/') >= 0 {
+		i = bytes.LastIndexByte(path, '/') + 1
+	}
 	parent, err := b.parents(path[:i])
 	if err != nil {
 		return err
@@ -125,10 +129,10 @@ func (b *builder) parents(path []byte) (uint32, error) {
 // has the name, the file must give it up.
 func (b *builder) directory(parent uint32, part []byte) (uint32, error) {
 	name, in := b.clean(part), b.dirs[parent].node
-	there := b.table.get(b.Index, in, name)
+	at, there := b.find(in, name)
 	if there != Root {
-		if d, ok := b.dirOf(there); ok {
-			return d, nil
+		if e := b.old.at(there); e.flags&isDir != 0 {
+			return e.dir, nil
 		}
 	}
 	d := uint32(len(b.dirs))
@@ -140,7 +144,7 @@ func (b *builder) directory(parent uint32, part []byte) (uint32, error) {
 	if there != Root {
 		b.taken = append(b.taken, there)
 	}
-	b.table.put(b.Index, in, name, n)
+	b.table.put(at, n)
 	return d, nil
 }
 
@@ -168,7 +172,7 @@ func (b *builder) file(rec *record, parent uint32, part []byte) error {
 	b.dataEnd = end + e.packed
 	b.bytes += e.size
 
-	there := b.table.get(b.Index, in, name)
+	at, there := b.find(in, name)
 	n, err := b.append(parent, &e)
 	switch {
 	case err != nil:
@@ -176,9 +180,16 @@ func (b *builder) file(rec *record, parent uint32, part []byte) error {
 	case there != Root:
 		b.taken = append(b.taken, n)
 	default:
-		b.table.put(b.Index, in, name, n)
+		b.table.put(at, n)
 	}
 	return nil
+}
+
+// find returns the place for a name in the table, and the node that has it, or Root.
+func (b *builder) find(dir Node, name []byte) (place, Node) {
+	b.old.reset() // nodes may have been added
+	b.table.reserve(b.Index, &b.old)
+	return b.table.find(b.Index, dir, name, &b.old)
 }
 
 // clean returns the name that is shown for a part of a path. It is valid until the
@@ -229,16 +240,18 @@ func (b *builder) nameTaken() {
 		e := b.node(n)
 		m := number(e.name)
 		k := key{e.parent, string(m.append(nil, 0))}
+		var at place
 		for {
 			used[k]++
 			b.part = m.append(append(b.part[:0], 0), used[k])
-			if b.table.get(b.Index, e.parent, b.part[1:]) == Root {
+			var there Node
+			if at, there = b.find(e.parent, b.part[1:]); there == Root {
 				break
 			}
 		}
 		b.part[0] = uint8(len(b.part) - 1)
 		i, _ := b.renaming(n)
 		b.renamed[i].name = b.names.add(b.part)
-		b.table.put(b.Index, e.parent, b.part[1:], n)
+		b.table.put(at, n)
 	}
 }

@@ -158,7 +158,8 @@ func (x *Index) Lookup(dir Node, name string) (Node, bool) {
 	if len(name) == 0 || len(name) > maxName || !x.IsDir(dir) {
 		return 0, false
 	}
-	n := x.table.get(x, dir, []byte(name))
+	c := x.decoder()
+	_, n := x.table.find(x, dir, []byte(name), &c)
 	return n, n != Root
 }
 

@@ -99,6 +99,13 @@ func plain(part []byte) bool {
 	if len(part) == 0 || len(part) > maxName || part[0] == '.' && (len(part) == 1 || string(part) == "..") {
 		return false
 	}
+	for ; len(part) >= 8; part = part[8:] {
+		// The highest bit of a byte is set if the byte is below 0x20, or 0x7f or above.
+		const ones = 0x0101010101010101
+		if x := binary.LittleEndian.Uint64(part); ((x-0x20*ones)|(x+ones)|x)&(0x80*ones) != 0 {
+			return false
+		}
+	}
 	for _, c := range part {
 		if c < 0x20 || c >= 0x7f {
 			return false

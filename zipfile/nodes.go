@@ -3,6 +3,7 @@ package zipfile
 import (
 	"encoding/binary"
 	"math"
+	"math/bits"
 )
 
 // node is one file or directory.
@@ -109,10 +110,7 @@ func (e *node) append(b []byte, before *node) []byte {
 			flags |= unpacked
 		}
 	}
-	shared := 0
-	for shared < min(len(e.name), len(before.name)) && e.name[shared] == before.name[shared] {
-		shared++
-	}
+	shared := prefixLen(e.name, before.name)
 	b = append(b, flags, uint8(shared), uint8(len(e.name)-shared))
 	b = append(b, e.name[shared:]...)
 	if flags&sameParent == 0 {
@@ -135,6 +133,21 @@ func (e *node) append(b []byte, before *node) []byte {
 	return binary.LittleEndian.AppendUint32(b, e.crc)
 }
 
+// prefixLen returns how many bytes a and b have in common at their beginning.
+func prefixLen(a, b []byte) int {
+	n := min(len(a), len(b))
+	i := 0
+	for ; n-i >= 8; i += 8 {
+		if differ := binary.LittleEndian.Uint64(a[i:]) ^ binary.LittleEndian.Uint64(b[i:]); differ != 0 {
+			return i + bits.TrailingZeros64(differ)/8
+		}
+	}
+	for i < n && a[i] == b[i] {
+		i++
+	}
+	return i
+}
+
 // decoder reads nodes. Going on from one to the next is cheap.
 type decoder struct {
 	nodes *nodes
@@ -144,6 +157,10 @@ type decoder struct {
 	file  node // what the next file is compared with
 	name  [maxName]byte
 }
+
+// reset makes the decoder read again what it has read. It is called when nodes may
+// have been added.
+func (c *decoder) reset() { c.next = 0 }
 
 // at returns node n, whose name is valid until the next call. n must exist.
 func (c *decoder) at(n Node) *node {

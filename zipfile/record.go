@@ -44,8 +44,8 @@ type records struct {
 	buf  []byte // read but not yet used
 }
 
-// recordsStep is how much of the directory is read at a time. No record is longer.
-const recordsStep = 256 << 10
+// recordsStep is how much of the directory is read at a time.
+const recordsStep = 64 << 10
 
 func newRecords(ctx context.Context, src Source, e end) *records {
 	return &records{ctx: ctx, src: src, off: e.offset, end: e.offset + e.size,
@@ -57,16 +57,31 @@ func (r *records) left() int64 { return r.end - r.off + int64(len(r.buf)) }
 
 // peek returns the next n bytes, or fewer at the end of the directory.
 func (r *records) peek(n int) ([]byte, error) {
-	if len(r.buf) < n && r.off < r.end {
-		kept := copy(r.room, r.buf)
-		more := r.room[kept:min(int64(kept+recordsStep), int64(len(r.room)), int64(kept)+r.end-r.off)]
-		if err := readFull(r.ctx, r.src, more, r.off); err != nil {
+	if len(r.buf) >= n {
+		return r.buf[:n], nil
+	}
+	for len(r.buf) < n && r.off < r.end {
+		if err := r.read(n); err != nil {
 			return nil, err
 		}
-		r.off += int64(len(more))
-		r.buf = r.room[:kept+len(more)]
 	}
 	return r.buf[:min(n, len(r.buf))], nil
+}
+
+// read reads the next step of the directory. It makes room for n bytes.
+func (r *records) read(n int) error {
+	old := r.buf
+	if len(r.room) < n {
+		r.room = make([]byte, n+recordsStep)
+	}
+	kept := copy(r.room, old)
+	more := r.room[kept:min(int64(kept+recordsStep), int64(len(r.room)), int64(kept)+r.end-r.off)]
+	if err := readFull(r.ctx, r.src, more, r.off); err != nil {
+		return err
+	}
+	r.off += int64(len(more))
+	r.buf = r.room[:kept+len(more)]
+	return nil
 }
 
 // readAll reads all of the directory, for which there must be room. The slices of all

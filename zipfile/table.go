@@ -32,40 +32,49 @@ func (t *table) start(h uint64) (i int, mark uint32) {
 	return int(hi), uint32(h&markMask) << nodeBits
 }
 
-// slot returns where the node with that name is, or belongs.
-func (t *table) slot(x *Index, dir Node, name []byte, h uint64) (i int, mark uint32) {
-	i, mark = t.start(h)
-	for ; t.slots[i] != 0; i = (i + 1) % len(t.slots) {
-		if v := t.slots[i]; v&^(MaxNodes-1) == mark {
+// place is where in a table the node with some name is, or belongs. It holds until
+// something is put into the table.
+type place struct {
+	i    int
+	mark uint32
+}
+
+// find returns the place of the node with that name, and the node, or Root. It uses c
+// to read nodes.
+func (t *table) find(x *Index, dir Node, name []byte, c *decoder) (place, Node) {
+	var p place
+	for p.i, p.mark = t.start(t.hash(dir, name)); t.slots[p.i] != 0; p.i = t.after(p.i) {
+		if v := t.slots[p.i]; v&^(MaxNodes-1) == p.mark {
 			n := Node(v & (MaxNodes - 1))
-			c := x.decoder()
 			if e := c.at(n); e.parent == dir && string(x.name(n, e)) == string(name) {
-				break
+				return p, n
 			}
 		}
 	}
-	return i, mark
+	return p, Root
 }
 
-// get returns the node with that name, or Root.
-func (t *table) get(x *Index, dir Node, name []byte) Node {
-	i, _ := t.slot(x, dir, name, t.hash(dir, name))
-	return Node(t.slots[i] & (MaxNodes - 1))
-}
-
-// put enters a node. It replaces a node with the same name.
-func (t *table) put(x *Index, dir Node, name []byte, n Node) {
-	if (t.used+1)*4 > len(t.slots)*3 {
-		t.grow(x)
+// after returns the index after i. The last one is followed by the first.
+func (t *table) after(i int) int {
+	if i++; i == len(t.slots) {
+		return 0
 	}
-	i, mark := t.slot(x, dir, name, t.hash(dir, name))
-	if t.slots[i] == 0 {
+	return i
+}
+
+// put enters a node at the place of its name. It replaces a node with the same name.
+func (t *table) put(p place, n Node) {
+	if t.slots[p.i] == 0 {
 		t.used++
 	}
-	t.slots[i] = mark | uint32(n)
+	t.slots[p.i] = p.mark | uint32(n)
 }
 
-func (t *table) grow(x *Index) {
+// reserve makes room for one more node.
+func (t *table) reserve(x *Index, c *decoder) {
+	if (t.used+1)*4 <= len(t.slots)*3 {
+		return
+	}
 	old := t.slots
 	t.slots = make([]uint32, 2*len(old))
 	for _, v := range old {
@@ -73,11 +82,10 @@ func (t *table) grow(x *Index) {
 			continue
 		}
 		n := Node(v & (MaxNodes - 1))
-		c := x.decoder()
 		e := c.at(n)
 		i, mark := t.start(t.hash(e.parent, x.name(n, e)))
 		for t.slots[i] != 0 {
-			i = (i + 1) % len(t.slots)
+			i = t.after(i)
 		}
 		t.slots[i] = mark | uint32(n)
 	}
