@@ -39,16 +39,26 @@ type cursor struct {
 	pos  int64 // end of that read
 	run  int64 // bytes read in order up to pos
 	last time.Time
+	// expected says that the bytes from from to pos are read in pieces.
+	expected bool
 }
 
 // block returns the first block that the reader has not reached the end of.
 func (c *cursor) block() int { return blockOf(c.pos) }
 
+// includes reports whether the read that reached furthest includes block b.
+func (c *cursor) includes(b int) bool {
+	return c.pos > c.from && blockOf(c.from) <= b && b <= blockOf(c.pos-1)
+}
+
 // sequential reports whether reading ahead of c is likely to help.
 func (c *cursor) sequential() bool { return c.run >= sequentialRun }
 
 // noteRead records a read of [off, off+n) and starts the streams that read ahead of it.
-func (a *archive) noteRead(off, n int64) {
+func (a *archive) noteRead(off, n int64) { a.noteRange(off, n, false) }
+
+// noteRange is noteRead for a read that may be only expected, and comes in pieces.
+func (a *archive) noteRange(off, n int64, expected bool) {
 	if a.good.Load() == int64(a.n) {
 		return // nothing left to fetch
 	}
@@ -63,7 +73,7 @@ func (a *archive) noteRead(off, n int64) {
 			// A single read is no sequence, however long it is.
 			cur.run = min(cur.run, sequentialRun-1)
 		}
-		cur.from, cur.pos = off, end
+		cur.from, cur.pos, cur.expected = off, end, expected
 	}
 	a.merge(cur)
 	if cur.sequential() && (cur.block() != before || !wasSequential) {
@@ -134,10 +144,14 @@ func (a *archive) reading(b int) bool {
 }
 
 // soon reports whether a sequential reader has just left block b, is in it, or will
-// be in it shortly, so near that memory can hold the blocks between. a.mu is held.
+// be in it shortly, so near that memory can hold the blocks between; or whether a
+// reader reads a range with b in pieces. a.mu is held.
 func (a *archive) soon(b int) bool {
 	near := max(keepMin, keepAhead/a.c.lanes.archives())
 	for _, cur := range a.cursors {
+		if cur.expected && cur.includes(b) && time.Since(cur.last) < cursorPause {
+			return true
+		}
 		if at := cur.block(); cur.sequential() && b >= at-keepBehind && b < at+near && time.Since(cur.last) < cursorBusy {
 			return true
 		}

@@ -74,23 +74,27 @@ func (a *archive) want(b int) {
 			defer a.start(t, a.stop(t), true)
 		}
 	}
-	end := a.rangeEnd(b, run, 1)
+	end, must := a.rangeEnd(b, run, 1), false
 	if !a.inMemory() {
-		end = max(end, min(a.readEnd(b), a.stop(b)))
+		var read int
+		read, must = a.readEnd(b)
+		end = max(end, min(read, a.stop(b)))
 	}
-	a.start(b, end, false)
+	a.start(b, end, must)
 }
 
 // readEnd returns the block after the last block of the read that includes block b. A
-// read is asked for as a whole.
-func (a *archive) readEnd(b int) int {
-	end := b + 1
+// read is asked for as a whole. must says that it is an expected read: nobody waits for
+// its last block yet.
+func (a *archive) readEnd(b int) (end int, must bool) {
+	end = b + 1
 	for _, cur := range a.cursors {
-		if cur.pos > cur.from && blockOf(cur.from) <= b && b <= blockOf(cur.pos-1) {
+		if cur.includes(b) {
 			end = max(end, blockOf(cur.pos-1)+1)
+			must = must || cur.expected
 		}
 	}
-	return end
+	return end, must
 }
 
 // claimed reports whether a stream is going to bring block b.

@@ -62,8 +62,9 @@ type handle struct {
 }
 
 var (
-	_ Archive = (*handle)(nil)
-	_ Lender  = (*handle)(nil)
+	_ Archive  = (*handle)(nil)
+	_ Lender   = (*handle)(nil)
+	_ Expecter = (*handle)(nil)
 )
 
 // ReadAt implements Archive. It returns ErrExpired when the server no longer has the
@@ -78,6 +79,9 @@ func (h *handle) Lend(ctx context.Context, p []byte, off int64) (Loan, error) {
 	loan, err := Lend(ctx, h.archive, p, off)
 	return loan, h.noticed(err)
 }
+
+// Expect implements Expecter.
+func (h *handle) Expect(off, n int64) { Expect(h.archive, off, n) }
 
 // noticed returns what a reader is told of err.
 func (h *handle) noticed(err error) error {

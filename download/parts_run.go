@@ -578,8 +578,5 @@ func (m *Manager) fetchPiece(ctx context.Context, d *Download, p *piece, sum io.
 // pinned is an archive that serves as a zip's source.
 type pinned struct{ Archive }
 
-// Local implements zipfile.Source.
-func (p pinned) Local(off, n int64) bool {
-	_, ok := p.File(off, n)
-	return ok
-}
+// Expect implements zipfile.Source.
+func (p pinned) Expect(off, n int64) { Expect(p.Archive, off, n) }

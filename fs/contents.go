@@ -43,11 +43,8 @@ type archiveBytes struct{ download.Archive }
 
 var _ zipfile.Source = archiveBytes{}
 
-// Local implements [zipfile.Source].
-func (b archiveBytes) Local(off, n int64) bool {
-	_, ok := b.File(off, n)
-	return ok
-}
+// Expect implements [zipfile.Source].
+func (b archiveBytes) Expect(off, n int64) { download.Expect(b.Archive, off, n) }
 
 // open returns the archive and keeps it open until the caller calls close. It does
 // not wait.

@@ -148,7 +148,7 @@ var (
 func (h *contentsHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	n := min(int64(len(dest)), h.file.size-off)
 	if n <= 0 {
-		return fuse.ReadResultData(nil), 0
+		return reply(nil), 0
 	}
 	dest = dest[:n]
 	if at, ok := h.reader.Plain(); ok && n <= maxSplice {
@@ -174,7 +174,7 @@ func (h *contentsHandle) Read(ctx context.Context, dest []byte, off int64) (fuse
 		h.fail(off, n, began, errno)
 		return nil, errno
 	}
-	return fuse.ReadResultData(dest), 0
+	return reply(dest), 0
 }
 
 // Lseek knows no holes.

@@ -134,7 +134,7 @@ func (r *Reader) unpack(ctx context.Context, src Source, k pieceKey) (*piece, er
 	if p := r.memory.piece(k); p != nil {
 		return p, nil
 	}
-	if err := r.bring(ctx, src); err != nil {
+	if err := r.begin(ctx, src); err != nil {
 		return nil, err
 	}
 	for {
@@ -171,15 +171,16 @@ func (c *cursor) unpack(ctx context.Context, i int64) (p *piece, err error) {
 // be wrong. Only a stream from the beginning shows that the data is wrong.
 var errResumed = errors.New("nonsense after a checkpoint")
 
-// bring fetches the whole of a short entry at once the first time, header included,
-// so that it costs one request.
-func (r *Reader) bring(ctx context.Context, src Source) error {
+// begin finds the data of the entry the first time. The whole of a short entry is
+// expected then, header included, so that it costs one request.
+func (r *Reader) begin(ctx context.Context, src Source) error {
+	if r.data.Load() != 0 {
+		return nil
+	}
 	const short, extra = 2 << 20, 128
 	length := min(localLen+int64(r.rawLen)+extra+r.packed, r.limit-r.header)
-	if r.data.Load() == 0 && length > packedStep && length <= short && !src.Local(r.header, length) {
-		if err := readFull(ctx, src, make([]byte, length), r.header); err != nil {
-			return err
-		}
+	if length <= short {
+		src.Expect(r.header, length)
 	}
 	return r.locate(ctx, src)
 }

@@ -24,7 +24,7 @@ func (s bytesSource) ReadAt(ctx context.Context, p []byte, off int64) (int, erro
 	return bytes.NewReader(s).ReadAt(p, off)
 }
 
-func (bytesSource) Local(int64, int64) bool { return true }
+func (bytesSource) Expect(int64, int64) {}
 
 // made is an entry of an archive that a test makes byte by byte. What is not set
 // is as it should be.

@@ -160,9 +160,6 @@ func (r *Reader) unlock() { <-r.turn }
 // locate reads the local header, whose extra field differs from the directory's, and
 // finds the data after it. The caller has the turn.
 func (r *Reader) locate(ctx context.Context, src Source) error {
-	if r.data.Load() != 0 {
-		return nil
-	}
 	b := make([]byte, localLen)
 	if err := readFull(ctx, src, b, r.header); err != nil {
 		return err

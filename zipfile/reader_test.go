@@ -30,7 +30,7 @@ func (c *counted) ReadAt(ctx context.Context, p []byte, off int64) (int, error) 
 	return c.bytesSource.ReadAt(ctx, p, off)
 }
 
-func (c *counted) Local(int64, int64) bool { return false }
+func (c *counted) Expect(int64, int64) {}
 
 // fewer is a quarter of n with the race detector, and n without.
 func fewer(n int) int {
@@ -328,29 +328,46 @@ func TestWaitingForTheTurn(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A short file is one request to a source that is far away.
-func TestShortFileIsOneRequest(t *testing.T) {
+// The whole of a short file is expected before any of it is read, once.
+func TestShortFileIsExpected(t *testing.T) {
 	for _, method := range []uint16{methodStored, methodDeflated} {
 		b := makeZip(made{name: "x", data: noise(1 << 20), method: method, local: field(1, "abc")})
 		r := reader(t, b, 1, NewMemory())
-		src := &first{counted: counted{bytesSource: b}}
-		_, err := readAll(t.Context(), r, src)
-		require.NoError(t, err)
-		assert.GreaterOrEqual(t, src.first, int64(1<<20))
+		src := &expecting{t: t, bytesSource: b}
+		for range 2 {
+			_, err := readAll(t.Context(), r, src)
+			require.NoError(t, err)
+		}
+		assert.Equal(t, 1, src.times)
 	}
 }
 
-// first is a source that notes how much it is asked for first.
-type first struct {
-	counted
-	first int64
+// A long file is not: it may be that only its beginning is read.
+func TestLongFileIsNotExpected(t *testing.T) {
+	b := makeZip(made{name: "x", data: noise(3 << 20)})
+	r := reader(t, b, 1, NewMemory())
+	src := &expecting{t: t, bytesSource: b, end: int64(len(b))}
+	_, err := r.ReadAt(t.Context(), src, make([]byte, 100), 0)
+	require.NoError(t, err)
+	assert.Zero(t, src.times)
 }
 
-func (f *first) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
-	if f.first == 0 {
-		f.first = int64(len(p))
-	}
-	return f.counted.ReadAt(ctx, p, off)
+// expecting is a source that must be told what is read.
+type expecting struct {
+	t *testing.T
+	bytesSource
+	from, end int64
+	times     int
+}
+
+func (s *expecting) Expect(off, n int64) {
+	s.from, s.end = off, off+n
+	s.times++
+}
+
+func (s *expecting) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	assert.True(s.t, off >= s.from && off+int64(len(p)) <= s.end, "read of %d bytes at %d, expected %d to %d", len(p), off, s.from, s.end)
+	return s.bytesSource.ReadAt(ctx, p, off)
 }
 
 // What all readers keep together is bounded.

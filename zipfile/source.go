@@ -12,8 +12,9 @@ type Source interface {
 	// ReadAt fills p from off, as io.ReaderAt does. It may wait for the network. When
 	// ctx ends, it returns ctx's error.
 	ReadAt(ctx context.Context, p []byte, off int64) (int, error)
-	// Local reports whether the n bytes from off can be read without waiting.
-	Local(off, n int64) bool
+	// Expect says that the n bytes from off are going to be read, a piece at a time, so
+	// that they can be asked for at once. It does not wait.
+	Expect(off, n int64)
 }
 
 // readFull fills p from off.

@@ -27,7 +27,7 @@ type inMemory []byte
 func (b inMemory) ReadAt(_ context.Context, p []byte, off int64) (int, error) {
 	return bytes.NewReader(b).ReadAt(p, off)
 }
-func (b inMemory) Local(int64, int64) bool { return true }
+func (b inMemory) Expect(int64, int64) {}
 
 // zeros are as many as one likes.
 type zeros struct{}
@@ -36,7 +36,7 @@ func (zeros) ReadAt(_ context.Context, p []byte, _ int64) (int, error) {
 	clear(p)
 	return len(p), nil
 }
-func (zeros) Local(int64, int64) bool { return true }
+func (zeros) Expect(int64, int64) {}
 
 // plainReader is an archive as io.ReaderAt.
 type plainReader struct{ s *Stitched }

@@ -18,7 +18,7 @@ func (r *Reader) readStored(ctx context.Context, src Source, p []byte, off int64
 		if err := r.lock(ctx); err != nil {
 			return 0, err
 		}
-		err := r.bring(ctx, src)
+		err := r.begin(ctx, src)
 		r.unlock()
 		if err != nil {
 			return 0, err
