@@ -134,6 +134,9 @@ func (a *archive) find(ctx context.Context) (r role, l *lease, reached int, err 
 	case err == nil:
 		a.s.log.Warn("the share has another archive of this id; reading from the content server", "op", "share", "download", a.info.ID)
 		return away, nil, 0, nil
+	case errors.Is(err, errOtherKey):
+		a.s.log.Warn("what the share says of an archive is encrypted with another key; reading from the content server", "op", "share", "download", a.info.ID)
+		return away, nil, 0, nil
 	case errors.Is(err, errDamaged):
 		a.s.log.Warn("what the share says of an archive is damaged; 'downloadfs share verify' drops it", "op", "share", "download", a.info.ID, "err", err)
 		return away, nil, 0, nil
@@ -196,7 +199,12 @@ func (a *archive) spoil(k int, err error) {
 	known := a.bad[k]
 	a.bad[k] = true
 	a.mu.Unlock()
-	if !known {
+	switch {
+	case known:
+	case errors.Is(err, errOtherKey):
+		a.s.log.Warn("a piece of an archive in the share is encrypted with another key; reading it from the content server",
+			"op", "share", "download", a.info.ID, "off", a.layout.offset(k*pieceBlocks))
+	default:
 		a.s.log.Warn("a piece of an archive in the share is damaged; reading it from the content server. 'downloadfs share verify' drops it",
 			"op", "share", "download", a.info.ID, "off", a.layout.offset(k*pieceBlocks), "err", err)
 	}

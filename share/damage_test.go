@@ -35,6 +35,7 @@ func TestDamagedObjects(t *testing.T) {
 		edit   func([]byte) []byte
 		from   func(t *testing.T, store *memStore) []byte // its content instead
 		delete bool
+		plain  bool // only without encryption
 	}{
 		"a bit of the data":           {key: piece(1), edit: flip(headerLen + 2*mib)},
 		"a bit of the first block":    {key: piece(0), edit: flip(headerLen)},
@@ -53,54 +54,60 @@ func TestDamagedObjects(t *testing.T) {
 		"manifest is empty":           {key: done, edit: func([]byte) []byte { return nil }},
 		"manifest of another account": {key: done, from: copied(Prefix(theirs) + "/" + doneKey(id))},
 		"manifest of another archive": {key: done, from: copied(Prefix(ours) + "/" + doneKey(other))},
-		"manifest of another size":    {key: done, edit: func(p []byte) []byte { return []byte(strings.Replace(string(p), `"size":2`, `"size":1`, 1)) }},
+		"manifest of another size":    {key: done, edit: func(p []byte) []byte { return []byte(strings.Replace(string(p), `"size":2`, `"size":1`, 1)) }, plain: true},
 		"manifest is endless":         {key: done, edit: func([]byte) []byte { return make([]byte, 10*mib) }},
 	}
 	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				s, store := newServer(), newMemStore()
-				info, second := s.add(id, 20*mib+123), s.add(other, 20*mib+123)
-				one := newMount(t, s, store)
-				for _, a := range []struct {
-					m *mount
-				}{{one}, {newMount(t, s, store, func(c *Config) { c.Account = theirs })}} {
-					require.NoError(t, a.m.read(info))
-					a.m.settled(info)
-				}
-				require.NoError(t, one.read(second))
-				one.settled(second)
-				clean, err := Verify(t.Context(), store)
-				require.NoError(t, err)
-				require.Empty(t, clean.Damaged)
-				require.Equal(t, 3, clean.Archives)
+		for how, key := range map[string]*Key{"": nil, ", encrypted": newKey(t)} {
+			if key != nil && c.plain {
+				continue
+			}
+			t.Run(name+how, func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					s, store := newServer(), newMemStore()
+					start := func(account string) *mount {
+						return newMount(t, s, store, func(cfg *Config) { cfg.Account, cfg.Key = account, key })
+					}
+					info, second := s.add(id, 20*mib+123), s.add(other, 20*mib+123)
+					one := start(ours)
+					for _, m := range []*mount{one, start(theirs)} {
+						require.NoError(t, m.read(info))
+						m.settled(info)
+					}
+					require.NoError(t, one.read(second))
+					one.settled(second)
+					clean, err := Verify(t.Context(), store, key)
+					require.NoError(t, err)
+					require.Empty(t, clean.Damaged)
+					require.Equal(t, 3, clean.Archives)
 
-				key := c.key(ours)
-				switch {
-				case c.delete:
-					require.NoError(t, store.Delete(t.Context(), key))
-				case c.from != nil:
-					data := c.from(t, store)
-					store.edit(key, func([]byte) []byte { return data })
-				default:
-					store.edit(key, c.edit)
-				}
-				two := newMount(t, s, store)
-				require.NoError(t, two.read(info))
-				require.NoError(t, two.read(second), "the other archive is hurt")
-				assert.LessOrEqual(t, strings.Count(two.log.String(), "level=WARN"), 1, "it is told more than once:\n%s", two.log)
+					object := c.key(ours)
+					switch {
+					case c.delete:
+						require.NoError(t, store.Delete(t.Context(), object))
+					case c.from != nil:
+						data := c.from(t, store)
+						store.edit(object, func([]byte) []byte { return data })
+					default:
+						store.edit(object, c.edit)
+					}
+					two := start(ours)
+					require.NoError(t, two.read(info))
+					require.NoError(t, two.read(second), "the other archive is hurt")
+					assert.LessOrEqual(t, strings.Count(two.log.String(), "level=WARN"), 1, "it is told more than once:\n%s", two.log)
 
-				found, err := Verify(t.Context(), store)
-				require.NoError(t, err)
-				assert.NotEmpty(t, found.Damaged)
-				time.Sleep(time.Minute)
-				three := newMount(t, s, store)
-				require.NoError(t, three.read(info))
-				three.settled(info)
-				again, err := Verify(t.Context(), store)
-				require.NoError(t, err)
-				assert.Empty(t, again.Damaged)
+					found, err := Verify(t.Context(), store, key)
+					require.NoError(t, err)
+					assert.NotEmpty(t, found.Damaged)
+					time.Sleep(time.Minute)
+					three := start(ours)
+					require.NoError(t, three.read(info))
+					three.settled(info)
+					again, err := Verify(t.Context(), store, key)
+					require.NoError(t, err)
+					assert.Empty(t, again.Damaged)
+				})
 			})
-		})
+		}
 	}
 }

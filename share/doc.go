@@ -5,9 +5,10 @@
 //
 // # Trust
 //
-// Whoever may read the store may read the archives in it. Whoever may write to it may
-// give its readers other bytes: the checksums are against damage, not against a forger.
-// Nothing in it is secret otherwise: no password and no ticket is ever written there.
+// Without a [Key], whoever may read the store may read the archives in it, and whoever
+// may write to it may give its readers other bytes: the checksums are against damage, not
+// against a forger. With one, only who has it can do either. No password and no ticket is
+// ever written there.
 //
 // # In the store
 //
@@ -15,6 +16,7 @@
 // [Store.Create]). So two mounts can never overwrite each other, and no reader can see
 // one half old and one half new. Below a prefix for each account there are:
 //
+//	format            how all others are written: encrypted or not
 //	archive/ID/p-N    16 blocks of an archive, behind a header with their checksums
 //	archive/ID/done   what the archive is; written when all its pieces are there
 //	list/N            record N of the list of downloads
@@ -31,4 +33,7 @@
 // One mount at a time holds the lease of an archive and fetches it from the content
 // server. The others read its pieces as they come. Whoever loses a race for a lease
 // fetches once too often: leases save work, and correctness does not hang on them.
+//
+// What is encrypted with another key is not damaged. It is never deleted, and the account
+// it belongs to is not used.
 package share

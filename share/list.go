@@ -56,6 +56,8 @@ type list struct {
 	read  time.Time // the last catchUp
 	wrote time.Time // the last record of this mount
 	spoke time.Time // the last record with counters
+	// foreign: the log says that the list is encrypted with another key.
+	foreign bool
 
 	mu      sync.Mutex // guards all below
 	good    time.Time  // the last catchUp that succeeded
@@ -127,9 +129,10 @@ func (l *list) tick(ctx context.Context) {
 	if l.first || time.Since(l.read) >= readEvery {
 		l.read = time.Now()
 		if err := l.log.catchUp(ctx); err != nil {
-			l.s.log.Debug("the shared list cannot be read", "op", "share", "err", err)
+			l.unread(err)
 			return
 		}
+		l.foreign = false
 		l.mu.Lock()
 		l.good = time.Now()
 		l.mu.Unlock()
@@ -146,6 +149,17 @@ func (l *list) tick(ctx context.Context) {
 	if l.first = false; l.unheard {
 		l.unheard = false
 		close(l.synced)
+	}
+}
+
+// unread logs why the shared list cannot be read.
+func (l *list) unread(err error) {
+	switch {
+	case !errors.Is(err, errOtherKey):
+		l.s.log.Debug("the shared list cannot be read", "op", "share", "err", err)
+	case !l.foreign:
+		l.foreign = true
+		l.s.log.Warn("others write the shared list with another key, so it is not followed; add that key to --share-key-file", "op", "share", "err", err)
 	}
 }
 

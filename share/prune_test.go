@@ -35,19 +35,19 @@ func TestPrune(t *testing.T) {
 		require.NotEmpty(t, store.keys("/archive/half/"))
 		require.NotEmpty(t, store.keys("/lease/half/"))
 
-		archives, err := List(t.Context(), store)
+		archives, err := List(t.Context(), store, nil)
 		require.NoError(t, err)
 		require.Len(t, archives, 4)
 		assert.Equal(t, Archive{Account: Account("test"), ID: "a", Name: "a.zip", Size: 20 * mib, Stored: archives[0].Stored, Objects: 4,
 			Whole: true, WrittenAt: archives[0].WrittenAt, keys: archives[0].keys}, archives[0])
 		assert.False(t, archives[3].Whole)
 
-		p, err := Prune(t.Context(), store, PruneOptions{Size: -1})
+		p, err := Prune(t.Context(), store, nil, PruneOptions{Size: -1})
 		require.NoError(t, err)
 		assert.Empty(t, p.Archives)
 		assert.Zero(t, p.Garbage)
 		time.Sleep(2 * unfinishedFor)
-		p, err = Prune(t.Context(), store, PruneOptions{Size: 45 * mib})
+		p, err = Prune(t.Context(), store, nil, PruneOptions{Size: 45 * mib})
 		require.NoError(t, err)
 		var ids []download.ID
 		for _, a := range p.Archives {
@@ -57,7 +57,7 @@ func TestPrune(t *testing.T) {
 		assert.Positive(t, p.Garbage)
 		assert.Empty(t, store.keys("/lease/"))
 		assert.Len(t, store.keys("/done"), 2)
-		p, err = Prune(t.Context(), store, PruneOptions{Size: -1, Age: time.Hour})
+		p, err = Prune(t.Context(), store, nil, PruneOptions{Size: -1, Age: time.Hour})
 		require.NoError(t, err)
 		assert.Len(t, p.Archives, 2)
 		assert.Equal(t, []string{"somebody/else"}, store.keys(""))

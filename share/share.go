@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -28,6 +29,9 @@ type Config struct {
 	// the mount puts an archive into the store only when the cache happens to have all
 	// of it, and never waits for another mount.
 	Whole bool
+	// Key encrypts and decrypts what is in the store; nil: nothing is encrypted. All
+	// mounts of the account have the same.
+	Key *Key
 	// Only makes this mount read the store and never write to it: it has no content
 	// server (see NoServer). What its user does to the list is undone.
 	Only bool
@@ -41,6 +45,7 @@ type Config struct {
 // are safe for concurrent use.
 type Share struct {
 	cfg   Config
+	gate  *gate
 	store *guard
 	clock *clock
 	mount string // this run of the mount, random
@@ -92,10 +97,30 @@ func Open(cfg Config) *Share {
 		archives: make(map[download.ID]*archive),
 		progress: make(map[download.ID]download.Progress),
 	}
-	s.store = newGuard(Within(cfg.Store, Prefix(cfg.Account)), cfg.Logger)
+	s.gate = newGate(cfg.Store, cfg.Account, cfg.Key, !cfg.Only)
+	s.store = newGuard(s.gate, cfg.Logger)
 	s.clock = newClock(s.store, "clock/"+s.mount+"/")
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
+}
+
+// Check returns ErrKey if the account's objects are encrypted with another key, or if
+// they are and the mount has no key, or the other way round. It returns nil if that
+// cannot be found out before ctx ends: then nobody uses the store until it is.
+func (s *Share) Check(ctx context.Context) error {
+	checked := make(chan error, 1)
+	go func() { // a store that hangs may not end with ctx
+		_, err := s.gate.check(ctx)
+		checked <- err
+	}()
+	select {
+	case err := <-checked:
+		if errors.Is(err, ErrKey) {
+			return err
+		}
+	case <-ctx.Done():
+	}
+	return nil
 }
 
 // Close ends all work, gives up the leases and closes the store. Close it after the

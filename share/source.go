@@ -163,7 +163,7 @@ func (r *reader) fill() error {
 			return nil
 		case r.ctx.Err() != nil:
 			return r.ctx.Err()
-		case errors.Is(err, errDamaged) && damaged:
+		case errors.Is(err, errDamaged) && damaged, errors.Is(err, errOtherKey):
 			r.a.spoil(k, err)
 		case errors.Is(err, errDamaged):
 			damaged = true // perhaps on its way here: read it again

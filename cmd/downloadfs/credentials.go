@@ -21,7 +21,7 @@ const (
 	envPassword = "ALFRESCO_PASSWORD"
 )
 
-// maxPasswordFile is the largest part of a password file that is read.
+// maxPasswordFile is the largest part of a file with a secret that is read.
 const maxPasswordFile = 64 << 10
 
 // takeEnvironment returns a secret from the environment and removes it there, so no
@@ -37,25 +37,31 @@ func takeEnvironment(name string) (client.Secret, error) {
 // readPasswordFile returns the first line of a file that others can neither read nor
 // write. flag is the flag that named the file, for errors.
 func readPasswordFile(name, flag string) (client.Secret, error) {
+	text, err := readPrivateFile(name, flag, 0o027)
+	return firstLine(text), err
+}
+
+// readPrivateFile returns what is in a file whose mode has no bit of exposed. flag is
+// the flag that named the file, for errors.
+func readPrivateFile(name, flag string, exposed iofs.FileMode) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return "", exitf(exitUsage, "cannot read %s: %w", flag, err)
+		return nil, exitf(exitUsage, "cannot read %s: %w", flag, err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return "", exitf(exitUsage, "cannot read %s: %w", flag, err)
+		return nil, exitf(exitUsage, "cannot read %s: %w", flag, err)
 	}
 	// A pipe, such as the shell makes for <(…), is private whatever its mode is.
-	const exposed iofs.FileMode = 0o027
 	if info.Mode().IsRegular() && info.Mode().Perm()&exposed != 0 {
-		return "", exitf(exitUsage, "others can read or write %s %s; run: chmod 600 %s", flag, name, name)
+		return nil, exitf(exitUsage, "others can read or write %s %s; run: chmod 600 %s", flag, name, name)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxPasswordFile))
 	if err != nil {
-		return "", exitf(exitUsage, "cannot read %s: %w", flag, err)
+		return nil, exitf(exitUsage, "cannot read %s: %w", flag, err)
 	}
-	return firstLine(text), nil
+	return text, nil
 }
 
 // firstLine returns the secret in a text: its first line.

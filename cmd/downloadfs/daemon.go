@@ -131,7 +131,7 @@ func (d *daemonChild) ready(line string) error {
 // absolute makes the file names that a background process uses later absolute, so
 // they hold wherever it is.
 func (o *mountOptions) absolute() error {
-	for _, name := range []*string{&o.stateDir, &o.cacheDir, &o.caCert, &o.clientCert, &o.clientKey, &o.keytab, &o.logFile} {
+	for _, name := range []*string{&o.stateDir, &o.cacheDir, &o.caCert, &o.clientCert, &o.clientKey, &o.keytab, &o.logFile, &o.share.keyFile} {
 		if *name == "" {
 			continue
 		}

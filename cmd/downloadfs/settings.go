@@ -31,7 +31,7 @@ const (
 
 // pathFlags take file names. A configuration file gives them in full.
 var pathFlags = map[string]bool{"state-dir": true, "cache-dir": true, "password-file": true, "client-secret-file": true, "keytab": true,
-	"log-file": true, "ca-cert": true, "client-cert": true, "client-key": true}
+	"log-file": true, "ca-cert": true, "client-cert": true, "client-key": true, "share-key-file": true}
 
 // notFromEnvironment are flags without a variable of their own name: help, and flags
 // whose variable has another name.

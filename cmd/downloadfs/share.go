@@ -23,15 +23,17 @@ import (
 
 // shareOptions are the flags about a store that many machines share.
 type shareOptions struct {
-	url  string
-	size size
-	only bool
+	url     string
+	size    size
+	keyFile string
+	only    bool
 }
 
 func (o *shareOptions) addFlags(f *pflag.FlagSet) {
 	o.size = 100 << 30
 	f.StringVar(&o.url, "share", "", "a store that mounts on many machines share, such as file:///net/downloads: each archive is fetched from the server once")
 	f.Var(&o.size, "share-size", "how much this account's archives may take in the shared store")
+	f.StringVar(&o.keyFile, "share-key-file", "", "encrypt what is in the shared store, with the key in this file that 'downloadfs share keygen' has made; all mounts have the same")
 }
 
 // addMountFlags adds those that only a mount has.
@@ -45,6 +47,8 @@ func (o *shareOptions) check() error {
 	switch {
 	case o.url == "" && o.only:
 		return badValue("share-only", "needs a store; give --share too")
+	case o.url == "" && o.keyFile != "":
+		return badValue("share-key-file", "needs a store; give --share too")
 	case o.url == "":
 		return nil
 	}
@@ -96,6 +100,22 @@ func (o *shareOptions) open(ctx context.Context) (share.Store, error) {
 	return store, nil
 }
 
+// key reads the key of the store. It returns nil without --share-key-file.
+func (o *shareOptions) key() (*share.Key, error) {
+	if o.keyFile == "" {
+		return nil, nil
+	}
+	text, err := readPrivateFile(o.keyFile, "--share-key-file", 0o077)
+	if err != nil {
+		return nil, err
+	}
+	key, err := share.ParseKey(strings.NewReader(withoutMark(text)))
+	if err != nil {
+		return nil, exitf(exitUsage, "cannot use --share-key-file %s: %w", o.keyFile, err)
+	}
+	return key, nil
+}
+
 // sharing is what stands between the cache, the manager and the server's client if
 // mounts on other machines share a store, and nothing otherwise.
 type sharing struct {
@@ -113,6 +133,10 @@ func startSharing(ctx context.Context, o *mountOptions, server *url.URL, usernam
 	if username == "" {
 		return nil, exitf(exitUsage, "--share needs the account's name, to keep its archives apart from those of others; give --username")
 	}
+	key, err := o.share.key()
+	if err != nil {
+		return nil, err
+	}
 	store, err := o.share.open(ctx)
 	if err != nil {
 		return nil, err
@@ -124,8 +148,14 @@ func startSharing(ctx context.Context, o *mountOptions, server *url.URL, usernam
 		Whole:   o.prefetch == "auto",
 		Only:    o.share.only,
 		Listed:  s.listed,
+		Key:     key,
 		Logger:  log,
 	})
+	ctx, cancel := context.WithTimeout(ctx, listedWithin)
+	defer cancel()
+	if err := s.share.Check(ctx); err != nil {
+		return nil, exitf(exitUsage, "%w", errors.Join(err, s.share.Close()))
+	}
 	return s, nil
 }
 

@@ -55,6 +55,7 @@ var arrows = map[string][]string{
 // keepers are imports that only the listed packages may have.
 var keepers = map[string][]string{
 	"github.com/hanwen/go-fuse/v2": {"fs"},
+	"filippo.io/age":               {"share"},
 	"github.com/spf13":             {"cmd/downloadfs"},
 	"github.com/prometheus":        {"metrics"},
 	"flag":                         {"cmd/downloadfs", "integration", "integration/bench", "integration/harness", "integration/kernels"},
