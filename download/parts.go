@@ -29,6 +29,7 @@ type assembly struct {
 	limit  int64  // of the content of a part
 	idle   bool   // the server has refused the whole, so it zips nothing of it
 	name   string // of the one zip
+	looked Looked // by the walk, which ends when there are pieces
 	pieces []*piece
 	keys   uint32 // the last key given to a piece
 
@@ -81,7 +82,13 @@ var errReplanned = errors.New("the plan has changed")
 type PartsProgress struct {
 	Total, Done int // zips and files; both 0 if it is not got in parts
 	Running     int // the number of the part that the server works on; 0 if none
+	// Looked tells how far the walk is that goes before. It is zero afterwards.
+	Looked Looked
 }
+
+// Looked is what a walk has seen so far: the folders that it has looked into, and the
+// files and folders in them.
+type Looked struct{ Folders, Nodes int }
 
 func newAssembly(limit int64) *assembly {
 	return &assembly{limit: limit, nudge: make(chan struct{}, 1), viewing: make(chan struct{}, 1), pins: make(map[uint32]Archive)}
@@ -145,7 +152,7 @@ func (m *Manager) startAssembly(d *Download) {
 // zip without a word.
 func (m *Manager) measure(d *Download) {
 	limits := split.Limits{Part: 1 << 62, File: m.maxFile}
-	trees, err := split.Walk(m.ctx, m.walked(), bare(d.nodes), limits)
+	trees, err := split.Walk(m.ctx, m.walked(nil), bare(d.nodes), limits)
 	if err != nil {
 		m.log.Debug("sizes not known", "op", "measure", "download", d.id, "err", err)
 		return
@@ -170,23 +177,39 @@ func bare(nodes []NodeID) []string {
 	return ids
 }
 
-// walked is the repository that split walks. request makes each request.
+// walked is the repository that split walks. request makes each request, and looked, if
+// it is not nil, is told of each page of children.
 type walked struct {
 	nodes   Nodes
 	request func(ctx context.Context, do func(context.Context) error) error
+	looked  func(Looked)
 }
 
-func (m *Manager) walked() walked {
+func (m *Manager) walked(looked func(Looked)) walked {
 	return walked{m.nodes, func(ctx context.Context, do func(context.Context) error) error {
 		return m.request(ctx, "walk", "", do)
-	}}
+	}, looked}
+}
+
+// looks returns a function that counts what a walk for d sees.
+func (m *Manager) looks(d *Download) func(Looked) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d.parts.looked = Looked{}
+	return func(l Looked) {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		seen := &d.parts.looked
+		seen.Folders, seen.Nodes = seen.Folders+l.Folders, seen.Nodes+l.Nodes
+		m.change(d)
+	}
 }
 
 // LargestFile returns the size of the largest file among the nodes and in the folders
 // among them. It blocks until it has looked into each folder, which is a request for
 // each thousand children.
 func LargestFile(ctx context.Context, nodes Nodes, ids []NodeID) (int64, error) {
-	w := walked{nodes, func(ctx context.Context, do func(context.Context) error) error { return do(ctx) }}
+	w := walked{nodes, func(ctx context.Context, do func(context.Context) error) error { return do(ctx) }, nil}
 	trees, err := split.Walk(ctx, w, bare(ids), split.Limits{Part: 1 << 62, File: 1 << 62})
 	if err != nil {
 		return 0, fmt.Errorf("look how large the files are: %w", err)
@@ -221,6 +244,13 @@ func (w walked) Children(ctx context.Context, id string, skip int) (page []split
 		}
 		return err
 	})
+	if err == nil && w.looked != nil {
+		l := Looked{Nodes: len(page)}
+		if skip == 0 {
+			l.Folders = 1
+		}
+		w.looked(l)
+	}
 	return page, more, gone(err)
 }
 
@@ -343,6 +373,9 @@ func (m *Manager) fetchedParts(d *Download) int {
 func (d *Download) partsProgress() (p PartsProgress) {
 	if d.parts == nil {
 		return p
+	}
+	if d.parts.pieces == nil {
+		p.Looked = d.parts.looked
 	}
 	for _, q := range d.parts.pieces {
 		if q.Kind == split.Folder {

@@ -28,7 +28,7 @@ func (m *Manager) planParts(ctx context.Context, d *Download) error {
 			a.idle = true
 		}
 		ids := bare(d.nodes)
-		trees, err := split.Walk(ctx, m.walked(), ids, limits)
+		trees, err := split.Walk(ctx, m.walked(m.looks(d)), ids, limits)
 		if err != nil {
 			return fmt.Errorf("look what is in it: %w", err)
 		}
@@ -148,7 +148,7 @@ func (m *Manager) replan(ctx context.Context, d *Download, p *piece, limit int64
 	a := d.parts
 	limits := split.Limits{Part: limit, File: m.maxFile}
 	for {
-		trees, err := split.Walk(ctx, m.walked(), p.Nodes, limits)
+		trees, err := split.Walk(ctx, m.walked(nil), p.Nodes, limits)
 		if err != nil {
 			return fmt.Errorf("look what is in it: %w", err)
 		}

@@ -166,6 +166,33 @@ func TestParts(t *testing.T) {
 	})
 }
 
+// While it is walked, the status tells how far that is.
+// Proves S-221.
+func TestPartsTellHowFarTheWalkIs(t *testing.T) {
+	f := aForest()
+	inForest(t, f, func(t *testing.T, w *world) {
+		f.onCall(func(op, id string) error {
+			if op == "Children" {
+				time.Sleep(time.Second)
+			}
+			return nil
+		})
+		d := w.ask("site")
+		var last download.Looked
+		for s := d.Snapshot(); s.Parts.Total == 0; s = d.Snapshot() {
+			l := s.Parts.Looked
+			require.GreaterOrEqual(t, l.Folders, last.Folders)
+			require.GreaterOrEqual(t, l.Nodes, last.Nodes)
+			last = l
+			later(100 * time.Millisecond)
+		}
+		require.Equal(t, 5, last.Folders)
+		require.Greater(t, last.Nodes, 18, "of 24: the last page comes with the plan")
+		w.get(d)
+		require.Zero(t, d.Snapshot().Parts.Looked)
+	})
+}
+
 // Several nodes, twins among them, are one zip in the order of the list.
 // Proves S-163.
 func TestPartsOfSeveralNodes(t *testing.T) {

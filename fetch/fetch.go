@@ -35,7 +35,8 @@ type Event struct {
 	Files int64  // zipped so far
 	Of    int64  // files in all
 
-	Parts, OfParts int // that have arrived, and in all; 0 if it is not got in parts
+	Parts, OfParts int             // that have arrived, and in all; 0 if it is not got in parts
+	Looked         download.Looked // before it is known in how many parts it comes
 }
 
 const (

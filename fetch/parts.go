@@ -56,7 +56,7 @@ func (f *Fetcher) Parts(ctx context.Context, m *download.Manager, nodes []downlo
 	for {
 		s := d.Snapshot()
 		f.Tell(Event{Phase: Assembling, ID: d.ID(), Done: s.BytesAdded, Total: s.TotalBytes, Files: s.FilesAdded, Of: s.TotalFiles,
-			Parts: s.Parts.Done, OfParts: s.Parts.Total})
+			Parts: s.Parts.Done, OfParts: s.Parts.Total, Looked: s.Parts.Looked})
 		select {
 		case err := <-done:
 			return d, err

@@ -84,6 +84,8 @@ type status struct {
 	TotalBytes  int64           `json:"totalBytes" yaml:"totalBytes"`
 	FilesAdded  int64           `json:"filesAdded" yaml:"filesAdded"`
 	TotalFiles  int64           `json:"totalFiles" yaml:"totalFiles"`
+	Folders     int             `json:"foldersWalked,omitempty" yaml:"foldersWalked,omitempty"`
+	Nodes       int             `json:"nodesWalked,omitempty" yaml:"nodesWalked,omitempty"`
 	Parts       int             `json:"parts,omitempty" yaml:"parts,omitempty"`
 	PartsDone   *int            `json:"partsDone,omitempty" yaml:"partsDone,omitempty"`
 	PartRunning int             `json:"partRunning,omitempty" yaml:"partRunning,omitempty"`
@@ -111,6 +113,7 @@ func newStatus(s download.Snapshot) status {
 		BegunAt:     s.BegunAt.UTC().Truncate(time.Second),
 		ChangedAt:   s.ChangedAt.UTC().Truncate(time.Second),
 	}
+	out.Folders, out.Nodes = s.Parts.Looked.Folders, s.Parts.Looked.Nodes
 	if s.Parts.Total > 0 {
 		out.Parts, out.PartsDone, out.PartRunning = s.Parts.Total, &s.Parts.Done, s.Parts.Running
 	}

@@ -63,6 +63,17 @@ cachedBytes: 0
 `, string(statusYAML(newStatus(s))))
 }
 
+// Proves S-221.
+func TestStatusOfParts(t *testing.T) {
+	s := download.Snapshot{Progress: download.Progress{ID: "d1", Status: download.StatusPending}, Name: "d1"}
+	s.Parts.Looked = download.Looked{Folders: 12, Nodes: 3400}
+	text := string(statusYAML(newStatus(s)))
+	assert.Contains(t, text, "totalFiles: 0\nfoldersWalked: 12\nnodesWalked: 3400\ncachedBytes: 0\n")
+	s.Status, s.Parts = download.StatusInProgress, download.PartsProgress{Total: 7, Running: 1}
+	text = string(statusYAML(newStatus(s)))
+	assert.Contains(t, text, "totalFiles: 0\nparts: 7\npartsDone: 0\npartRunning: 1\ncachedBytes: 0\n")
+}
+
 func TestStatusJSON(t *testing.T) {
 	var got map[string]any
 	require.NoError(t, json.Unmarshal(statusJSON(newStatus(sampleSnapshot())), &got))

@@ -60,7 +60,7 @@ func (p *progress) event(e fetch.Event) {
 	switch {
 	case p.json:
 		p.line(map[string]any{"phase": e.Phase, "download": e.ID, "name": e.Name, "done": e.Done, "total": e.Total, "files": e.Files, "totalFiles": e.Of,
-			"partsDone": e.Parts, "parts": e.OfParts})
+			"partsDone": e.Parts, "parts": e.OfParts, "foldersWalked": e.Looked.Folders, "nodesWalked": e.Looked.Nodes})
 	case p.terminal:
 		text := progressText(e, p.width(), e.Done-p.from, now.Sub(p.since))
 		fmt.Fprintf(p.w, "\r%s%s", text, strings.Repeat(" ", max(0, len([]rune(p.last))-len([]rune(text)))))
@@ -112,6 +112,14 @@ func (p *progress) done(r getResult) {
 // progressText returns one line of at most width characters. With width 0 there is no
 // bar and no limit. moved is how many bytes were done in took.
 func progressText(e fetch.Event, width int, moved int64, took time.Duration) string {
+	if e.Looked.Folders > 0 {
+		text := fmt.Sprintf("looking what is in it: %s in %s so far",
+			counted(e.Looked.Nodes, "node", "nodes"), counted(e.Looked.Folders, "folder", "folders"))
+		if width > 0 {
+			text = text[:min(len(text), width-1)]
+		}
+		return text
+	}
 	var parts []string
 	percent := 0
 	if e.Total > 0 {

@@ -19,8 +19,11 @@ func TestProgressText(t *testing.T) {
 	e = fetch.Event{Phase: fetch.Fetching, Done: 5, Total: 10}
 	assert.Equal(t, "[####################....................] fetching: 50%, 5 B of 10 B", progressText(e, 100, 0, 0))
 	assert.Equal(t, "the server zips: waiting for its turn", progressText(fetch.Event{Phase: fetch.Zipping}, 100, 0, time.Minute))
+	walking := fetch.Event{Phase: fetch.Assembling, Total: 300, Looked: download.Looked{Folders: 1, Nodes: 345}}
+	assert.Equal(t, "looking what is in it: 345 nodes in 1 folder so far", progressText(walking, 100, 0, time.Minute))
 	for width := 5; width < 120; width++ {
 		assert.Less(t, len(progressText(e, width, 5, 2*time.Second)), width)
+		assert.Less(t, len(progressText(walking, width, 0, time.Second)), width)
 	}
 }
 
