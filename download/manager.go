@@ -73,7 +73,7 @@ type Manager struct {
 	posts   chan struct{}   // a slot for each Create that asks the server
 	posting context.Context // of those requests; ends after ctx (see finishPosts)
 	abandon context.CancelFunc
-	checks  chan struct{} // capacity 1: held while a part is checked
+	checks  chan struct{} // capacity 1: held while a part is unpacked
 	unsaved chan struct{} // capacity 1: dirty is not empty
 
 	mu       sync.Mutex // guards all below and each Download's state

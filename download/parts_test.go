@@ -166,6 +166,28 @@ func TestParts(t *testing.T) {
 	})
 }
 
+// While one part is zipped, the one before is fetched, and that a part is DONE is
+// noticed soon: it takes little more time than the server does to zip.
+// Proves S-222.
+func TestPartsTakeLittleMoreThanZipping(t *testing.T) {
+	f := aForest()
+	inForest(t, f, func(t *testing.T, w *world) {
+		f.zipping = 20 * time.Second
+		f.onCall(func(op, id string) error {
+			if op == "Stream" {
+				time.Sleep(10 * time.Second)
+			}
+			return nil
+		})
+		began := time.Now()
+		requireWhole(t, f, w.get(w.ask("site")), "site")
+		took := time.Since(began)
+		require.Less(t, took, 8*20*time.Second+10*time.Second+8*time.Second, "8 parts, and a file")
+		require.Less(t, f.count["Get"], 8*30)
+		require.LessOrEqual(t, f.peak, 2)
+	})
+}
+
 // While it is walked, the status tells how far that is.
 // Proves S-221.
 func TestPartsTellHowFarTheWalkIs(t *testing.T) {

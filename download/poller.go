@@ -236,7 +236,7 @@ func (m *Manager) takeOver(d *Download, a answer, now time.Time) {
 	if p.Status == StatusDone {
 		m.server.pace.Learn(&w.forecast, now)
 	}
-	w.forecast.Observe(now, schedule.Counters{Begun: p.Status != StatusPending, Added: p.BytesAdded, Total: p.TotalBytes})
+	w.forecast.Observe(now, counters(p))
 	if p == old {
 		if m.stallTimeout > 0 && !w.stalled && !p.Status.Ended() && m.server.alive-w.quietSince >= m.stallTimeout {
 			w.stalled = true
@@ -263,6 +263,11 @@ func (m *Manager) takeOver(d *Download, a answer, now time.Time) {
 		d.settled = d.settled || p.Status.Ended() && !d.cancelled && p.Status != StatusDone
 		m.transition(d, old.Status)
 	}
+}
+
+// counters returns what a forecast learns from p.
+func counters(p Progress) schedule.Counters {
+	return schedule.Counters{Begun: p.Status != StatusPending, Added: p.BytesAdded, Total: p.TotalBytes}
 }
 
 // gone takes in that the server no longer has the download. Manager.mu is held.

@@ -31,7 +31,7 @@ type removal struct {
 	absent   doubt     // that there is no such download
 	until    time.Time // it is not believed before; zero: believed once confirmed
 
-	done chan struct{} // closed when nothing is left to do; may be nil
+	done chan struct{} // closed when the server has nothing left to do; may be nil
 }
 
 const (
@@ -178,6 +178,11 @@ func (m *Manager) finish(r *removal, del bool) {
 	more := func() bool { // m.mu is held
 		return r.del != del || r.of != nil && r.of.removed && !del
 	}
+	m.mu.Lock()
+	if !more() {
+		r.tell() // what is left is the journal's
+	}
+	m.mu.Unlock()
 	if r.serial != 0 {
 		err := m.journal.Update(func(tx journal.Tx) error {
 			m.mu.Lock()
@@ -196,12 +201,18 @@ func (m *Manager) finish(r *removal, del bool) {
 	defer m.mu.Unlock()
 	if !more() {
 		delete(m.removals, r.id)
-		if r.done != nil {
-			close(r.done)
-		}
+		r.tell()
 	} else if r.del {
 		m.work.Set(&r.task, time.Now(), schedule.Chore)
 	} // else Remove is about to go on with it
+}
+
+// tell ends the waits for r. m.mu is held.
+func (r *removal) tell() {
+	if r.done != nil {
+		close(r.done)
+		r.done = nil
+	}
 }
 
 // unpark lets the deletion of d go on after its last handle was closed. m.mu is held.
