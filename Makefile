@@ -90,7 +90,7 @@ test-portable: setup-test ## the integration tests with the decisions that other
 bench: setup-bench ## the table of README, measured on this machine; takes about an hour
 	cd integration/bench && $(GO) test -count=1 -timeout 90m -table $(BENCHFLAGS)
 
-test-any-size: setup-test ## an archive of 70,000 files and more than 4 GiB in parts, read by tools; takes minutes, and 15 GB of disk
+test-any-size: setup-test ## archives of 70,000 files and more than 4 GiB in parts, read by tools; takes minutes, and 20 GB of disk
 	DOWNLOADFS_ANY_SIZE=1 $(GO) test -count=1 -timeout 60m -v -run '^TestAnySizeOfEverything$$' ./integration
 
 soak: setup-test ## everything at once, with all kinds of trouble, for $(SOAKTIME)

@@ -14,20 +14,29 @@ import (
 	"downloadfs/integration/harness"
 )
 
+func inSmallParts(t *testing.T, u harness.User) []cell { return inParts(t, u, 40) }
+
+func inLargeParts(t *testing.T, u harness.User) []cell { return inParts(t, u, 4)[:1] }
+
+// inPacedParts is for a server that takes its time, as real ones do.
+func inPacedParts(t *testing.T, u harness.User) []cell {
+	return inParts(t, u, 4, "--archive-rate", "100M", "--content-rate", "100M")[:1]
+}
+
 // inParts compares an archive that is got in parts with one zip that a server without
 // a limit makes of the same, each from asking for it until the last byte is read. It
 // also measures how much room the server's zips take meanwhile.
-func inParts(t *testing.T, u harness.User) []cell {
-	const parts, folders, each = 40, 20, 10
+func inParts(t *testing.T, u harness.User, parts int64, flags ...string) []cell {
+	const folders, each = 20, 10
 	dir := harness.Dir(t, harness.User{})
 	for i := range folders * each {
 		folder := fmt.Sprintf("%s/site/%02d", dir, i/each)
 		require.NoError(t, os.MkdirAll(folder, 0o755))
 		noiseFile(t, fmt.Sprintf("%s/%03d.bin", folder, i), *size/(folders*each))
 	}
-	free := harness.StartServer(t, dir, "--max-content-size", "1T")
+	free := harness.StartServer(t, dir, append(flags, "--max-content-size", "1T")...)
 	data := harness.Dir(t, harness.User{})
-	limited := harness.StartServer(t, dir, "--max-content-size", fmt.Sprint(*size/parts), "--data-dir", data)
+	limited := serverIn(t, data, dir, append(flags, "--max-content-size", fmt.Sprint(*size/parts))...)
 	over, took, base, memory, room := ratio(), seconds(), seconds(), resident(), resident()
 	got := 0
 	for range *runs {
@@ -54,6 +63,16 @@ func inParts(t *testing.T, u harness.User) []cell {
 	}
 	limit := fmt.Sprintf("%d parts of at most %.0f MB", got, float64(*size/parts)/1e6)
 	return []cell{{pair{over, took}, "one zip, curl " + base.String()}, {room, limit}, {memory, limit}}
+}
+
+// serverIn starts a server that keeps its zips below data. With --data-dir it would
+// sync each, which a real server does not do.
+func serverIn(t *testing.T, data, dir string, flags ...string) *harness.Server {
+	t.Helper()
+	before := os.Getenv("TMPDIR")
+	require.NoError(t, os.Setenv("TMPDIR", data))
+	defer func() { require.NoError(t, os.Setenv("TMPDIR", before)) }()
+	return harness.StartServer(t, dir, flags...)
 }
 
 // watchSize watches how large the files below dir are in all, until the returned

@@ -102,7 +102,9 @@ var experiments = []experiment{
 		{"in parts: from asking to the last byte ÷ one zip and curl, no limit", "≤ 1.3"},
 		{"in parts: most room that the server's zips take", "bounded"},
 		{"in parts: peak resident memory", "≤ 64 MB"},
-	}, inParts},
+	}, inSmallParts},
+	{[]row{{"in parts, 4 of 500 MB: from asking to the last byte ÷ the same", "≤ 1.3"}}, inLargeParts},
+	{[]row{{"in parts, 4 of 500 MB, server zips and sends 100 MB/s: the same", "≤ 1.3"}}, inPacedParts},
 	{[]row{{"in parts: requests to walk 10,000 folders", "≤ 10,200"}}, walking},
 	{[]row{{"in parts: 1,000,000 entries, read and listed: peak resident memory", "≤ 200 MB"}}, manyEntriesInParts},
 }
