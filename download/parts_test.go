@@ -168,7 +168,7 @@ func TestParts(t *testing.T) {
 
 // While one part is zipped, the one before is fetched, and that a part is DONE is
 // noticed soon: it takes little more time than the server does to zip.
-// Proves S-222.
+// Proves S-223.
 func TestPartsTakeLittleMoreThanZipping(t *testing.T) {
 	f := aForest()
 	inForest(t, f, func(t *testing.T, w *world) {
@@ -189,7 +189,7 @@ func TestPartsTakeLittleMoreThanZipping(t *testing.T) {
 }
 
 // While it is walked, the status tells how far that is.
-// Proves S-221.
+// Proves S-224.
 func TestPartsTellHowFarTheWalkIs(t *testing.T) {
 	f := aForest()
 	inForest(t, f, func(t *testing.T, w *world) {

@@ -63,7 +63,7 @@ cachedBytes: 0
 `, string(statusYAML(newStatus(s))))
 }
 
-// Proves S-221.
+// Proves S-224.
 func TestStatusOfParts(t *testing.T) {
 	s := download.Snapshot{Progress: download.Progress{ID: "d1", Status: download.StatusPending}, Name: "d1"}
 	s.Parts.Looked = download.Looked{Folders: 12, Nodes: 3400}
