@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -49,7 +50,8 @@ type dropNode struct {
 	opened  int       // handles
 	failed  error     // why nothing is asked for: not everything was written
 	asked   *submission
-	by      int // the process that asked; it finds the file for a while
+	by      int  // the process that asked; it finds the file for a while
+	gone    bool // it was removed, or another took its name: its close asks for nothing
 	link    bool
 }
 
@@ -184,6 +186,7 @@ func (n *downloadsNode) Unlink(ctx context.Context, name string) syscall.Errno {
 		return syscall.ENOENT
 	}
 	n.drops.remove(name, d)
+	d.goes()
 	return 0
 }
 
@@ -205,9 +208,13 @@ func (n *downloadsNode) renameDrop(ctx context.Context, d *dropNode, name, newNa
 	d.mu.Lock()
 	d.name = newName
 	d.mu.Unlock()
-	if newName != download.ControlFile {
-		n.drops.add(newName, d)
+	if newName == download.ControlFile {
+		return 0
 	}
+	if old := n.drops.at(newName); old != nil && old != d {
+		old.goes()
+	}
+	n.drops.add(newName, d)
 	return 0
 }
 
@@ -230,9 +237,18 @@ func (n *downloadsNode) inode(ctx context.Context, d *dropNode, kind uint32) *fu
 	return n.NewInode(ctx, d, fusefs.StableAttr{Mode: kind, Ino: inoDrops + n.drops.last.Add(1)})
 }
 
-// add makes name refer to d, unless there are too many files.
+// add makes name refer to d, unless there are too many files that are needed.
 func (ds *drops) add(name string, d *dropNode) bool {
 	ds.sweep()
+	for !ds.put(name, d) {
+		if !ds.spareOne() {
+			return false
+		}
+	}
+	return true
+}
+
+func (ds *drops) put(name string, d *dropNode) bool {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
 	if len(ds.named) >= maxDrops {
@@ -245,19 +261,45 @@ func (ds *drops) add(name string, d *dropNode) bool {
 	return true
 }
 
+// at returns the file called name, or nil.
+func (ds *drops) at(name string) *dropNode {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	return ds.named[name]
+}
+
+// all returns all files.
+func (ds *drops) all() map[string]*dropNode {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	return maps.Clone(ds.named)
+}
+
 // sweep forgets the files that nobody needs any more.
 func (ds *drops) sweep() {
-	ds.mu.Lock()
-	all := make(map[string]*dropNode, len(ds.named))
-	for name, d := range ds.named {
-		all[name] = d
-	}
-	ds.mu.Unlock()
-	for name, d := range all {
+	for name, d := range ds.all() {
 		if d.over() {
 			ds.remove(name, d)
 		}
 	}
+}
+
+// spareOne forgets the file that is missed least, and reports whether there is one that
+// can be spared.
+func (ds *drops) spareOne() bool {
+	var name string
+	var oldest *dropNode
+	var since time.Time
+	for n, d := range ds.all() {
+		if used, ok := d.spare(); ok && (oldest == nil || used.Before(since)) {
+			name, oldest, since = n, d, used
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	ds.remove(name, oldest)
+	return true
 }
 
 // get returns the file called name if it exists for the process who.
@@ -288,6 +330,21 @@ func (n *dropNode) over() bool {
 		life = dropAfterlife
 	}
 	return n.opened == 0 && time.Since(n.used) > life
+}
+
+// spare reports whether the file can be spared if there are many: its download was
+// asked for, or nothing was written to it. It returns when the file was last used.
+func (n *dropNode) spare() (used time.Time, ok bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.used, n.opened == 0 && (n.asked != nil || len(n.content) == 0)
+}
+
+// goes notes that the file has no name any more.
+func (n *dropNode) goes() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.gone = true
 }
 
 // foundBy reports whether a process finds the file. Every process does until its
@@ -357,7 +414,7 @@ func (n *dropNode) ask(opener int, name string) (*submission, error) {
 	f := n.fs
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.asked != nil {
+	if n.asked != nil || n.gone {
 		return n.asked, nil
 	}
 	if n.failed != nil {

@@ -58,6 +58,12 @@ os.replace('$D/.q3.tmp', '$D/q3.txt'); os.stat('$D/q3.txt')"`, "q3"},
 		"temporary and gone":  {`echo @A > $D/.x; cat $D/.x > /dev/null; rm $D/.x; ! test -e $D/.x`, ""},
 		"temporary and left":  {`echo @A > $D/.x; echo @A > $D/y.part`, ""},
 		"set -C":              {`set -C; echo @A > $D/q3`, "q3"},
+		"removed while open":  {`python3 -c "import os;f=open('$D/q3','w');f.write('@A');f.flush();os.unlink('$D/q3');f.close()"`, ""},
+		"replaced while open": {`python3 -c "
+import os
+f = open('$D/q3', 'w'); f.write('@B'); f.flush()
+g = open('$D/.q3', 'w'); g.write('@A'); g.close(); os.rename('$D/.q3', '$D/q3')
+f.close()"`, "q3"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -150,6 +156,15 @@ func TestDropsBounded(t *testing.T) {
 	out, err := m.sh(fmt.Sprintf(`for i in $(seq %d); do echo x > $D/.$i || exit; done`, maxDrops+1))
 	require.Error(t, err)
 	assert.Contains(t, out, "No space left")
+}
+
+// Many lists at once are many downloads, and empty files are in nobody's way.
+// Proves S-160.
+func TestManyDrops(t *testing.T) {
+	m := newTestMount(t)
+	m.ok(fmt.Sprintf(`for i in $(seq %d); do : > $D/empty.$i || exit; done`, maxDrops+10))
+	m.ok(fmt.Sprintf(`for i in $(seq %d); do echo %s > $D/list$i.txt || exit; done`, maxDrops+10, idA))
+	assert.Len(t, m.domain.Downloads(), maxDrops+10)
 }
 
 func TestStem(t *testing.T) {
