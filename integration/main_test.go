@@ -19,6 +19,8 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	case os.Getenv(envGoZip) != "":
 		os.Exit(goZip(os.Getenv(envGoZip)))
+	case os.Getenv(envStarter) != "":
+		os.Exit(starter(os.Getenv(envStarter)))
 	case os.Getenv(envBeliever) != "":
 		os.Exit(believe(os.Getenv(envBeliever)))
 	}
