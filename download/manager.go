@@ -33,6 +33,8 @@ type Config struct {
 	// UnreachableTimeout is how long polls may fail before waiters get
 	// ErrUnavailable. 0 means 2 minutes.
 	UnreachableTimeout time.Duration
+	// Turns says when this mount is to get a download in parts; nil: at once.
+	Turns Turns
 	// Prefetch fetches each archive whole when its download is DONE.
 	Prefetch bool
 	Logger   *slog.Logger
@@ -56,6 +58,7 @@ type Manager struct {
 	partSize           int64
 	maxFile            int64
 	archives           Archives
+	turns              Turns // may be nil
 	log                *slog.Logger
 	stallTimeout       time.Duration // 0: never
 	unreachableTimeout time.Duration
@@ -114,6 +117,7 @@ func Open(cfg Config) (*Manager, error) {
 		partSize:           cfg.PartSize,
 		maxFile:            cfg.MaxFile,
 		archives:           cfg.Archives,
+		turns:              cfg.Turns,
 		log:                cfg.Logger,
 		stallTimeout:       max(cfg.StallTimeout, 0),
 		unreachableTimeout: cfg.UnreachableTimeout,

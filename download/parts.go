@@ -39,7 +39,8 @@ type assembly struct {
 	failingSince time.Time // since when there was no answer; zero when there was one
 	refused      doubt     // that a refusal is for good
 
-	stop    context.CancelFunc // of its goroutine
+	stop    context.CancelFunc // of its goroutine; nil if there was none
+	stopped chan struct{}      // closed when the goroutine has ended
 	nudge   chan struct{}      // capacity 1: try again now
 	ended   bool               // give its pins back
 	pins    map[uint32]Archive // by piece key; a pin makes the cache keep what is nowhere else
@@ -141,8 +142,10 @@ func (m *Manager) startAssembly(d *Download) {
 		return
 	}
 	ctx, stop := context.WithCancel(m.ctx)
-	d.parts.stop = stop
+	stopped := make(chan struct{})
+	d.parts.stop, d.parts.stopped = stop, stopped
 	m.running.Go(func() {
+		defer close(stopped)
 		defer stop()
 		m.getParts(ctx, d)
 	})
@@ -285,6 +288,9 @@ func (m *Manager) getParts(ctx context.Context, d *Download) {
 	wait := time.Second
 	for ctx.Err() == nil {
 		before := m.fetchedParts(d)
+		if m.turns != nil && m.turns.Take(ctx, d.id, before > 0) != nil {
+			return
+		}
 		err := m.call("parts", d.id, func() error { return m.tryParts(ctx, d) }) // it may panic
 		if ctx.Err() != nil {
 			return

@@ -151,6 +151,11 @@ func (m *Manager) endParts(d *Download) {
 	if a.stop != nil {
 		a.stop()
 	}
+	m.removeParts(a)
+}
+
+// removeParts has the server delete the parts that are not in the cache. m.mu is held.
+func (m *Manager) removeParts(a *assembly) {
 	for _, p := range a.pieces {
 		if p.Kind == split.Part && p.serial != 0 && !p.fetched && m.removals[p.id] == nil {
 			m.removePart(p.id, p.serial, true)

@@ -14,6 +14,10 @@ type Listed struct {
 	Nodes     []NodeID
 	CreatedAt time.Time
 	Archive   *ArchiveInfo // known once DONE; do not change it
+	// Parts is how far the download is as its user sees it, if it comes in parts to this
+	// mount, or to another; zero if it does not. Progress is then what the server says,
+	// which is StatusTooLarge, and Archive is what the parts made.
+	Parts Progress
 }
 
 // Roll appends all downloads to dst, oldest first. It makes no request. The nodes
@@ -25,15 +29,14 @@ func (m *Manager) Roll(dst []Listed) []Listed {
 		if d.removed {
 			continue
 		}
-		l := Listed{Progress: d.progress, Name: d.alias, Nodes: d.nodes, CreatedAt: d.createdAt}
+		l := Listed{Progress: d.progress, Name: d.alias, Nodes: d.nodes, CreatedAt: d.createdAt, Archive: d.archive}
 		switch {
 		case d.parts != nil: // the server says no more of it than that
+			l.Parts = d.progress
 			l.Progress = Progress{ID: d.id, Status: StatusTooLarge, BytesAdded: d.parts.limit,
 				TotalBytes: d.progress.TotalBytes, TotalFiles: d.progress.TotalFiles}
 		case d.elsewhere != Progress{}:
-			l.Progress = d.elsewhere
-		default:
-			l.Archive = d.archive
+			l.Parts, l.Progress = d.progress, d.elsewhere
 		}
 		dst = append(dst, l)
 	}

@@ -19,6 +19,7 @@ const (
 	holder        // the content server: this mount fetches it for all
 	follower      // the store, as it comes
 	whole         // the store, which has all of it
+	gone          // nowhere: it was in the store only, and is there no more
 )
 
 const (
@@ -33,6 +34,7 @@ type archive struct {
 	s      *Share
 	info   download.ArchiveInfo
 	layout layout
+	open   func() (download.Archive, error) // what is put into the store
 
 	mu      sync.Mutex // guards all below
 	role    role
@@ -47,11 +49,12 @@ type archive struct {
 }
 
 func newArchive(s *Share, info download.ArchiveInfo) *archive {
-	return &archive{s: s, info: info, layout: newLayout(info.Size), headers: make(map[int]*header), bad: make(map[int]bool)}
+	return &archive{s: s, info: info, layout: newLayout(info.Size), headers: make(map[int]*header), bad: make(map[int]bool),
+		open: func() (download.Archive, error) { return s.has().Open(info) }}
 }
 
-// end ends the upload, if there is one, and waits for its end or ctx's.
-func (a *archive) end(ctx context.Context) {
+// end ends the upload, and waits for its end or ctx's. It reports whether there was one.
+func (a *archive) end(ctx context.Context) bool {
 	a.mu.Lock()
 	a.ended = true
 	var stopped chan struct{}
@@ -61,12 +64,13 @@ func (a *archive) end(ctx context.Context) {
 	}
 	a.mu.Unlock()
 	if stopped == nil {
-		return
+		return false
 	}
 	select {
 	case <-stopped:
 	case <-ctx.Done():
 	}
+	return true
 }
 
 // known returns the archive's role if it is sure for now. a.mu is held.
@@ -114,7 +118,7 @@ func (a *archive) look(ctx context.Context) (role, error) {
 	}
 	a.role, a.reached = r, max(a.reached, reached)
 	a.until = time.Now().Add(lookEvery)
-	if r == away {
+	if r == away || r == gone {
 		a.until = time.Now().Add(awayFor)
 	}
 	if lease != nil && (a.ended || !a.fetch(lease)) {
@@ -143,6 +147,9 @@ func (a *archive) find(ctx context.Context) (r role, l *lease, reached int, err 
 	case !errors.Is(err, iofs.ErrNotExist):
 		return away, nil, 0, err
 	}
+	if a.s.inParts(a.info.ID) {
+		return gone, nil, 0, nil
+	}
 	local := a.s.has()
 	if a.s.cfg.Only || local == nil || !a.s.cfg.Whole && !local.Complete(a.info.ID) || a.info.Size > a.s.cfg.Size {
 		return away, nil, 0, nil
@@ -150,7 +157,7 @@ func (a *archive) find(ctx context.Context) (r role, l *lease, reached int, err 
 	if len(a.s.uploads) == cap(a.s.uploads) {
 		return away, nil, 0, nil // it would hold a lease that it cannot use yet
 	}
-	l, reached, err = a.s.acquire(ctx, leasePrefix(a.info.ID), 0)
+	l, reached, err = a.s.acquire(ctx, leasePrefix(a.info.ID), 0, 0)
 	switch {
 	case err != nil:
 		return away, nil, 0, err

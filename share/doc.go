@@ -21,6 +21,7 @@
 //	archive/ID/done   what the archive is; written when all its pieces are there
 //	list/N            record N of the list of downloads
 //	snap/N            the list after record N
+//	nodes/ID          the nodes of a download that has many
 //	lease/ID/N        who fetches the archive; link N of a chain
 //	clock/MOUNT       written to learn the store's time, and removed again
 //

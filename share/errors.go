@@ -24,6 +24,10 @@ var (
 	errDown = errors.New("the store is left alone for a while")
 	// errSlow means that the store did not answer in time.
 	errSlow = errors.New("the store does not answer in time")
+	// errNoRoom means that an archive has no place in the share.
+	errNoRoom = errors.New("it does not fit into the share")
+	// errSource means that an archive cannot be read that is to be put into the share.
+	errSource = errors.New("the archive cannot be read")
 	// errLost means that another mount has taken over a lease.
 	errLost = errors.New("another mount has the lease")
 )

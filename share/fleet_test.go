@@ -40,7 +40,12 @@ func (f *fleetMount) ByID(download.ID) (*download.Download, bool) { return nil, 
 func (f *fleetMount) Lookup(string) (*download.Download, bool)    { return nil, false }
 func (f *fleetMount) Rename(*download.Download, string) error     { return nil }
 func (f *fleetMount) Remove(*download.Download) error             { return nil }
-func (f *fleetMount) Answers() bool                               { return true }
+func (f *fleetMount) Discard(*download.Download) error            { return nil }
+func (f *fleetMount) OpenArchive(*download.Download) (download.Archive, error) {
+	return nil, download.ErrNotReady
+}
+func (f *fleetMount) Supply(*download.Download, download.Listed) error { return nil }
+func (f *fleetMount) Answers() bool                                    { return true }
 func (f *fleetMount) each(do func(l *download.Listed)) {
 	for i, l := range f.Roll(nil) {
 		do(&l)

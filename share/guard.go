@@ -171,7 +171,11 @@ func (g *guard) remove(ctx context.Context, key string) error {
 
 // read returns a small object, of at most limit bytes. A larger one is errDamaged.
 func (g *guard) read(ctx context.Context, key string, limit int64) ([]byte, error) {
-	return ask(ctx, g, &g.reads, answerWithin, func(ctx context.Context) ([]byte, error) {
+	return g.readWithin(ctx, key, limit, answerWithin)
+}
+
+func (g *guard) readWithin(ctx context.Context, key string, limit int64, within time.Duration) ([]byte, error) {
+	return ask(ctx, g, &g.reads, within, func(ctx context.Context) ([]byte, error) {
 		rc, err := g.store.Open(ctx, key, 0, limit+1)
 		if err != nil {
 			return nil, err

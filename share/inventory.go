@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	iofs "io/fs"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -106,6 +107,17 @@ func (a *accounts) open(ctx context.Context, account string) (*gate, error) {
 		a.gates[account] = g
 	}
 	return g, err
+}
+
+// listed returns the downloads in an account's list, or nil if some of it is lost. The
+// account is open.
+func (a *accounts) listed(ctx context.Context, account string) (map[download.ID]*entry, error) {
+	s := Open(Config{Store: a.store, Account: account, Key: a.gates[account].key, Only: true, Logger: slog.New(slog.DiscardHandler)})
+	log := newRollLog(s)
+	if err := log.catchUp(ctx); err != nil || log.partial {
+		return nil, err
+	}
+	return log.roll.byID, nil
 }
 
 // List returns the archives of all accounts in a store, the oldest first. key may be

@@ -90,5 +90,6 @@ func (l layout) turn(k int) int {
 func archivePrefix(id download.ID) string       { return "archive/" + string(id) + "/" }
 func pieceKey(id download.ID, k int) string     { return fmt.Sprintf("archive/%s/p-%06d", id, k) }
 func doneKey(id download.ID) string             { return archivePrefix(id) + "done" }
+func nodesKey(id download.ID) string            { return "nodes/" + string(id) }
 func leasePrefix(id download.ID) string         { return "lease/" + string(id) + "/" }
 func linkKey(prefix string, link uint64) string { return fmt.Sprintf("%s%012d", prefix, link) }

@@ -71,19 +71,22 @@ func (s *Share) chain(ctx context.Context, prefix string) (c chain, err error) {
 }
 
 // acquire tries to get a lease. It returns nil and how many pieces its holder has
-// written if another mount has it.
-func (s *Share) acquire(ctx context.Context, prefix string, pieces int) (*lease, int, error) {
+// written if another mount has it, or has had it until less than patience ago.
+func (s *Share) acquire(ctx context.Context, prefix string, pieces int, patience time.Duration) (*lease, int, error) {
 	c, err := s.chain(ctx, prefix)
 	if err != nil {
 		return nil, 0, err
 	}
 	if c.link() > 0 {
 		r := s.linkOf(ctx, c.last.Key)
-		live, err := s.live(ctx, c.last)
+		now, err := s.clock.now(ctx)
 		if err != nil {
 			return nil, 0, err
 		}
-		if live && !r.Released {
+		if !r.Released {
+			patience += leaseTTL
+		}
+		if now.Sub(c.last.ModTime) < patience {
 			return nil, max(r.Pieces, 0), nil
 		}
 	}
@@ -106,12 +109,6 @@ func (s *Share) acquire(ctx context.Context, prefix string, pieces int) (*lease,
 		}
 	}
 	return l, 0, err
-}
-
-// live reports whether the holder of the link o may still be there.
-func (s *Share) live(ctx context.Context, o Object) (bool, error) {
-	now, err := s.clock.now(ctx)
-	return now.Sub(o.ModTime) < leaseTTL, err
 }
 
 // linkOf returns what a link says, and nothing if it cannot be read.

@@ -50,7 +50,7 @@ func TestLeaseModel(t *testing.T) {
 				m := newMount(t, newServer(), store)
 				wg.Go(func() {
 					for ctx.Err() == nil {
-						l, _, err := m.share.acquire(ctx, leasePrefix("a"), 0)
+						l, _, err := m.share.acquire(ctx, leasePrefix("a"), 0, 0)
 						if err != nil || l == nil {
 							_ = pause(ctx, time.Duration(200+chance(3000))*time.Millisecond)
 							continue
@@ -98,7 +98,7 @@ func TestLeaseModel(t *testing.T) {
 			m := newMount(t, newServer(), store)
 			began := time.Now()
 			for {
-				l, _, err := m.share.acquire(t.Context(), leasePrefix("a"), 0)
+				l, _, err := m.share.acquire(t.Context(), leasePrefix("a"), 0, 0)
 				require.NoError(t, err)
 				if l != nil {
 					l.release(t.Context())
@@ -117,13 +117,13 @@ func TestLeaseAnsweredLate(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		store := newMemStore()
 		m := newMount(t, newServer(), store)
-		l, _, err := m.share.acquire(t.Context(), leasePrefix("a"), 0)
+		l, _, err := m.share.acquire(t.Context(), leasePrefix("a"), 0, 0)
 		require.NoError(t, err)
 		require.NotNil(t, l)
 		require.NoError(t, l.renew(t.Context(), 0))
 		l.link-- // as if that answer had been lost
 		require.NoError(t, l.renew(t.Context(), 0), "it takes itself for another mount")
-		other, _, err := newMount(t, newServer(), store).share.acquire(t.Context(), leasePrefix("a"), 0)
+		other, _, err := newMount(t, newServer(), store).share.acquire(t.Context(), leasePrefix("a"), 0, 0)
 		require.NoError(t, err)
 		assert.Nil(t, other)
 	})

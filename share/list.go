@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,6 +41,9 @@ type Manager interface {
 	Enlist(l download.Listed) (*download.Download, error)
 	Rename(d *download.Download, name string) error
 	Remove(d *download.Download) error
+	Discard(d *download.Download) error
+	Supply(d *download.Download, l download.Listed) error
+	OpenArchive(d *download.Download) (download.Archive, error)
 	Answers() bool
 }
 
@@ -58,15 +62,18 @@ type list struct {
 	spoke time.Time // the last record with counters
 	// foreign: the log says that the list is encrypted with another key.
 	foreign bool
+	offered map[download.ID]time.Time // got in parts without a turn: the latest try
+	stored  map[download.ID]string    // the log in which its nodes have an object of their own
 
 	mu      sync.Mutex // guards all below
-	good    time.Time  // the last catchUp that succeeded
+	good    time.Time  // when the last catchUp began that succeeded
 	gone    map[download.ID]bool
 	asked   map[download.ID]time.Time // the last Get of each download here
 	waited  map[download.ID]time.Time // somebody waits here
 	told    map[download.ID]time.Time // somebody waits somewhere, by the list
 	synced  chan struct{}             // closed after the first merge
 	unheard bool                      // synced is still open
+	turns   map[download.ID]*turn     // of this mount
 }
 
 // Follow makes the manager's list and that of all mounts of the account the same. Call
@@ -77,11 +84,13 @@ func (s *Share) Follow(m Manager) {
 		gone: make(map[download.ID]bool), asked: make(map[download.ID]time.Time),
 		waited: make(map[download.ID]time.Time), told: make(map[download.ID]time.Time),
 		synced: make(chan struct{}), unheard: true,
+		offered: make(map[download.ID]time.Time), stored: make(map[download.ID]string), turns: make(map[download.ID]*turn),
 	}
 	l.log.told = l.heard
 	s.mu.Lock()
 	s.list = l
 	s.mu.Unlock()
+	close(s.followed)
 	s.start(l.run)
 }
 
@@ -134,18 +143,25 @@ func (l *list) tick(ctx context.Context) {
 		}
 		l.foreign = false
 		l.mu.Lock()
-		l.good = time.Now()
+		l.good = l.read
 		l.mu.Unlock()
 	}
 	l.local = l.manager.Roll(l.local[:0])
-	if rec, err := l.log.write(ctx, l.news); err != nil {
+	l.watchTurns()
+	if err := l.putNodes(ctx); err != nil {
+		l.s.log.Debug("a list of nodes cannot be written to the share", "op", "share", "err", err)
+	} else if rec, err := l.log.write(ctx, l.news); err != nil {
 		// The others are told later. What they have told is done all the same.
 		l.s.log.Debug("the shared list cannot be written", "op", "share", "err", err)
 	} else if rec != nil {
 		l.wrote = time.Now()
 		l.base.published(rec.Changes)
 	}
-	l.follow(merge(l.base, l.local, l.log.roll, l.first))
+	l.follow(ctx, merge(l.base, l.local, l.log.roll, l.first))
+	if !l.s.cfg.Only {
+		l.endTurns(ctx)
+		l.offerParts()
+	}
 	if l.first = false; l.unheard {
 		l.unheard = false
 		close(l.synced)
@@ -185,6 +201,7 @@ func (l *list) news(r *roll) *record {
 	case l.manager.Answers() && (r.Leader == "" || now.Sub(l.log.heard) >= leadFor):
 		changes = append(changes, change{Op: opLead, Over: r.LeaderSeq})
 	}
+	changes = l.turnNews(changes, r)
 	l.mu.Lock()
 	for id, at := range l.waited {
 		if now.Sub(at) >= lookFor {
@@ -206,7 +223,7 @@ func (l *list) states(changes []change, r *roll) []change {
 	for i := range l.local {
 		d := &l.local[i]
 		e := r.byID[d.ID]
-		if e == nil || d.Status == download.StatusDone && d.Archive == nil {
+		if e == nil || e.Parts != nil || d.Status == download.StatusDone && d.Archive == nil {
 			continue
 		}
 		s := stateOf(d)
@@ -222,7 +239,7 @@ func (l *list) states(changes []change, r *roll) []change {
 }
 
 // follow does here what others did elsewhere.
-func (l *list) follow(s steps) {
+func (l *list) follow(ctx context.Context, s steps) {
 	for i := range l.local { // what is the same needs no step
 		d := &l.local[i]
 		if e := l.log.roll.byID[d.ID]; e != nil && e.Name == d.Name {
@@ -246,6 +263,7 @@ func (l *list) follow(s steps) {
 		}
 		delete(l.base, id)
 	}
+	l.followParts(s)
 	var (
 		g     errgroup.Group
 		mu    sync.Mutex
@@ -257,7 +275,13 @@ func (l *list) follow(s steps) {
 		delete(l.gone, e.ID)
 		l.mu.Unlock()
 		g.Go(func() error {
-			d, err := l.manager.Enlist(e.listed())
+			listed := e.listed()
+			var err error
+			if listed.Nodes, err = l.nodesOf(ctx, e); err != nil {
+				l.s.log.Debug("a list of nodes cannot be read from the share", "op", "share", "download", e.ID, "err", err)
+				return nil
+			}
+			d, err := l.manager.Enlist(listed)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -284,10 +308,39 @@ func (l *list) follow(s steps) {
 	}
 }
 
+// followParts takes in how far the parts are that other mounts get.
+func (l *list) followParts(s steps) {
+	for _, e := range s.supply {
+		if l.turn(e.ID) != nil {
+			continue // this mount knows better
+		}
+		if d, ok := l.manager.ByID(e.ID); ok {
+			if err := l.manager.Supply(d, e.partsListed()); err != nil {
+				l.s.log.Debug("what another mount has got in parts is not taken over", "op", "share", "download", e.ID, "err", err)
+			}
+		}
+	}
+	for _, e := range s.cancel {
+		if d, ok := l.manager.ByID(e.ID); ok {
+			if err := l.manager.Discard(d); err != nil {
+				l.s.log.Debug("a download that was cancelled elsewhere is not cancelled here", "op", "share", "download", e.ID, "err", err)
+			}
+		}
+	}
+}
+
+// partsListed is the download as its parts make it.
+func (e *entry) partsListed() download.Listed {
+	return download.Listed{Progress: e.Parts.progress(e.ID), Archive: e.Parts.archive(e.ID)}
+}
+
 func (e *entry) listed() download.Listed {
 	l := download.Listed{Name: e.Name, Progress: download.Progress{ID: e.ID, Status: download.StatusPending}, Nodes: e.Nodes, CreatedAt: e.At}
 	if e.State != nil {
 		l.Progress, l.Archive = e.State.progress(e.ID), e.State.archive(e.ID)
+	}
+	if e.Parts != nil && e.Parts.Status != download.StatusTooLarge {
+		l.Progress, l.Archive = e.Parts.progress(e.ID), e.Parts.archive(e.ID)
 	}
 	return l
 }
@@ -322,6 +375,12 @@ func (l *list) rename(e *entry) {
 func (l *list) leave(ctx context.Context) {
 	if l.s.cfg.Only {
 		return
+	}
+	l.mu.Lock()
+	turns := slices.Collect(maps.Keys(l.turns))
+	l.mu.Unlock()
+	for _, id := range turns {
+		l.end(ctx, id)
 	}
 	l.local = l.manager.Roll(l.local[:0])
 	_, _ = l.log.write(ctx, func(r *roll) *record {
@@ -368,6 +427,18 @@ func (l *list) heard(changed, looked []download.ID) {
 	for _, id := range here {
 		if d, ok := l.manager.ByID(id); ok {
 			d.Look()
+		}
+	}
+}
+
+// readSince waits, for a while, until the list has been read after began.
+func (l *list) readSince(ctx context.Context, began time.Time) {
+	for waited := time.Duration(0); waited < listWithin; waited += pollFirst {
+		l.mu.Lock()
+		read := l.good.After(began)
+		l.mu.Unlock()
+		if read || l.s.store.down() || pause(ctx, pollFirst) != nil {
+			return
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package share
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,30 +33,53 @@ type machine struct {
 	server  *downloadtest.Service
 	store   Store
 	only    bool
-	cached  *downloadtest.Archives
+	cached  *downloadtest.Archives // kept when it is started again
+
+	nodes    download.Nodes // nil: nothing comes in parts
+	partSize int64
+	size     int64 // of the share; 0: large
+	key      *Key
+	listed   atomic.Pointer[download.Manager]
+}
+
+// Stream reads through the share that the machine has at the moment.
+func (m *machine) Stream(ctx context.Context, a download.ArchiveInfo, off, end int64) (io.ReadCloser, error) {
+	var source download.Source = m.server
+	if m.only {
+		source = NoServer{}
+	}
+	return m.share.Source(source).Stream(ctx, a, off, end)
 }
 
 func (m *machine) start(t *testing.T) {
 	t.Helper()
 	m.way = &behind{Store: m.store}
-	m.share = Open(Config{Store: m.way, Account: Account("test"), Size: 1 << 40, Whole: true, Only: m.only, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
-	var (
-		service download.Service = m.server
-		source  download.Source  = m.server
-		err     error
-	)
+	m.share = Open(Config{
+		Store: m.way, Account: Account("test"), Size: cmp.Or(m.size, 1<<40), Whole: true, Only: m.only, Key: m.key, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Listed: func(id download.ID) bool { l := m.listed.Load(); return l != nil && l.Lists(id) },
+	})
+	var service download.Service = m.server
 	if m.only {
-		service, source = NoServer{}, NoServer{}
+		service = NoServer{}
 	}
-	m.cached = downloadtest.NewArchives(m.share.Source(source))
-	m.manager, err = download.Open(download.Config{
+	if m.cached == nil {
+		m.cached = downloadtest.NewArchives(m)
+	}
+	cfg := download.Config{
 		Service:     m.share.Service(service),
 		Archives:    m.share.Archives(m.cached),
 		JournalPath: m.journal,
 		PartSize:    -1,
+		Turns:       m.share,
 		Logger:      slog.New(slog.DiscardHandler),
-	})
+	}
+	if m.nodes != nil {
+		cfg.Nodes, cfg.PartSize = m.nodes, m.partSize
+	}
+	var err error
+	m.manager, err = download.Open(cfg)
 	require.NoError(t, err)
+	m.listed.Store(m.manager)
 	m.share.Follow(m.manager)
 }
 
@@ -64,9 +89,12 @@ func (m *machine) stop(t *testing.T) {
 	require.NoError(t, m.share.Close())
 }
 
-func newMachine(t *testing.T, server *downloadtest.Service, store Store) *machine {
+func newMachine(t *testing.T, server *downloadtest.Service, store Store, edit ...func(*machine)) *machine {
 	t.Helper()
 	m := &machine{journal: filepath.Join(t.TempDir(), "journal.db"), server: server, store: store}
+	for _, f := range edit {
+		f(m)
+	}
 	m.start(t)
 	t.Cleanup(func() { m.stop(t) })
 	return m
@@ -292,33 +320,12 @@ func TestLeaderDies(t *testing.T) {
 }
 
 // TestListOfTenThousand: a new mount shows 10,000 downloads with few requests.
+// Proves S-225.
 func TestListOfTenThousand(t *testing.T) {
 	n := 10000
 	bubble(t, func(t *testing.T) {
 		server, store := downloadtest.NewService(), newMemStore()
-		s := Open(Config{Store: store, Account: Account("test")})
-		defer s.Close()
-		log := newRollLog(s)
-		for i := 0; i < n; i += 100 {
-			_, err := log.write(t.Context(), func(r *roll) *record {
-				if len(r.Entries) > i {
-					return nil
-				}
-				rec := &record{}
-				for k := range 100 {
-					id := download.ID(fmt.Sprintf("%08d-aaaa-aaaa-aaaa-aaaaaaaaaaaa", i+k))
-					rec.Changes = append(rec.Changes, change{Op: opAdd, ID: id, At: time.Now(), Name: fmt.Sprintf("name %d", i+k),
-						Nodes: []download.NodeID{"11111111-1111-1111-1111-111111111111"},
-						State: &state{Status: download.StatusDone, Archive: &archiveState{Name: "a.zip", Size: 100}}})
-				}
-				return rec
-			})
-			require.NoError(t, err)
-			for range 3 { // of no effect, so that there is something to compact
-				_, err := log.write(t.Context(), func(*roll) *record { return &record{} })
-				require.NoError(t, err)
-			}
-		}
+		writeList(t, store, nil, n, 3)
 		require.LessOrEqual(t, len(store.keys("/list/")), 2*snapshotEvery+5)
 		before := maps.Clone(store.requests)
 		m := newMachine(t, server, store)

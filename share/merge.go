@@ -17,6 +17,8 @@ type steps struct {
 	enlist  []*entry      // what others did
 	rename  []*entry      // to the entry's name
 	remove  []download.ID // from here
+	supply  []*entry      // how far the parts are that another mount gets
+	cancel  []*entry      // it was cancelled while another mount got the parts
 }
 
 // merge compares a mount's downloads with the shared list. first says that the mount
@@ -28,6 +30,9 @@ func merge(base known, local []download.Listed, r *roll, first bool) (s steps) {
 		here[l.ID] = true
 		e, was := r.byID[l.ID], false
 		before, was := base[l.ID]
+		if e != nil && e.Parts != nil {
+			s.parts(l, e)
+		}
 		switch {
 		case e == nil && r.removed[l.ID] && (was || first):
 			s.remove = append(s.remove, l.ID)
@@ -53,14 +58,34 @@ func merge(base known, local []download.Listed, r *roll, first bool) (s steps) {
 	return s
 }
 
-// maxNodes is how many nodes of a download are told to the others. With more, they have
-// it without its list of nodes.
-const maxNodes = 1000
+// parts adds what the parts of a download need that another mount gets.
+func (s *steps) parts(l *download.Listed, e *entry) {
+	here, inParts := l.Progress, l.Parts.Status != ""
+	if inParts {
+		here = l.Parts
+	}
+	ended := here.Status.Ended()
+	switch e.Parts.Status {
+	case download.StatusDone:
+		lost := here.Status == download.StatusExpired && inParts // of the copy that was here
+		if !ended || lost || here.Status == download.StatusTooLarge {
+			s.supply = append(s.supply, e)
+		}
+	case download.StatusCancelled:
+		if inParts && !ended {
+			s.cancel = append(s.cancel, e)
+		}
+	case download.StatusPending, download.StatusInProgress:
+		if inParts && !ended && here != e.Parts.progress(e.ID) {
+			s.supply = append(s.supply, e)
+		}
+	}
+}
 
 func added(l *download.Listed) change {
 	c := change{Op: opAdd, ID: l.ID, Name: l.Name, At: l.CreatedAt.UTC().Round(0), State: stateOf(l)}
-	if len(l.Nodes) <= maxNodes {
-		c.Nodes = slices.Clone(l.Nodes)
+	if c.Many = len(l.Nodes); c.Many <= maxNodes {
+		c.Many, c.Nodes = 0, slices.Clone(l.Nodes)
 	}
 	return c
 }

@@ -42,7 +42,7 @@ func (s *Share) makeRoom(ctx context.Context, info download.ArchiveInfo) error {
 		s.log.Info("archive dropped from the share to make room", "op", "share", "download", a.ID, "len", a.Stored)
 	}
 	if used+info.Size > s.cfg.Size {
-		return fmt.Errorf("%d bytes do not fit into the share, whose size is %d", info.Size, s.cfg.Size)
+		return fmt.Errorf("%d bytes, and the share may have %d: %w", info.Size, s.cfg.Size, errNoRoom)
 	}
 	return nil
 }
@@ -131,16 +131,29 @@ func Prune(ctx context.Context, store Store, key *Key, o PruneOptions) (p Pruned
 		}
 		used[a.Account] -= a.Stored
 	}
+	lists := make(map[string]map[download.ID]*entry)
 	for _, obj := range rest {
 		account, key, _ := strings.Cut(strings.TrimPrefix(obj.Key, versionPrefix), "/")
 		kind, _, _ := strings.Cut(key, "/")
-		if now.Sub(obj.ModTime) < unfinishedFor || kind != "lease" && kind != "clock" || account == pruner {
+		if now.Sub(obj.ModTime) < unfinishedFor || kind != "lease" && kind != "clock" && kind != "nodes" || account == pruner {
 			continue
 		}
 		if may, err := mayDelete(account); err != nil {
 			return p, err
 		} else if !may {
 			continue
+		}
+		if kind == "nodes" {
+			ids, read := lists[account]
+			if !read {
+				if ids, err = open.listed(ctx, account); err != nil {
+					return p, fmt.Errorf("prune the share: %w", err)
+				}
+				lists[account] = ids
+			}
+			if ids == nil || ids[download.ID(strings.TrimPrefix(key, "nodes/"))] != nil {
+				continue
+			}
 		}
 		if err := store.Delete(ctx, obj.Key); err != nil {
 			return p, fmt.Errorf("prune the share: %w", err)

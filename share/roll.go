@@ -20,6 +20,7 @@ const (
 	opState  = "state"  // the content server tells something new of it
 	opLook   = "look"   // somebody waits for it
 	opLead   = "lead"   // a mount asks the content server for all from now on
+	opParts  = "parts"  // it comes in parts, and this is how far they are
 )
 
 // record is what a mount writes at once.
@@ -37,8 +38,9 @@ type change struct {
 	ID    download.ID       `json:"id,omitempty"`
 	Name  string            `json:"name,omitempty"`  // the alias, "" for none
 	Nodes []download.NodeID `json:"nodes,omitempty"` // of opAdd
+	Many  int               `json:"many,omitempty"`  // how many are in an object of their own
 	At    time.Time         `json:"at,omitzero"`     // when it was created
-	State *state            `json:"state,omitempty"`
+	State *state            `json:"state,omitempty"` // of opParts, nil: nobody gets them
 	// Over is the number of the last record by the mount that opLead takes over from.
 	Over uint64 `json:"over,omitempty"`
 	// Leave: whoever asked for all no longer does.
@@ -61,6 +63,7 @@ type archiveState struct {
 	ModifiedAt time.Time `json:"modifiedAt,omitzero"`
 }
 
+// stateOf returns what the content server says of a download.
 func stateOf(l *download.Listed) *state {
 	s := &state{Status: l.Status, BytesAdded: l.BytesAdded, TotalBytes: l.TotalBytes, FilesAdded: l.FilesAdded, TotalFiles: l.TotalFiles}
 	if l.Archive != nil && l.Status == download.StatusDone {
@@ -97,8 +100,13 @@ type entry struct {
 	ID    download.ID       `json:"id"`
 	Name  string            `json:"name,omitempty"`
 	Nodes []download.NodeID `json:"nodes,omitempty"`
+	Many  int               `json:"many,omitempty"`
 	At    time.Time         `json:"at,omitzero"`
 	State *state            `json:"state,omitempty"`
+	// Parts is how far its parts are that one mount gets for all: DONE with the archive
+	// that they make, TooLarge if that has no place in the store, or CANCELLED. It is
+	// nil if nobody gets them, or if the content server zips all at once.
+	Parts *state `json:"parts,omitempty"`
 }
 
 // maxRemoved is how many removals are remembered. A mount that was away for longer
@@ -212,7 +220,7 @@ func (r *roll) change(c change) bool {
 		if other := r.byName[string(c.ID)]; other != nil {
 			r.name(other, "")
 		}
-		e = &entry{ID: c.ID, Nodes: c.Nodes, At: c.At, State: c.State}
+		e = &entry{ID: c.ID, Nodes: c.Nodes, Many: c.Many, At: c.At, State: c.State}
 		r.Entries = append(r.Entries, e)
 		r.byID[c.ID] = e
 		if r.removed[c.ID] {
@@ -235,10 +243,19 @@ func (r *roll) change(c change) bool {
 		}
 	case c.Op == opState && c.State != nil && !e.State.same(c.State):
 		e.State = c.State
+	case c.Op == opParts && !e.Parts.same(c.State) && !e.over(c.State):
+		e.Parts = c.State
 	default:
 		return false
 	}
 	return true
+}
+
+// over reports whether nothing more can be told of e's parts. They may have been made
+// once more, though, after the store has lost what they made.
+func (e *entry) over(next *state) bool {
+	return e.Parts != nil && (e.Parts.Status == download.StatusCancelled ||
+		e.Parts.Status == download.StatusDone && (next == nil || next.Status != download.StatusDone))
 }
 
 // name gives e a name, unless that is another's.

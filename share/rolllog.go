@@ -298,6 +298,9 @@ func (l *rollLog) write(ctx context.Context, build func(*roll) *record) (*record
 
 // compact writes a snapshot, and deletes the records that are in the one before it.
 func (l *rollLog) compact(ctx context.Context) {
+	if l.s.cfg.Only {
+		return
+	}
 	seq := l.roll.Seq
 	p, err := seal(l.roll)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	iofs "io/fs"
+	"time"
 
 	"downloadfs/download"
 )
@@ -34,6 +35,10 @@ func (v service) Get(ctx context.Context, id download.ID) (download.Progress, er
 		if l.elsewhere(id) {
 			return download.Progress{}, removedElsewhere("get", id)
 		}
+		e, known := l.entry(id)
+		if p, ok, err := v.s.partsAnswer(ctx, id, e); known && ok {
+			return p, err
+		}
 		if e, ok := l.answer(id); ok {
 			if e.State.Status == download.StatusExpired {
 				return download.Progress{}, fmt.Errorf("get %s: the mount that asks for all found it gone: %w", id, download.ErrNotFound)
@@ -47,6 +52,14 @@ func (v service) Get(ctx context.Context, id download.ID) (download.Progress, er
 		}
 	}
 	p, err := v.Service.Get(ctx, id)
+	if l := v.s.following(); l != nil && err == nil && p.Status == download.StatusCancelled {
+		// Perhaps by the mount that begins to get it in parts.
+		l.readSince(ctx, time.Now())
+		e, _ := l.entry(id)
+		if p, ok, err := v.s.partsAnswer(ctx, id, e); ok {
+			return p, err
+		}
+	}
 	if errors.Is(err, download.ErrNotFound) {
 		switch m, missing := v.s.manifest(ctx, id); {
 		case missing == nil:
@@ -93,6 +106,9 @@ func removedElsewhere(verb string, id download.ID) error {
 // Archive implements download.Service.
 func (v service) Archive(ctx context.Context, id download.ID) (download.ArchiveInfo, error) {
 	if l := v.s.following(); l != nil {
+		if e, _ := l.entry(id); e.Parts != nil && e.Parts.Archive != nil {
+			return *e.Parts.archive(id), nil
+		}
 		if e, ok := l.answer(id); ok && e.State.Archive != nil {
 			return *e.State.archive(id), nil
 		}
@@ -108,25 +124,39 @@ func (v service) Archive(ctx context.Context, id download.ID) (download.ArchiveI
 
 // Cancel implements download.Service.
 func (v service) Cancel(ctx context.Context, id download.ID) error {
-	if l := v.s.following(); l != nil && l.elsewhere(id) {
-		return removedElsewhere("cancel", id)
+	if l := v.s.following(); l != nil {
+		if l.elsewhere(id) {
+			return removedElsewhere("cancel", id)
+		}
+		if e, _ := l.entry(id); e.Parts != nil && e.Parts.Status == download.StatusCancelled {
+			return nil // whoever got its parts tells the content server
+		}
 	}
 	return v.Service.Cancel(ctx, id)
 }
 
 // Delete implements download.Service.
 func (v service) Delete(ctx context.Context, id download.ID) error {
-	v.s.forget(ctx, id)
+	wrote := v.s.forget(ctx, id)
 	if v.s.cfg.Only {
 		return v.Service.Delete(ctx, id)
 	}
-	if l := v.s.following(); l != nil && l.elsewhere(id) {
+	l := v.s.following()
+	elsewhere := l != nil && l.elsewhere(id)
+	if elsewhere && !wrote {
 		return removedElsewhere("delete", id)
 	}
-	if err := v.s.deleteArchive(ctx, id); err != nil && ctx.Err() == nil {
+	err := v.s.deleteArchive(ctx, id)
+	if err == nil {
+		err = v.s.store.remove(ctx, nodesKey(id))
+	}
+	if err != nil && ctx.Err() == nil {
 		// The content server is told all the same: what stays in the store is garbage
 		// that prune finds.
 		v.s.log.Warn("an archive stays in the share; 'downloadfs share prune' drops it", "op", "remove", "download", id, "err", err)
+	}
+	if elsewhere {
+		return removedElsewhere("delete", id)
 	}
 	return v.Service.Delete(ctx, id)
 }
@@ -137,7 +167,11 @@ func (s *Share) deleteArchive(ctx context.Context, id download.ID) error {
 	if err := s.store.remove(ctx, doneKey(id)); err != nil {
 		return err
 	}
-	for _, prefix := range []string{archivePrefix(id), leasePrefix(id)} {
+	return s.deleteObjects(ctx, archivePrefix(id), leasePrefix(id))
+}
+
+func (s *Share) deleteObjects(ctx context.Context, prefixes ...string) error {
+	for _, prefix := range prefixes {
 		objects, err := s.store.list(ctx, prefix)
 		if err != nil {
 			return err

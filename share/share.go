@@ -55,6 +55,8 @@ type Share struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 	uploads chan struct{} // a slot for each
+	// followed is closed when list is set.
+	followed chan struct{}
 
 	mu       sync.Mutex // guards all below
 	closed   bool
@@ -94,6 +96,7 @@ func Open(cfg Config) *Share {
 		log:      cfg.Logger,
 		mount:    rand.Text(),
 		uploads:  make(chan struct{}, maxUploads),
+		followed: make(chan struct{}),
 		archives: make(map[download.ID]*archive),
 		progress: make(map[download.ID]download.Progress),
 	}
@@ -205,14 +208,19 @@ func (s *Share) archive(info download.ArchiveInfo) *archive {
 	return a
 }
 
-// forget ends all work for an archive.
-func (s *Share) forget(ctx context.Context, id download.ID) {
+// forget ends all work for an archive. It reports whether that may have written
+// something of it.
+func (s *Share) forget(ctx context.Context, id download.ID) (wrote bool) {
 	s.mu.Lock()
 	a := s.archives[id]
 	delete(s.archives, id)
 	delete(s.progress, id)
 	s.mu.Unlock()
 	if a != nil {
-		a.end(ctx)
+		wrote = a.end(ctx)
 	}
+	if l := s.following(); l != nil {
+		wrote = l.end(ctx, id) || wrote
+	}
+	return wrote
 }

@@ -175,6 +175,31 @@ func TestRemovedWhileFetched(t *testing.T) {
 	})
 }
 
+// TestRemovedElsewhereWhileFetched: so it is when another mount has removed it.
+// Proves S-216.
+func TestRemovedElsewhereWhileFetched(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s, store := newServer(), newMemStore()
+		s.pace = 100 * time.Millisecond
+		info := s.add("a", 100*mib)
+		m := newMount(t, s, store)
+		m.share.Follow(&fleetMount{mount: m})
+		require.NoError(t, m.readRange(info, s.content("a"), 0, mib))
+		time.Sleep(3 * time.Second)
+		other := newMount(t, s, store)
+		require.NoError(t, other.share.deleteArchive(t.Context(), "a"))
+		time.Sleep(2 * time.Second)
+		require.NotEmpty(t, store.keys("/p-"))
+		l := m.share.list
+		l.mu.Lock()
+		l.gone["a"] = true // as follow does
+		l.mu.Unlock()
+		require.ErrorIs(t, m.service.Delete(t.Context(), "a"), download.ErrNotFound)
+		assert.Empty(t, store.keys("/archive/"))
+		assert.NotEmpty(t, s.content("a"), "both tell the content server")
+	})
+}
+
 // TestTroubledStore: a store that fails, hangs, or is slow costs time, and not much of
 // it. Readers get the right bytes from the content server.
 // Proves S-213.

@@ -41,8 +41,8 @@ func (x source) Stream(ctx context.Context, info download.ArchiveInfo, off, end 
 	if err != nil {
 		return nil, err
 	}
-	if r == away || r == holder {
-		return x.server.Stream(ctx, info, off, end)
+	if r == away || r == holder || r == gone {
+		return x.s.fromServer(ctx, x.server, r, info, off, end)
 	}
 	rd := &reader{ctx: ctx, a: a, server: x.server, pos: off, end: end}
 	if err := rd.fill(); err != nil {
@@ -149,11 +149,11 @@ func (r *reader) fill() error {
 		if err != nil {
 			return err
 		}
-		if role == away || role == holder {
-			return r.open(r.end)
+		if role == away || role == holder || role == gone {
+			return r.open(role, r.end)
 		}
 		if r.a.spoilt(k) {
-			return r.open(pieceEnd)
+			return r.open(role, pieceEnd)
 		}
 		err = r.load(k, b)
 		switch {
@@ -176,20 +176,20 @@ func (r *reader) fill() error {
 			if late, err := r.await(k); err != nil {
 				return err
 			} else if late {
-				return r.open(pieceEnd)
+				return r.open(role, pieceEnd)
 			}
 		default:
 			r.a.s.log.Debug("the share fails; reading from the content server", "op", "share", "download", r.a.info.ID, "off", r.pos, "err", err)
-			return r.open(r.end)
+			return r.open(role, r.end)
 		}
 	}
 }
 
 // open goes on with the content server, up to end.
-func (r *reader) open(end int64) error {
+func (r *reader) open(role role, end int64) error {
 	r.closeBody()
 	r.waited = time.Time{}
-	direct, err := r.server.Stream(r.ctx, r.a.info, r.pos, end)
+	direct, err := r.a.s.fromServer(r.ctx, r.server, role, r.a.info, r.pos, end)
 	if err == nil {
 		r.direct, r.directEnd = direct, end
 	}

@@ -113,9 +113,9 @@ func (a *archive) put(ctx context.Context, pieces *atomic.Int64) error {
 	for _, o := range objects {
 		there[o.Key] = true
 	}
-	src, err := a.s.has().Open(a.info)
+	src, err := a.open()
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errSource, err)
 	}
 	defer src.Close()
 	var piece []byte
@@ -181,7 +181,7 @@ func readBlock(ctx context.Context, src download.Archive, p []byte, off int64) e
 			err = io.ErrUnexpectedEOF
 		}
 		if try == fetchTries || errors.Is(err, download.ErrExpired) || errors.Is(err, download.ErrChanged) || errors.Is(err, download.ErrClosed) {
-			return fmt.Errorf("read at %d: %w", off, err)
+			return fmt.Errorf("%w: read at %d: %w", errSource, off, err)
 		}
 		if err := pause(ctx, againAfter<<try); err != nil {
 			return err

@@ -148,6 +148,7 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 			PartSize:           o.partSize(),
 			MaxFile:            int64(o.maxZipEntry),
 			Archives:           archives,
+			Turns:              shared.turns(),
 			JournalPath:        filepath.Join(stateDir, "journal.db"),
 			StallTimeout:       managerStallTimeout(o.stallTimeout),
 			UnreachableTimeout: o.retryTimeout,

@@ -197,6 +197,14 @@ func (s *sharing) archives(local *cache.Cache) download.Archives {
 	return s.share.Archives(local)
 }
 
+// turns says when this mount gets parts; nil if nothing is shared.
+func (s *sharing) turns() download.Turns {
+	if s.share == nil {
+		return nil
+	}
+	return s.share
+}
+
 // listedWithin is how long a mount waits for the list that the others have, before it
 // goes on without.
 const listedWithin = 3 * time.Second

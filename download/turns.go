@@ -1,0 +1,151 @@
+package download
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"downloadfs/download/journal"
+)
+
+// Turns lets one of the mounts that show the same downloads get in parts what is too
+// large for one zip of the server. It is safe for concurrent use.
+type Turns interface {
+	// Take blocks until it is this mount's turn to get the download in parts, and
+	// returns nil, or ctx's error. The turn lasts until the download has ended or is no
+	// longer listed; to take it again is no mistake. begun says that this mount has some
+	// of the parts already.
+	Take(ctx context.Context, id ID, begun bool) error
+}
+
+// Supply takes in how far another mount is that gets d in parts or, if l has the
+// archive, that all mounts can read it now as d's. d is then DONE and in parts no
+// longer. Supply changes nothing of a download that has ended here, unless it was only
+// too large or its parts are gone, nor the counters of one whose parts this mount gets
+// itself. An error means that nothing has changed.
+func (m *Manager) Supply(d *Download, l Listed) error {
+	if err := errors.Join(checkProgress(l.Progress, d.id), l.check()); err != nil {
+		return fmt.Errorf("supply %s: %w: %w", d.id, ErrInvalid, err)
+	}
+	if l.Archive == nil {
+		m.supplyProgress(d, l.Progress)
+		return nil
+	}
+	m.mu.Lock()
+	if !d.wants() {
+		m.mu.Unlock()
+		return nil
+	}
+	a := d.parts
+	running := a != nil && a.stop != nil
+	if running {
+		a.stop()
+	}
+	m.mu.Unlock()
+	if running {
+		<-a.stopped
+	}
+	return m.supplyArchive(d, l)
+}
+
+// wants reports whether the archive that another mount has made may become d's. m.mu is
+// held.
+func (d *Download) wants() bool {
+	if d.removed || d.cancelled {
+		return false
+	}
+	s := d.progress.Status
+	return !s.Ended() || s == StatusTooLarge || s == StatusExpired && d.parts != nil
+}
+
+func (m *Manager) supplyProgress(d *Download, p Progress) {
+	m.mu.Lock()
+	defer m.unlock()
+	none := Progress{}
+	if d.parts == nil && d.elsewhere == none || d.parts != nil && d.parts.pieces != nil || !d.wants() || p.Status.Ended() || p == d.progress {
+		return
+	}
+	old := d.progress.Status
+	d.progress, d.changedAt = p, time.Now()
+	if p.Status == old {
+		m.change(d)
+	} else {
+		m.transition(d, old)
+	}
+}
+
+// supplyArchive makes d DONE. No goroutine gets its parts any more.
+func (m *Manager) supplyArchive(d *Download, l Listed) error {
+	info := *l.Archive
+	info.Name = safeFileName(info.Name)
+	m.mu.Lock()
+	if !d.wants() { // it has got the last part itself, meanwhile
+		m.mu.Unlock()
+		return nil
+	}
+	rec := d.record()
+	m.mu.Unlock()
+	rec.Status, rec.BytesAdded, rec.TotalBytes, rec.FilesAdded, rec.TotalFiles = StatusDone, l.BytesAdded, l.TotalBytes, l.FilesAdded, l.TotalFiles
+	rec.Archive = &archiveRecord{Name: info.Name, Size: info.Size, ModifiedAt: info.ModifiedAt}
+	rec.ChangedAt, rec.Settled, rec.PartLimit = time.Now(), false, 0
+	over := false
+	err := m.journal.Update(func(tx journal.Tx) error {
+		m.mu.Lock()
+		over = !d.wants()
+		m.mu.Unlock()
+		if over {
+			return nil
+		}
+		if err := m.forgetParts(tx, d); err != nil {
+			return err
+		}
+		return tx.Put(journal.Downloads, d.serial, rec)
+	})
+	m.mu.Lock()
+	a := d.parts
+	if err != nil || over || !d.wants() {
+		if err != nil && a != nil && a.stop != nil && d.wants() {
+			m.startAssembly(d)
+		}
+		m.mu.Unlock()
+		if err != nil {
+			return fmt.Errorf("supply %s: %w", d.id, err)
+		}
+		return nil
+	}
+	var pins []Archive
+	var ids []ID
+	if a != nil {
+		a.ended = true
+		m.removeParts(a)
+		for _, p := range a.pieces {
+			if p.archive.ID != "" {
+				ids = append(ids, p.archive.ID)
+			}
+		}
+		for _, h := range a.pins {
+			pins = append(pins, h)
+		}
+	}
+	old := d.progress.Status
+	d.parts, d.elsewhere = nil, Progress{}
+	d.archive, d.progress, d.changedAt = &info, l.Progress, rec.ChangedAt
+	d.settled = false
+	m.transition(d, old)
+	m.schedule(d)
+	fetch := m.wantsFetch(d)
+	m.unlock()
+	if fetch != nil {
+		m.prefetch(d, *fetch)
+	}
+	for _, id := range ids {
+		if err := m.archives.Drop(id); err != nil {
+			m.log.Warn("part not dropped from the cache", "op", "parts", "download", id, "err", err)
+		}
+	}
+	for _, h := range pins {
+		_ = h.Close()
+	}
+	return nil
+}
