@@ -79,8 +79,9 @@ func (p *Problem) Error() string {
 func Read(path, home string, uid int, keys []Key) (*File, error) {
 	f := &File{Path: path, Defaults: Section{}, Profiles: map[string]Section{}}
 	// In a directory that may not be searched there is no file for this user: a process
-	// that changes its user often keeps the home of the user before.
-	if _, err := os.Stat(path); errors.Is(err, iofs.ErrNotExist) || errors.Is(err, iofs.ErrPermission) {
+	// that changes its user often keeps the home of the user before. And /dev/null is the
+	// home of those who have none.
+	if _, err := os.Stat(path); errors.Is(err, iofs.ErrNotExist) || errors.Is(err, iofs.ErrPermission) || errors.Is(err, syscall.ENOTDIR) {
 		return f, nil
 	}
 	text, info, err := readFile(path)

@@ -57,6 +57,8 @@ func TestReadNothing(t *testing.T) {
 		_, err = read(write(t, text, 0o600))
 		assert.NoError(t, err, "%q", text)
 	}
+	_, err = read("/dev/null/.config/downloadfs/config.yaml")
+	require.NoError(t, err, "the home of somebody without one")
 	f, err = read("/dev/null")
 	require.NoError(t, err)
 	assert.Empty(t, f.Profiles)

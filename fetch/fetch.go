@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	iofs "io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -215,11 +216,13 @@ func (f *Fetcher) Write(ctx context.Context, a download.ArchiveInfo, w io.Writer
 // File fetches the archive into part and syncs it. If the record says that part has
 // the beginning of this archive, File resumes there. The caller renames part.
 func (f *Fetcher) File(ctx context.Context, a download.ArchiveInfo, part string, record *Record) error {
-	flags := os.O_WRONLY | os.O_CREATE
-	if !record.Has(a, part) {
-		flags |= os.O_TRUNC
+	var file *os.File
+	var err error
+	if record.Has(a, part) {
+		file, err = os.OpenFile(part, os.O_WRONLY|os.O_CREATE, 0o600)
+	} else {
+		file, err = CreatePart(part)
 	}
-	file, err := os.OpenFile(part, flags, 0o600)
 	if err != nil {
 		return err
 	}
@@ -234,6 +237,15 @@ func (f *Fetcher) File(ctx context.Context, a download.ArchiveInfo, part string,
 		err = f.Write(ctx, a, file, off)
 	}
 	return errors.Join(err, file.Sync(), file.Close())
+}
+
+// CreatePart creates a file for what arrives, which only this user can read. What is there
+// makes room: it may be another user's, or a link to somewhere else.
+func CreatePart(part string) (*os.File, error) {
+	if err := os.Remove(part); err != nil && !errors.Is(err, iofs.ErrNotExist) {
+		return nil, err
+	}
+	return os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 }
 
 func seekStart(f *os.File) error {

@@ -161,6 +161,31 @@ func TestFetchGivesUp(t *testing.T) {
 }
 
 // Proves S-159.
+// What arrives goes into a new file, whatever has its name: in a directory like /tmp it
+// could be a link of another user's.
+// Proves S-64.
+func TestCreatePart(t *testing.T) {
+	dir := t.TempDir()
+	other, part := filepath.Join(dir, "other"), filepath.Join(dir, "part")
+	require.NoError(t, os.WriteFile(other, []byte("of somebody"), 0o666))
+	require.NoError(t, os.Symlink(other, part))
+	for range 2 {
+		f, err := CreatePart(part)
+		require.NoError(t, err)
+		_, err = f.WriteString("mine")
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+		info, err := os.Lstat(part)
+		require.NoError(t, err)
+		assert.Equal(t, os.FileMode(0o600), info.Mode())
+		assert.Equal(t, int64(4), info.Size())
+	}
+	text, err := os.ReadFile(other)
+	require.NoError(t, err)
+	assert.Equal(t, "of somebody", string(text))
+}
+
+// Proves S-159.
 func TestFileName(t *testing.T) {
 	for name, want := range map[string]string{
 		"report.pdf.zip": "report.pdf.zip", "../../etc/passwd": "passwd", "a/b": "b", "..": "id-1.zip", "": "id-1.zip", ".bashrc": "bashrc",

@@ -69,7 +69,7 @@ func TestParseToken(t *testing.T) {
 	}
 }
 
-// Proves S-109.
+// Proves S-64, S-109.
 func TestFiles(t *testing.T) {
 	f := Files{filepath.Join(t.TempDir(), "logins")}
 	_, err := f.Get("a")
@@ -89,6 +89,12 @@ func TestFiles(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, Store(f), where)
 
+	if os.Getuid() == 0 {
+		require.NoError(t, os.Chown(f.path("a"), 12345, 12345))
+		_, err = f.Get("a")
+		require.ErrorContains(t, err, "belongs to another user")
+		require.NoError(t, os.Chown(f.path("a"), 0, 0))
+	}
 	require.NoError(t, os.Chmod(f.path("a"), 0o644))
 	_, err = f.Get("a")
 	require.ErrorIs(t, err, download.ErrUnauthorized)

@@ -43,6 +43,7 @@ type Tickets struct {
 	k    Kerberos
 	conf krb5Conf
 	file string // the cache; empty with a keytab
+	uid  int    // whose the cache must be, or anybody
 
 	turn    chan struct{} // holds one element while somebody uses the fields below
 	first   grant         // gets other tickets
@@ -63,8 +64,9 @@ func (k Kerberos) Open() (*Tickets, error) {
 		return t, err
 	}
 	name := k.Cache
+	t.uid = anybody
 	if name == "" {
-		name = conf.cache
+		name, t.uid = conf.cache, k.UID // a name that others can tell
 	}
 	if t.file, err = cacheFile(name, k.UID); err != nil {
 		return nil, err
@@ -170,7 +172,7 @@ func (t *Tickets) client(g grant) *krb5.Client {
 
 // fromCache reads the ticket cache.
 func (t *Tickets) fromCache() (grant, error) {
-	g, err := readCache(t.file)
+	g, err := readCache(t.file, t.uid)
 	if err == nil && !isPrincipal(t.k.Principal, g) {
 		err = refusal("the Kerberos ticket in %s is one of %s, and %s is to log in; run kinit %s", t.file, g.principal(), t.k.Principal, t.k.Principal)
 	}

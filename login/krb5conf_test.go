@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -119,17 +120,49 @@ func TestTicketCacheFile(t *testing.T) {
 	for _, name := range []string{"KCM:", "KEYRING:persistent:1000", "API:x"} {
 		_, err := cacheFile(name, 1000)
 		require.ErrorIs(t, err, download.ErrUnauthorized)
-		assert.ErrorContains(t, err, "set KRB5CCNAME to FILE:")
+		assert.ErrorContains(t, err, "run: export KRB5CCNAME=FILE:$HOME/.krb5cc && kinit, then the same command again")
 	}
 	// Whatever is in the file, it is no crash.
 	for _, text := range []string{"", "\x05", "\x05\x04", "\x05\x04\x00\x00\x00\x00\x00\x01\x00\x00\x00\x09", strings.Repeat("\xff", 100), "\x05\x04\x00\x0c\x00\x01\x00\x08aaaaaaaa" + strings.Repeat("\x7f", 50)} {
 		file := filepath.Join(dir, "cache")
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-		_, err := readCache(file)
+		_, err := readCache(file, anybody)
 		require.ErrorIs(t, err, download.ErrUnauthorized, "%q", text)
 		_, err = readKeytab(file)
 		require.ErrorIs(t, err, download.ErrUnauthorized, "%q", text)
 	}
+}
+
+// A ticket cache with a name that anybody can guess must be one's own, and is no pipe on
+// which somebody lets others wait.
+// Proves S-206.
+func TestTicketCacheOwner(t *testing.T) {
+	file, me := filepath.Join(t.TempDir(), "cache"), os.Getuid()
+	require.NoError(t, os.WriteFile(file, []byte("x"), 0o644))
+	if me == 0 {
+		me = 1000
+		_, err := readCache(file, me)
+		require.ErrorContains(t, err, "is not a file with Kerberos tickets", "root's are trusted")
+		require.NoError(t, os.Chown(file, me, me))
+	}
+	_, err := readCache(file, me)
+	require.ErrorContains(t, err, "is not a file with Kerberos tickets")
+	_, err = readCache(file, me+1)
+	require.ErrorIs(t, err, download.ErrUnauthorized)
+	require.ErrorContains(t, err, "belong to another user")
+	_, err = readCache(file, anybody)
+	require.ErrorContains(t, err, "is not a file with Kerberos tickets")
+
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o666))
+	_, err = readCache(pipe, anybody)
+	require.ErrorIs(t, err, download.ErrUnauthorized)
+	_, err = Kerberos{Conf: filepath.Join(t.TempDir(), "none"), Cache: "FILE:" + file, UID: me + 1}.Open()
+	require.ErrorContains(t, err, "is not a file with Kerberos tickets", "a name that was given is trusted")
+	conf := filepath.Join(t.TempDir(), "krb5.conf")
+	require.NoError(t, os.WriteFile(conf, []byte("[libdefaults]\ndefault_ccache_name = FILE:"+file+"\n"), 0o644))
+	_, err = Kerberos{Conf: conf, UID: me + 1}.Open()
+	require.ErrorContains(t, err, "belong to another user")
 }
 
 // FuzzKrb5Conf: whatever is in krb5.conf, it is no crash.

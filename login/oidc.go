@@ -61,7 +61,7 @@ func (o OIDC) discover(ctx context.Context) (endpoints, error) {
 	}
 	resp, err := o.HTTP.Do(req)
 	if err != nil {
-		return e, fmt.Errorf("%w: the identity provider cannot be reached: %w", download.ErrUnavailable, withoutURL(err))
+		return e, o.unreachable(err)
 	}
 	defer resp.Body.Close()
 	switch body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20)); {
@@ -131,12 +131,12 @@ func (o OIDC) Device(ctx context.Context, show func(Prompt)) (Entry, error) {
 		da, err = cfg.DeviceAuth(ctx)
 	}
 	if err != nil {
-		return Entry{}, providerError("refuses the device flow", err)
+		return Entry{}, o.failed("refuses the device flow", err)
 	}
 	show(Prompt{Address: da.VerificationURI, Full: da.VerificationURIComplete, Code: da.UserCode, Expires: da.Expiry})
 	token, err := cfg.DeviceAccessToken(ctx, da)
 	if err != nil {
-		return Entry{}, providerError("does not log in", err)
+		return Entry{}, o.failed("does not log in", err)
 	}
 	if token.RefreshToken == "" {
 		return Entry{}, refusal("the identity provider gives no refresh token, so that the login would end at %s; add its scope for that with --oidc-scopes (often offline_access)",
@@ -161,7 +161,7 @@ func (o OIDC) ClientCredentials() client.TokenSource {
 		}
 		token, err := cfg.Token(o.context(ctx))
 		if err != nil {
-			return client.Token{}, providerError("refuses the client "+o.Client, err)
+			return client.Token{}, o.failed("refuses the client "+o.Client, err)
 		}
 		return clientToken(token), nil
 	}
@@ -233,7 +233,7 @@ func (o OIDC) refresh(ctx context.Context, e endpoints, store Store, key string,
 		return client.Token{}, err
 	}
 	if err != nil {
-		return client.Token{}, providerError("refuses to go on", err)
+		return client.Token{}, o.failed("refuses to go on", err)
 	}
 	if token.RefreshToken != "" && token.RefreshToken != entry.Secret.Reveal() {
 		entry.Secret = client.Secret(token.RefreshToken)
@@ -264,13 +264,13 @@ func codeOf(err error) string {
 	return ""
 }
 
-// providerError says what a provider did. It tells only the code of the answer: the
-// rest may repeat what the provider was sent.
-func providerError(did string, err error) error {
+// failed says what the provider did. It tells only the code of the answer: the rest may
+// repeat what the provider was sent.
+func (o OIDC) failed(did string, err error) error {
 	e, ok := errors.AsType[*oauth2.RetrieveError](err)
 	switch {
 	case !ok:
-		return fmt.Errorf("%w: the identity provider cannot be reached: %w", download.ErrUnavailable, withoutURL(err))
+		return o.unreachable(err)
 	case e.Response != nil && (e.Response.StatusCode >= 500 || e.Response.StatusCode == http.StatusTooManyRequests):
 		return fmt.Errorf("%w: the identity provider answers %d", download.ErrUnavailable, e.Response.StatusCode)
 	case e.ErrorCode == "expired_token":
@@ -285,11 +285,27 @@ func providerError(did string, err error) error {
 	return refusal("the identity provider %s", did)
 }
 
-// withoutURL returns an error of the transport without the address, which may have a
-// query.
-func withoutURL(err error) error {
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		return e.Err
-	}
-	return err
+// unreachable is an error of the transport, without the address, which may have a query.
+type unreachable struct {
+	text  string
+	cause error
 }
+
+func (o OIDC) unreachable(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err
+	}
+	host, name := o.Issuer, o.Issuer
+	if u, e := url.Parse(o.Issuer); e == nil {
+		host, name = u.Host, u.Hostname()
+	}
+	text, ok := client.TLSSentence(name, err)
+	if !ok {
+		text = err.Error()
+	}
+	return &unreachable{fmt.Sprintf("cannot reach %s: %s", host, text), err}
+}
+
+func (e *unreachable) Error() string   { return e.text }
+func (e *unreachable) Reason() string  { return e.text }
+func (e *unreachable) Unwrap() []error { return []error{download.ErrUnavailable, e.cause} }

@@ -7,6 +7,7 @@ import (
 	iofs "io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/zalando/go-keyring"
@@ -154,6 +155,9 @@ func (f Files) Get(key string) (Entry, error) {
 	}
 	if err != nil {
 		return Entry{}, fmt.Errorf("%w: %w", download.ErrUnavailable, err)
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() {
+		return Entry{}, refusal("the login in %s belongs to another user; choose another directory with --state-dir", path)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return Entry{}, refusal("others can read the login in %s; change the password, and run 'downloadfs login' again", path)

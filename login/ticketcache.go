@@ -3,12 +3,14 @@ package login
 import (
 	"errors"
 	"fmt"
+	"io"
 	iofs "io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/jcmturner/gokrb5/v8/credentials"
@@ -63,18 +65,29 @@ func cacheFile(name string, uid int) (string, error) {
 		}
 		return filepath.Join(path, filepath.Base(strings.TrimSpace(string(primary)))), nil
 	}
-	return "", refusal("the Kerberos tickets are in %s, where only programs with the system's Kerberos library find them: "+
-		"set KRB5CCNAME to FILE: and a file of yours, run kinit, and mount with the same KRB5CCNAME", name)
+	return "", refusal("the Kerberos tickets are in %s, where only programs with the system's Kerberos library find them; "+
+		"run: export KRB5CCNAME=FILE:$HOME/.krb5cc && kinit, then the same command again", name)
 }
 
-// readCache returns the ticket in a file that gets other tickets.
-func readCache(path string) (g grant, err error) {
-	text, err := os.ReadFile(path)
+// maxCache is how much of a cache is read. A ticket may be 64 kB with the groups that it
+// lists.
+const maxCache = 16 << 20
+
+// anybody is an owner that readCache does not check.
+const anybody = -1
+
+// readCache returns the ticket in a file that gets other tickets. The file must belong to
+// owner or root, unless owner is anybody: any user can put a file into /tmp, and make
+// others log in as someone else.
+func readCache(path string, owner int) (g grant, err error) {
+	text, uid, err := readOwned(path)
 	switch {
 	case errors.Is(err, iofs.ErrNotExist):
 		return g, refusal("there is no Kerberos ticket in %s; run kinit", path)
 	case err != nil:
 		return g, refusal("cannot read the Kerberos tickets: %v", err)
+	case owner != anybody && uid != owner && uid != 0:
+		return g, refusal("the Kerberos tickets in %s belong to another user (%d); run: export KRB5CCNAME=FILE:$HOME/.krb5cc && kinit, then the same command again", path, uid)
 	}
 	var cache credentials.CCache
 	if err := parseCache(&cache, text); err != nil {
@@ -96,6 +109,21 @@ func readCache(path string) (g grant, err error) {
 		g.start = c.AuthTime
 	}
 	return g, nil
+}
+
+// readOwned returns the content of a file and its owner.
+func readOwned(path string) (text []byte, uid int, err error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // another user's pipe must not block
+	if err != nil {
+		return nil, 0, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, err
+	}
+	text, err = io.ReadAll(io.LimitReader(f, maxCache))
+	return text, int(info.Sys().(*syscall.Stat_t).Uid), err
 }
 
 // parseCache reads a cache. kinit writes in place, so half a file may be there, and

@@ -35,7 +35,9 @@ first of these that has a value counts. A file looks like this:
       mountpoint: ~/alfresco
       username: finn
 
-Each flag of mount is a key; so are url, mountpoint, password and client-secret. Your own file goes before the system's, ` + systemConfig + `.`,
+It is ~/.config/downloadfs/config.yaml, or for all users ` + systemConfig + `;
+your own file goes before that one. Each flag of mount is a key; so are url, mountpoint,
+password and client-secret. Then 'downloadfs mount work' mounts the profile.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return exitf(exitUsage, "say what to do with the configuration: show or check; see '%s --help'", cmd.CommandPath())
@@ -89,10 +91,10 @@ func showConfig(w io.Writer, flags *pflag.FlagSet, rest config.Section, origins 
 		errs = append(errs, line(key, value, rest[key].Origin))
 	}
 	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Name == "origin" || f.Name == "help" || f.Name == "config" {
+		from := origin(f)
+		if f.Name == "origin" || f.Name == "help" || f.Name == "config" || f.Hidden && from == "" {
 			return
 		}
-		from := origin(f)
 		if from == "" {
 			from = "default"
 		}
@@ -191,7 +193,9 @@ func checkTogether(stack config.Stack) (problems []string) {
 		cmd := &cobra.Command{}
 		o.addFlags(cmd)
 		section, _ := stack.Profile(name, loginWays...)
-		_, _ = applySection(cmd, section) // checkFile has its errors
+		// badVariables has the errors of the one, and checkFile those of the other.
+		_ = applyEnvironment(cmd)
+		_, _ = applySection(cmd, section)
 		for _, err := range separate(o.check()) {
 			if _, ok := errors.AsType[*valueError](err); ok || name == "" && len(problems) > 0 {
 				continue // the same, or it is in the defaults and each profile has it
@@ -256,7 +260,11 @@ func unknownVariables(root *cobra.Command) []string {
 	names := []string{envServeUsers}
 	var visit func(*cobra.Command)
 	visit = func(cmd *cobra.Command) {
-		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) { names = append(names, envName(f.Name)) })
+		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			if !notFromEnvironment[f.Name] {
+				names = append(names, envName(f.Name))
+			}
+		})
 		for _, sub := range cmd.Commands() {
 			visit(sub)
 		}
@@ -269,7 +277,11 @@ func unknownVariables(root *cobra.Command) []string {
 			continue
 		}
 		problem := name + ": there is no such flag"
-		if near := config.Closest(name, names); near != "" {
+		near := config.Closest(name, names)
+		if name == envName(flagPassword) {
+			near = envPassword
+		}
+		if near != "" {
 			problem += "; did you mean " + near + "?"
 		}
 		problems = append(problems, problem)

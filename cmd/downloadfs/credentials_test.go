@@ -166,7 +166,7 @@ func TestStoredLogin(t *testing.T) {
 	assert.Equal(t, "hers", of.password.Reveal())
 	t.Setenv(envUsername, "somebody else")
 	_, err = readLogin(t, nil, "--state-dir", dir)
-	assert.ErrorContains(t, err, "downloadfs login https://ecm.example.org")
+	assert.ErrorContains(t, err, "downloadfs login --username 'somebody else' https://ecm.example.org")
 	c, err := readLogin(t, nil, "--state-dir", dir, "--client-cert", "/x")
 	require.NoError(t, err, "the certificate may be enough")
 	token, err := c.tokens(t.Context(), false)

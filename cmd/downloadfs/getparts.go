@@ -97,7 +97,7 @@ func (g *getter) save(ctx context.Context, m *download.Manager, d *download.Down
 	if err != nil {
 		return result, err
 	}
-	file, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	file, err := fetch.CreatePart(part)
 	if err != nil {
 		return result, err
 	}
@@ -138,7 +138,7 @@ func (g *getter) partsDir(direct bool) (partsDir, error) {
 		return partsDir{}, err
 	}
 	if path := g.partsPath(); path != "" && !direct {
-		return partsDir{path, true}, os.MkdirAll(path, 0o700)
+		return partsDir{path, true}, ownDir(path) // others can tell its name
 	}
 	path, err := os.MkdirTemp(folder, ".downloadfs-*.parts")
 	return partsDir{path: path}, err

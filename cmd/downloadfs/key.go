@@ -71,23 +71,30 @@ func accountDir(flag, dir, key string) (string, error) {
 		return "", fmt.Errorf("cannot create --%s: %w", flag, err)
 	}
 	path := filepath.Join(dir, key)
-	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, iofs.ErrExist) {
+	if err := ownDir(path); err != nil {
 		return "", fmt.Errorf("cannot use --%s: %w", flag, err)
+	}
+	return path, nil
+}
+
+// ownDir creates a directory for this user only, or makes one that is there private. It
+// refuses one that another user has made.
+func ownDir(path string) error {
+	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, iofs.ErrExist) {
+		return err
 	}
 	info, err := os.Lstat(path)
 	if err != nil {
-		return "", fmt.Errorf("cannot use --%s: %w", flag, err)
+		return err
 	}
 	if !info.IsDir() {
-		return "", fmt.Errorf("cannot use --%s: %s is not a directory: %w", flag, path, errForeignDir)
+		return fmt.Errorf("%s is not a directory: %w", path, errForeignDir)
 	}
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() {
-		return "", fmt.Errorf("cannot use --%s: %s: %w; choose another directory", flag, path, errForeignDir)
+		return fmt.Errorf("%s: %w; choose another directory", path, errForeignDir)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		if err := os.Chmod(path, 0o700); err != nil {
-			return "", fmt.Errorf("cannot make --%s private: %w", flag, err)
-		}
+		return os.Chmod(path, 0o700)
 	}
-	return path, nil
+	return nil
 }

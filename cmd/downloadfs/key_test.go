@@ -88,4 +88,14 @@ func TestAccountDir(t *testing.T) {
 	require.NoError(t, os.Symlink(path, filepath.Join(shared, "link")))
 	_, err = accountDir("state-dir", shared, "link")
 	assert.ErrorIs(t, err, errForeignDir)
+
+	// So must be the directory for the parts of an archive, whose name others can tell.
+	g := getter{options: &getOptions{output: filepath.Join(shared, "x.zip")}, remembered: "/state/0123.json"}
+	require.NoError(t, os.Symlink(path, g.partsPath()))
+	_, err = g.partsDir(false)
+	require.ErrorIs(t, err, errForeignDir)
+	require.NoError(t, os.Remove(g.partsPath()))
+	dir, err := g.partsDir(false)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o700), mode(dir.path))
 }

@@ -25,6 +25,10 @@ import (
 	"downloadfs/login"
 )
 
+// flagPassword is the flag that has a password asked for. Some take it for the password's
+// own place.
+const flagPassword = "password"
+
 // loginCommandOptions are the flags of login.
 type loginCommandOptions struct {
 	serverOptions
@@ -54,6 +58,7 @@ user name and password. Without a terminal it reads the password from standard i
 			if _, err := takeEnvironment(envPassword); err != nil {
 				return err
 			}
+			tellOfVariables(cmd)
 			t, err := findServer(cmd, args[0])
 			if err != nil {
 				return err
@@ -70,7 +75,7 @@ user name and password. Without a terminal it reads the password from standard i
 	if err := f.MarkHidden("client-secret-file"); err != nil { // there is nothing to store
 		panic(err)
 	}
-	f.BoolVar(&o.password, "password", false, "log in with user name and password, whatever else there is")
+	f.BoolVar(&o.password, flagPassword, false, "log in with user name and password, whatever else there is; it is asked for")
 	f.BoolVar(&o.noBrowser, "no-browser", false, "open no browser, only show the address")
 	f.StringVar(&o.store, "store", "auto", "where to store the login: keyring, file, or auto (the keyring if there is one)")
 	return cmd
@@ -117,7 +122,7 @@ func runLogin(ctx context.Context, cmd *cobra.Command, o loginCommandOptions, t 
 	if err := o.beDefault(t, store); err != nil {
 		return fmt.Errorf("cannot store the login in %s: %w", store, err)
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "logged in to %s as %s; stored in %s\n", t.server, entry.Username, store)
+	fmt.Fprintf(cmd.OutOrStdout(), "logged in to %s as %s; stored in %s\n", t.server, printable(entry.Username), store)
 	return nil
 }
 
@@ -188,7 +193,7 @@ func (o *loginCommandOptions) person(ctx context.Context, cmd *cobra.Command, t 
 		// The server has no identity service.
 		return o.askPassword(ctx, cmd)
 	case errors.Is(err, download.ErrUnavailable):
-		return login.Entry{}, exitf(exitUnreachable, "cannot log in to %s: %s", t.server, reason(err))
+		return login.Entry{}, exitf(exitUnreachable, "cannot log in to %s: %s", t.server, advised(err, "check the URL and the network"))
 	}
 	return login.Entry{}, exitf(exitLogin, "cannot log in to %s: %s", t.server, reason(err))
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/kballard/go-shellquote"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -330,7 +331,7 @@ func (o *serverOptions) stored(server *url.URL, c credentials) (credentials, err
 	case errors.Is(err, login.ErrNone) && c.username == "":
 		return credentials{}, exitf(exitUsage, "no user name; set %s (and %s, or give --password-file), or run: downloadfs login %s", envUsername, envPassword, server)
 	case errors.Is(err, login.ErrNone):
-		return credentials{}, exitf(exitUsage, "no password for %s; set %s or give --password-file, or run: downloadfs login %s", c.username, envPassword, server)
+		return credentials{}, exitf(exitUsage, "no password for %s; set %s or give --password-file, or run: downloadfs login --username %s %s", c.username, envPassword, shellquote.Join(c.username), server)
 	case err != nil:
 		return credentials{}, exitf(exitLogin, "cannot read the login for %s: %w", server, err)
 	}

@@ -33,9 +33,9 @@ const (
 var pathFlags = map[string]bool{"state-dir": true, "cache-dir": true, "password-file": true, "client-secret-file": true, "keytab": true,
 	"log-file": true, "ca-cert": true, "client-cert": true, "client-key": true, "share-key-file": true}
 
-// notFromEnvironment are flags without a variable of their own name: help, and flags
-// whose variable has another name.
-var notFromEnvironment = map[string]bool{"help": true, "user": true}
+// notFromEnvironment are flags without a variable of their own name: help, flags whose
+// variable has another name, and the one whose variable would look like the password's.
+var notFromEnvironment = map[string]bool{"help": true, "user": true, flagPassword: true}
 
 // envName returns the name of a flag's variable.
 func envName(flag string) string {
@@ -189,7 +189,7 @@ func unknownProfile(cmd *cobra.Command, stack config.Stack, name string) error {
 	case len(names) > 0:
 		return exitf(exitUsage, "there is no profile %q in %s; there are: %s", name, files, strings.Join(names, ", "))
 	}
-	return exitf(exitUsage, "there is no profile %q in %s; write one, or give a URL like https://alfresco.example.com", name, files)
+	return exitf(exitUsage, "there is no profile %q in %s; write one, as 'downloadfs config --help' shows, or give a URL like https://alfresco.example.com", name, files)
 }
 
 // isURL distinguishes a server's URL from the name of a profile.

@@ -121,6 +121,11 @@ func TestConfigCheck(t *testing.T) {
 	apart := writeConfig(t, "defaults:\n  client-cert: /c\nprofiles:\n  w:\n    client-key: /k\n    url: https://h\n")
 	code, out, _ = tool("config", "check", "--config", apart)
 	assert.Zero(t, code, out)
+	t.Run("or in the environment", func(t *testing.T) {
+		t.Setenv("DOWNLOADFS_CLIENT_CERT", "/c")
+		code, out, _ := tool("config", "check", "--config", writeConfig(t, "profiles:\n  w:\n    client-key: /k\n    url: https://h\n"))
+		assert.Zero(t, code, out)
+	})
 	lonely := writeConfig(t, "profiles:\n  w:\n    client-key: /k\n    url: https://h\n  v:\n    url: https://h\n")
 	code, out, _ = tool("config", "check", "--config", lonely)
 	assert.Equal(t, exitUsage, code)

@@ -38,6 +38,9 @@ func remedy(f *pflag.Flag, err error) string {
 // flagError makes the usage error for what pflag says about the command line.
 func flagError(cmd *cobra.Command, err error) error {
 	if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		if bad.GetFlag().Name == flagPassword { // it may be one
+			return exitf(exitUsage, "--password takes no value: every local user sees a command line; leave the value out, and the password is asked for")
+		}
 		return exitf(exitUsage, "invalid value %q for --%s: %s", bad.GetValue(), bad.GetFlag().Name, remedy(bad.GetFlag(), err))
 	}
 	return exitf(exitUsage, "%w; see '%s --help'", err, cmd.CommandPath())
