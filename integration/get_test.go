@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -260,7 +261,11 @@ func TestDoctor(t *testing.T) {
 		{nil, []string{"http://no.such.host.invalid"}, 4, "FAIL  name"},
 		{nil, []string{"--state-dir", "/proc/x", s.URL}, 1, "FAIL  state"},
 		{nil, []string{"wrok"}, 2, "FAIL  configuration"},
+		{nil, []string{"--config", configFile(t, u, "profiles:\n  all:\n    url: "+s.URL+"\n    allow-other: true\n"), "all"}, 5, "FAIL  FUSE"},
 	} {
+		if text, _ := os.ReadFile("/etc/fuse.conf"); c.code == 5 && regexp.MustCompile(`(?m)^user_allow_other$`).Match(text) {
+			continue // it is allowed here
+		}
 		r := doctor(c.env, c.args...)
 		assert.Equal(t, c.code, r.Code, "%s", r)
 		assert.Regexp(t, `(?m)^`+strings.ReplaceAll(c.says, "  ", " +")+` `, r.Stdout)

@@ -93,7 +93,6 @@ func (d *doctor) fail(code int, what, format string, args ...any) {
 }
 
 func (d *doctor) run(name string) error {
-	d.machine()
 	var t target
 	var err error
 	if name != "" {
@@ -101,6 +100,7 @@ func (d *doctor) run(name string) error {
 	} else {
 		_, err = applyProfile(d.cmd, "")
 	}
+	d.machine() // with the profile's settings
 	if err != nil {
 		d.fail(exitUsage, "configuration", "%v", err)
 	} else {
@@ -139,7 +139,7 @@ func (d *doctor) machine() {
 		return
 	}
 	if path, err := exec.LookPath("fusermount3"); err != nil {
-		d.fail(exitMountpoint, "mount helper", "fusermount3 is missing; install the package fuse3")
+		d.say(findingWarn, "mount helper", "fusermount3 is missing; install the package fuse3")
 	} else if info, err := os.Stat(path); err != nil || runtime.GOOS == "linux" && info.Mode()&os.ModeSetuid == 0 {
 		d.say(findingWarn, "mount helper", "%s has lost its set-user-ID bit, so it cannot mount; install the package fuse3 again", path)
 	} else {

@@ -54,6 +54,13 @@ write node ids to downloads/new, then read downloads/<id>/archive.zip.
 
 Exit codes: 0 all is well, 1 something else, 2 wrong usage, 3 login refused,
 4 server unreachable, 5 mountpoint cannot be used, 6 state or cache in use.`,
+		Example: `  downloadfs login https://alfresco.example.com
+  mkdir -p ~/alfresco
+  downloadfs mount --daemon https://alfresco.example.com ~/alfresco
+  echo /Sites/press/documentLibrary/Photos > ~/alfresco/downloads/new
+  downloadfs status --watch
+  unzip ~/alfresco/downloads/*/archive.zip
+  downloadfs unmount ~/alfresco`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,

@@ -47,14 +47,20 @@ unmounted or gets SIGINT or SIGTERM. It stays in the foreground, logs to standar
 error and prints one line on standard output when the mount is ready.
 URL is any address of the server, even one of a page in a browser.
 
-The user name and the password come from the environment: ` + envUsername + ` and
-` + envPassword + `. The password can be in a file instead, see --password-file.
+After 'downloadfs login URL' a mount of that server needs nothing more. Or the user
+name and the password come from the environment, ` + envUsername + ` and
+` + envPassword + `, or from what a flag names, such as --password-file.
 
 A PROFILE is a name in a configuration file, which has the URL and any other setting
 of mount; see 'downloadfs config --help'. Each flag can be given as an
 environment variable too: --cache-size as ` + envName("cache-size") + `.`,
-		Example: `  read -rs ` + envPassword + `; export ` + envPassword + ` ` + envUsername + `=finn
+		Example: `  downloadfs login https://alfresco.example.com
+  mkdir -p ~/alfresco
+  downloadfs mount --daemon https://alfresco.example.com ~/alfresco
+
+  read -rs ` + envPassword + `; export ` + envPassword + ` ` + envUsername + `=finn
   downloadfs mount https://alfresco.example.com ~/alfresco
+
   downloadfs mount work`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
