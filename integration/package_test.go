@@ -134,17 +134,18 @@ func installByApt(t *testing.T, in func(string) harness.Result) {
 	assert.Equal(t, "install ok installed", in("dpkg-query -W -f '${Status}' downloadfs").Out(t))
 }
 
-// cleanRoot makes a root directory of a Debian's base system and systemd, kept for the
-// next run.
+// cleanRoot makes a root directory of a Debian's base system and systemd, which is kept
+// in bin for the next run.
 func cleanRoot(t *testing.T) string {
 	t.Helper()
 	if !(harness.User{}).Root() {
 		t.Skip("a root of its own needs root")
 	}
-	cached := filepath.Join(os.TempDir(), "downloadfs-test-bookworm-systemd.tar")
+	cached := repositoryFile(t, "bin/bookworm-systemd.tar") // nobody else can put one there
 	dir := harness.Dir(t, harness.User{})
 	if info, err := os.Stat(cached); err != nil || time.Since(info.ModTime()) > 7*24*time.Hour {
 		made := filepath.Join(dir, "made")
+		require.NoError(t, os.MkdirAll(filepath.Dir(cached), 0o755))
 		harness.Run(t, 10*harness.Timeout, "debootstrap", "--variant=minbase", "--include=unzip,systemd-sysv,dbus,dbus-user-session,libpam-systemd", "bookworm", made).OK(t)
 		harness.Run(t, 5*harness.Timeout, "tar", "-C", made, "--exclude=./var/cache/apt/archives/*.deb", "-cf", cached+".new", ".").OK(t)
 		require.NoError(t, os.Rename(cached+".new", cached))

@@ -171,7 +171,7 @@ func startDaemon(t testing.TB, u User, env, args []string, pidNamespace bool) (*
 	t.Helper()
 	d := &daemon{child: child{exec.Command(Binary(), args...), make(chan struct{})}, Log: &Log{more: make(chan struct{})}}
 	d.cmd.Dir = "/"
-	d.cmd.Env = append([]string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=/nonexistent"}, env...)
+	d.cmd.Env = append([]string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=" + noHome}, env...)
 	if n := os.Getenv("GOMAXPROCS"); n != "" { // with make test's run on one processor, the binary gets one too
 		d.cmd.Env = append(d.cmd.Env, "GOMAXPROCS="+n)
 	}

@@ -100,6 +100,10 @@ type Process struct {
 	result         Result // valid after done
 }
 
+// noHome is a home directory that is not there and that not even root can make: tools
+// that find none would.
+const noHome = "/proc/nonexistent"
+
 // Start starts the tool in its own process group. The group is killed at the deadline
 // and at the end of the test.
 func (c Cmd) Start(t testing.TB) *Process {
@@ -119,7 +123,7 @@ func (c Cmd) Start(t testing.TB) *Process {
 	if cmd.Dir == "" {
 		cmd.Dir = "/"
 	}
-	cmd.Env = append([]string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=/nonexistent", "LANG=C.UTF-8"}, c.Env...)
+	cmd.Env = append([]string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=" + noHome, "LANG=C.UTF-8"}, c.Env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, &p.stdout, &p.stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: c.User.credential()}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
