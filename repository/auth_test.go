@@ -81,7 +81,7 @@ func TestWhatNeedsALogin(t *testing.T) {
 		{"POST", CoreAPI + "/downloads"}, {"GET", CoreAPI + "/downloads/x"}, {"DELETE", CoreAPI + "/downloads/x"},
 		{"GET", CoreAPI + "/nodes/-root-"}, {"DELETE", CoreAPI + "/nodes/x"}, {"GET", CoreAPI + "/nodes/-root-/children"},
 		{"GET", CoreAPI + "/nodes/x/content"}, {"GET", CoreAPI + "/people/-me-"}, {"GET", "/alfresco/api/discovery"},
-		{"GET", AuthAPI + "/tickets/-me-"}, {"DELETE", AuthAPI + "/tickets/-me-"}, {"GET", "/anything"},
+		{"GET", AuthAPI + "/tickets/-me-"}, {"DELETE", AuthAPI + "/tickets/-me-"}, {"GET", "/alfresco/anything"},
 	} {
 		s.ask(call[0], call[1], "", "Authorization", "").requireError(t, 401)
 	}
@@ -89,6 +89,9 @@ func TestWhatNeedsALogin(t *testing.T) {
 		require.Equal(t, 200, s.do("GET", "/probes/"+probe, "", "Authorization", "").status)
 	}
 	s.do("GET", "/probes/-x-", "").requireError(t, 400)
+	// Where there is no Alfresco, Tomcat answers, to everybody.
+	require.Equal(t, 404, s.ask("GET", "/anything", "", "Authorization", "").status)
+	require.Equal(t, 404, s.ask("POST", "/other"+AuthAPI+"/tickets", `{"userId":"alice","password":"secret-a"}`).status)
 }
 
 func TestLogin(t *testing.T) {

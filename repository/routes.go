@@ -2,6 +2,7 @@ package repository
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"sync/atomic"
 )
@@ -50,11 +51,19 @@ func (s *Repository) routes() *http.ServeMux {
 		handle(path, &c.other, noSuchMethod)
 	}
 
-	handle("/", &c.other, s.authenticated(func(_ http.ResponseWriter, r *http.Request, _ *account) error {
+	handle("/alfresco/", &c.other, s.authenticated(func(_ http.ResponseWriter, r *http.Request, _ *account) error {
 		return notFound(r.URL.Path)
 	}))
+	handle("/", &c.other, notOurs)
 	mux.HandleFunc("GET /-/stats", s.getStats)
 	return mux
+}
+
+// notOurs answers as Tomcat does at a path where there is no web application.
+func notOurs(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/html;charset=utf-8")
+	w.WriteHeader(http.StatusNotFound)
+	_, _ = io.WriteString(w, "<!doctype html><html lang=\"en\"><head><title>HTTP Status 404 – Not Found</title></head><body><h1>HTTP Status 404 – Not Found</h1></body></html>")
 }
 
 // authenticated returns a handler that calls h for users who log in.
