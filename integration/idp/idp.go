@@ -123,6 +123,9 @@ func (k *keeper) CreateAccessAndRefreshTokens(ctx context.Context, r op.TokenReq
 		r = &storage.AuthRequest{ApplicationID: state.ClientID, UserID: state.Subject, Scopes: state.Scopes}
 	}
 	id, refresh, _, err := k.Storage.CreateAccessAndRefreshTokens(ctx, r, current)
+	if err != nil && current != "" { // another request has used it meanwhile; the example calls that its own failure
+		return "", "", time.Time{}, oidc.ErrInvalidGrant().WithParent(err)
+	}
 	k.p.Tokens.Add(1)
 	return id, refresh, time.Now().Add(k.p.life), err
 }
