@@ -143,6 +143,7 @@ func yamlProblem(path string, err error) error {
 		what, _, _ := strings.Cut(m[2], "'")
 		p.Text += ": " + strings.TrimSpace(what)
 	}
+	p.Text += "; begin the keys of a section in the same column, after spaces and not tabs, and put quotes around a value with ': ' or ' #' in it"
 	return p
 }
 

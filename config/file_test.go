@@ -155,10 +155,10 @@ func TestStack(t *testing.T) {
 }
 
 func TestClosest(t *testing.T) {
-	names := []string{"cache-size", "cache-dir", "url", "wait"}
+	names := []string{"cache-size", "cache-dir", "url", "wait", "username"}
 	for word, want := range map[string]string{
 		"cache-sise": "cache-size", "cachesize": "cache-size", "cahce-dir": "cache-dir", "ulr": "url", "wiat": "wait", "Wait": "wait",
-		"frobnicate": "", "x": "", "": "",
+		"user": "username", "us": "", "frobnicate": "", "x": "", "": "",
 	} {
 		assert.Equal(t, want, Closest(word, names), "%q", word)
 	}

@@ -1,6 +1,9 @@
 package config
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // suggestion returns "; did you mean …?" where one of names is close to word.
 func suggestion(word string, names []string) string {
@@ -17,6 +20,11 @@ func Closest(word string, names []string) string {
 	for _, name := range names {
 		if d := distance(word, name); d < best {
 			best, found = d, name
+		}
+	}
+	for _, name := range names {
+		if found == "" && len(word) > 2 && strings.HasPrefix(name, word) { // half of it
+			found = name
 		}
 	}
 	return found

@@ -43,7 +43,7 @@ func background(t *testing.T, mountpoint string) {
 	})
 }
 
-// Proves S-154.
+// Proves S-62, S-154.
 func TestDaemon(t *testing.T) {
 	t.Parallel()
 	u := harness.Ordinary(t)
@@ -78,6 +78,9 @@ func TestDaemon(t *testing.T) {
 	pid := processOf(t, mnt)
 	require.NotZero(t, pid)
 	proc := "/proc/" + strconv.Itoa(pid)
+	environment, err := os.ReadFile(proc + "/environ")
+	require.NoError(t, err)
+	assertNoSecret(t, "the environment that it was started with", string(environment))
 	told := harness.Sh(t, "readlink "+proc+"/cwd "+proc+"/fd/0 "+proc+"/fd/1 "+proc+"/fd/2; awk '{print $6, $7}' "+proc+"/stat").Out(t)
 	assert.Equal(t, "/\n/dev/null\n/dev/null\n"+log+"\n"+strconv.Itoa(pid)+" 0", told, "working directory, descriptors, session and terminal")
 	require.NoError(t, syscall.Kill(pid, syscall.SIGHUP))

@@ -185,6 +185,14 @@ func TestCompletion(t *testing.T) {
 	assert.Equal(t, []string{"/Sites/"}, complete("/Si"))
 	assert.ElementsMatch(t, []string{"/" + library + "/photos/", "/" + library + "/report.txt", "/" + library + "/empty.txt", "/" + library + "/Überblick 2026 Q3.txt"}, complete("/"+library+"/"))
 	assert.Empty(t, complete("/nowhere/"))
+	// Profiles, and where something is mounted.
+	config := configFile(t, harness.User{}, "profiles:\n  work:\n    url: "+s.URL+"\n")
+	m := harness.StartMount(t, s, harness.MountOptions{})
+	for _, command := range []string{"login", "logout", "mount", "doctor", "config show", "status", "unmount"} {
+		r := harness.Cmd{Env: env, Name: harness.Binary(), Args: append(append([]string{"__complete"}, strings.Fields(command)...), "--config", config, "")}.Run(t).OK(t)
+		assert.Regexp(t, `(?m)^work$`, r.Stdout, command)
+		assert.Equal(t, command == "status" || command == "unmount", strings.Contains(r.Stdout, m.Path+"\n"), command)
+	}
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		r := harness.Cmd{Name: harness.Binary(), Args: []string{"completion", shell}}.Run(t).OK(t)
 		assert.Contains(t, r.Stdout, "downloadfs")
@@ -245,7 +253,7 @@ func TestDoctor(t *testing.T) {
 	for _, what := range []string{"FUSE", "state", "cache", "connection", "clock", "login", "Downloads API", "ranges"} {
 		assert.Regexp(t, `(?m)^ok +`+what+` `, r.Stdout)
 	}
-	assert.Regexp(t, `(?m)^warn +TLS `, r.Stdout)
+	assert.Regexp(t, `(?m)^ok +TLS +none, and none is needed`, r.Stdout)
 	assertNoSecret(t, "doctor", r.Stdout+r.Stderr)
 	doctor(nil).OK(t)
 	doctor(nil, skewed.url).OK(t)
@@ -381,4 +389,23 @@ func TestGetInPartsNeedsRoom(t *testing.T) {
 	assert.Len(t, l.order, 2, "a part was asked for")
 	assert.Empty(t, l.left())
 	assert.Equal(t, "Site.zip\n", in("30M").OK(t).Stdout)
+}
+
+// On a full disk get says what to do, and then goes on. The doctor finds that there is no
+// room to remember downloads.
+// Proves S-159.
+func TestGetNeedsRoom(t *testing.T) {
+	t.Parallel()
+	if !(harness.User{}).Root() {
+		t.Skip("only root can make a small file system")
+	}
+	s := harness.StartServer(t, harness.Samples(t))
+	dir := harness.Dir(t, harness.User{})
+	get := harness.Binary() + " get --server " + s.URL + " -o photos.zip /" + photos
+	r := harness.Cmd{Env: account(t, harness.User{}), Dir: dir, Name: "unshare", Args: []string{"-m", "sh", "-c", "mount -t tmpfs -o size=600k small . && cd " + dir + " && " + get + "; echo code $?;" +
+		harness.Binary() + " doctor --state-dir " + dir + " --cache-dir /; echo code $?; mount -o remount,size=10M . && " + get + " && unzip -tq photos.zip"}}.Run(t).OK(t)
+	assert.Contains(t, r.Stderr, "no space left on device; make room there, and the same command goes on from here, or name another place\n")
+	assert.Regexp(t, `(?m)^FAIL +state +`+dir+`: only 0 B are free; make room there, or give --state-dir$`, r.Stdout)
+	assert.Equal(t, 2, strings.Count(r.Stdout, "code 1\n"), r.Stdout)
+	assert.Regexp(t, `fetching: *[1-9]\d?%`, r.Stderr[strings.Index(r.Stderr, "make room"):], "it began again")
 }

@@ -300,7 +300,10 @@ func (o OIDC) unreachable(err error) error {
 		host, name = u.Host, u.Hostname()
 	}
 	text, ok := client.TLSSentence(name, err)
-	if !ok {
+	switch {
+	case errors.Is(err, http.ErrSchemeMismatch):
+		text = "it does not answer in HTTPS; check scheme and port"
+	case !ok:
 		text = err.Error()
 	}
 	return &unreachable{fmt.Sprintf("cannot reach %s: %s", host, text), err}

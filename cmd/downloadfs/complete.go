@@ -24,6 +24,20 @@ func completeProfiles(cmd *cobra.Command, args []string, _ string) ([]string, co
 	return stack.Names(), cobra.ShellCompDirectiveNoFileComp
 }
 
+// completeMounts completes the names of profiles and the mountpoints of this machine. The
+// shell completes what is neither.
+func completeMounts(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	stack, _ := readConfig(cmd) // use what can be read
+	names := stack.Names()
+	all, _ := mounts()
+	for _, m := range all {
+		if m.ours() && printable(m.path) == m.path {
+			names = append(names, m.path)
+		}
+	}
+	return names, cobra.ShellCompDirectiveDefault
+}
+
 // completeFlags completes the values of get's flags.
 func (o *getOptions) completeFlags(cmd *cobra.Command) {
 	err := cmd.RegisterFlagCompletionFunc("server", func(cmd *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {

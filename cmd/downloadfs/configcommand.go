@@ -54,6 +54,8 @@ func newConfigShowCommand() *cobra.Command {
 		Use:   "show [flags] [PROFILE]",
 		Short: "Print what mount would use, given the same flags",
 		Args:  cobra.MaximumNArgs(1),
+
+		ValidArgsFunction: completeProfiles,
 	}
 	o.addFlags(cmd)
 	cmd.Flags().BoolVar(&origins, "origin", false, "say where each value is from")

@@ -92,6 +92,13 @@ func withoutMark(text []byte) string {
 var errURLSecret = errors.New("the server URL holds a user name, a password or a ticket, which every local user can see; set " +
 	envUsername + " and " + envPassword + " in the environment")
 
+// holdsSecret reports whether a URL on the command line holds a login. Anything else than
+// a URL does not.
+func holdsSecret(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Host != "" && (u.User != nil || u.Query().Has("alf_ticket") || strings.Contains(text, "TICKET_"))
+}
+
 // parseServerURL parses the server's URL on the command line. Its errors never repeat
 // the URL, which may hold a secret.
 func parseServerURL(text string) (*url.URL, error) {
@@ -99,7 +106,7 @@ func parseServerURL(text string) (*url.URL, error) {
 	if err != nil {
 		return nil, exitf(exitUsage, "the server URL cannot be read; write it like https://alfresco.example.com")
 	}
-	if u.User != nil || u.Query().Has("alf_ticket") || strings.Contains(text, "TICKET_") {
+	if holdsSecret(text) {
 		return nil, exitf(exitUsage, "%w", errURLSecret)
 	}
 	if (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {

@@ -22,8 +22,12 @@ import (
 // on. It is not the variable of a flag.
 const envDaemon = "_DOWNLOADFS_DAEMON_FD"
 
-// daemonFD is that descriptor.
-const daemonFD = 3
+// The descriptors of that process: the one, and that from which it reads the password. The
+// environment that a process was started with can be looked at as long as it runs.
+const (
+	daemonFD   = 3
+	passwordFD = 4
+)
 
 // startDaemon runs this command again in the background and returns when the mount is
 // ready. If the mount fails, startDaemon returns the exit code; the child has already
@@ -39,14 +43,16 @@ func startDaemon(cmd *cobra.Command, args []string, password client.Secret, prep
 		return err
 	}
 	defer r.Close()
+	secret, err := pipeOf(password)
+	if err != nil {
+		return errors.Join(err, w.Close())
+	}
+	defer secret.Close()
 	child := exec.Command(self, args...)
 	child.Args[0] = "downloadfs" // this process may have another name, such as a mount helper's
 	child.Env = append(os.Environ(), envDaemon+"="+fmt.Sprint(daemonFD))
-	if password != "" {
-		child.Env = append(child.Env, envPassword+"="+password.Reveal()) // the child removes it from its environment
-	}
 	child.Stdin, child.Stderr = os.Stdin, os.Stderr
-	child.ExtraFiles = []*os.File{w}
+	child.ExtraFiles = []*os.File{w, secret}
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a terminal's hangup does not reach it
 	if prepare != nil {
 		prepare(child)
@@ -78,14 +84,28 @@ func startDaemon(cmd *cobra.Command, args []string, password client.Secret, prep
 	return fmt.Errorf("the mount's process ended before the mount was ready (%v)", err)
 }
 
+// pipeOf returns a pipe from which a secret can be read.
+func pipeOf(secret client.Secret) (*os.File, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	go func() { // a long one does not fit into the pipe
+		_, _ = w.WriteString(secret.Reveal())
+		_ = w.Close()
+	}()
+	return r, nil
+}
+
 // errTold means that standard error already says what went wrong.
 var errTold = errors.New("standard error says what went wrong")
 
 // daemonChild is the process of a mount in the background, as the process itself sees
 // it.
 type daemonChild struct {
-	parent *os.File
-	log    *logFile
+	parent   *os.File
+	password client.Secret // of the parent's environment
+	log      *logFile
 }
 
 // asDaemon returns this process's side of a background mount, or nil if the mount
@@ -98,8 +118,14 @@ func asDaemon() (*daemonChild, error) {
 		return nil, err
 	}
 	unix.CloseOnExec(daemonFD)
+	secret := os.NewFile(passwordFD, "password")
+	defer secret.Close()
+	password, err := io.ReadAll(secret)
+	if err != nil {
+		return nil, err
+	}
 	signal.Ignore(syscall.SIGHUP) // sent when the session ends; the mount stays
-	return &daemonChild{parent: os.NewFile(daemonFD, "parent")}, nil
+	return &daemonChild{parent: os.NewFile(daemonFD, "parent"), password: client.Secret(password)}, nil
 }
 
 // ready lets go of the session, the terminal and the directory where the mount was

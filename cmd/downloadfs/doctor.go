@@ -34,6 +34,8 @@ const (
 	maxSkew = 2 * time.Minute
 	// lowSpace is the room below which a cache cannot do much.
 	lowSpace = 2 << 30
+	// leastState is the room that the journal takes at least.
+	leastState = 1 << 20
 	// certificateSoon is how long before its end a certificate is reported.
 	certificateSoon = 14 * 24 * time.Hour
 )
@@ -141,7 +143,7 @@ func (d *doctor) machine() {
 	if path, err := exec.LookPath("fusermount3"); err != nil {
 		d.say(findingWarn, "mount helper", "fusermount3 is missing; install the package fuse3")
 	} else if info, err := os.Stat(path); err != nil || runtime.GOOS == "linux" && info.Mode()&os.ModeSetuid == 0 {
-		d.say(findingWarn, "mount helper", "%s has lost its set-user-ID bit, so it cannot mount; install the package fuse3 again", path)
+		d.fail(exitMountpoint, "mount helper", "%s has lost its set-user-ID bit, so it cannot mount; install the package fuse3 again", path)
 	} else {
 		d.say(findingOK, "mount helper", "%s", path)
 	}
@@ -174,7 +176,9 @@ func (d *doctor) disk(what, dir string) {
 		d.fail(exitOther, what, "%s: %v; give --%s-dir", dir, err, what)
 	case unix.Access(there, unix.W_OK) != nil:
 		d.fail(exitOther, what, "%s cannot be written by this user; give --%s-dir", there, what)
-	case int64(st.Bavail)*int64(st.Bsize) < lowSpace:
+	case what == "state" && int64(st.Bavail)*int64(st.Bsize) < leastState:
+		d.fail(exitOther, what, "%s: only %s are free; make room there, or give --state-dir", dir, bytesText(int64(st.Bavail)*int64(st.Bsize)))
+	case what == "cache" && int64(st.Bavail)*int64(st.Bsize) < lowSpace:
 		d.say(findingWarn, what, "%s: only %s are free; archives that do not fit are read straight from the server", dir, bytesText(int64(st.Bavail)*int64(st.Bsize)))
 	default:
 		d.say(findingOK, what, "%s: %s are free", dir, bytesText(int64(st.Bavail)*int64(st.Bsize)))
@@ -255,6 +259,8 @@ func (d *doctor) transport(ctx context.Context, t target) bool {
 	_ = resp.Body.Close()
 	d.say(findingOK, "connection", "answers after %v", took.Round(time.Millisecond))
 	switch {
+	case resp.TLS == nil && isLoopback(t.server.Hostname()):
+		d.say(findingOK, "TLS", "none, and none is needed: the server is this machine")
 	case resp.TLS == nil:
 		d.say(findingWarn, "TLS", "none: whoever sees the network sees the password")
 	default:

@@ -11,11 +11,13 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"downloadfs/download"
 	"downloadfs/download/list"
@@ -90,6 +92,9 @@ func setDefault(cmd *cobra.Command, name, value string) {
 func runGet(ctx context.Context, cmd *cobra.Command, o *getOptions, args []string) error {
 	if err := errors.Join(o.checkPlaces(), o.partOptions.check()); err != nil {
 		return err
+	}
+	if slices.ContainsFunc(args, holdsSecret) {
+		return exitf(exitUsage, "%w", errURLSecret)
 	}
 	wanted, err := readItems(cmd.InOrStdin(), args)
 	if err != nil {
@@ -350,6 +355,8 @@ func getError(t target, err error) error {
 		code = exitOther
 	case errors.Is(err, download.ErrTooLarge):
 		return exitf(exitOther, "%w; ask for less, or do without --split off, so that it comes in parts", err)
+	case isAny(err, unix.ENOSPC, unix.EDQUOT) && !strings.Contains(err.Error(), "goes on from"):
+		return exitf(exitOther, "%w; make room there, and the same command goes on from here, or name another place", err)
 	case errors.Is(err, download.ErrForbidden):
 		return exitf(exitOther, "%s refuses to give you that: %s", t.server, reason(err))
 	}

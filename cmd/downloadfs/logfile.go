@@ -38,8 +38,12 @@ func openLogFile(path string) (*logFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := f.Close(); err != nil {
+	info, err := f.Stat()
+	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, err
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && info.Mode().IsRegular() && int(stat.Uid) != os.Geteuid() && stat.Uid != 0 {
+		return nil, fmt.Errorf("%s belongs to another user, who could read it; choose another file", path)
 	}
 	l := &logFile{file: &lumberjack.Logger{Filename: path, MaxSize: logFileMB, MaxBackups: logFilesKept}}
 	signals := make(chan os.Signal, 1)

@@ -53,7 +53,12 @@ user name and password. Without a terminal it reads the password from standard i
   pass show alfresco | downloadfs login --password --username finn https://alfresco.example.com
   downloadfs login --oidc-issuer https://login.microsoftonline.com/TENANT/v2.0 --oidc-client ID \
     --oidc-scopes 'api://ID/.default offline_access' https://alfresco.example.com`,
-		Args: cobra.ExactArgs(1),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if o.password && len(args) == 2 {
+				return errPasswordValue
+			}
+			return cobra.ExactArgs(1)(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if _, err := takeEnvironment(envPassword); err != nil {
 				return err
@@ -67,6 +72,7 @@ user name and password. Without a terminal it reads the password from standard i
 			defer stop()
 			return runLogin(ctx, cmd, o, t)
 		},
+		ValidArgsFunction: completeProfiles,
 	}
 	f := cmd.Flags()
 	addConfigFlag(f)
@@ -312,6 +318,7 @@ that use it go on until their login ends: within an hour on most servers.`,
 			}
 			return runLogout(cmd.OutOrStdout(), o, t)
 		},
+		ValidArgsFunction: completeProfiles,
 	}
 	addConfigFlag(cmd.Flags())
 	o.addStoredFlags(cmd.Flags())

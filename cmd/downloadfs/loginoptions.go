@@ -165,7 +165,7 @@ func (o *serverOptions) login(cmd *cobra.Command, t target, fromEnv client.Secre
 	switch {
 	case c.tokens != nil, ticket: // they name their user
 	case c.username == "":
-		return credentials{}, exitf(exitUsage, "no user name; set %s or give --username", envUsername)
+		return credentials{}, exitf(exitUsage, "no user name; set %s, give --username, or write username into the profile", envUsername)
 	case c.password == "" && c.passwords == nil:
 		return credentials{}, exitf(exitUsage, "the password in %s is empty", w.name)
 	}
@@ -278,7 +278,11 @@ func (o *serverOptions) providerClient(issuer string) (*http.Client, error) {
 		return nil, exitf(exitUsage, "--oidc-issuer: %w", err)
 	}
 	if u.Scheme == "http" && !o.allowHTTP && !isLoopback(u.Hostname()) {
-		return nil, exitf(exitUsage, "http:// to the identity provider %s would show the login to the network; use https://, or --allow-http if you accept that", u.Host)
+		who := u.Host
+		if o.oidcIssuer != "" {
+			who = "the identity provider " + who
+		}
+		return nil, exitf(exitUsage, "http:// to %s would show the login to the network; use https://, or --allow-http if you accept that", who)
 	}
 	hc, err := client.NewHTTPClient(o.clientConfig(u, credentials{}, nil))
 	if err != nil {

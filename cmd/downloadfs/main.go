@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"downloadfs/config"
 )
 
 func main() {
@@ -110,10 +112,21 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 		if check == nil {
 			return nil
 		}
-		if err := check(cmd, args); err != nil {
-			return exitf(exitUsage, "%w; see '%s --help'", err, cmd.CommandPath())
+		err := check(cmd, args)
+		switch {
+		case err == nil:
+			return nil
+		case strings.Contains(err.Error(), "arg(s)"):
+			return exitf(exitUsage, "wrong number of arguments; write: %s; see '%s --help'", cmd.UseLine(), cmd.CommandPath())
 		}
-		return nil
+		var names []string
+		for _, c := range cmd.Commands() {
+			names = append(names, c.Name())
+		}
+		if near := config.Closest(args[0], names); near != "" {
+			err = fmt.Errorf("%w; did you mean %s?", err, near)
+		}
+		return exitf(exitUsage, "%w; see '%s --help'", err, cmd.CommandPath())
 	}
 }
 

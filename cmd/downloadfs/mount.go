@@ -77,6 +77,9 @@ environment variable too: --cache-size as ` + envName("cache-size") + `.`,
 			if err != nil {
 				return err
 			}
+			if child != nil {
+				password = child.password
+			}
 			if o.daemon && child == nil {
 				tellOfVariables(cmd) // the child tells it in its log only
 				return startDaemon(cmd, os.Args[1:], password, nil)

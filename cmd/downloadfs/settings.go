@@ -182,14 +182,22 @@ func settingText(s config.Setting) string {
 
 func unknownProfile(cmd *cobra.Command, stack config.Stack, name string) error {
 	names := stack.Names()
-	files := strings.Join(configFiles(cmd), " or ")
-	switch near := config.Closest(name, names); {
-	case near != "":
-		return exitf(exitUsage, "there is no profile %q in %s; did you mean %s?", name, files, near)
-	case len(names) > 0:
-		return exitf(exitUsage, "there is no profile %q in %s; there are: %s", name, files, strings.Join(names, ", "))
+	files := configFiles(cmd)
+	for i, f := range files {
+		if !fileExists(f) {
+			files[i] += " (missing)"
+		}
 	}
-	return exitf(exitUsage, "there is no profile %q in %s; write one, as 'downloadfs config --help' shows, or give a URL like https://alfresco.example.com", name, files)
+	in := strings.Join(files, " or ")
+	switch near := config.Closest(name, names); {
+	case strings.Contains(name, "."):
+		return exitf(exitUsage, "there is no profile %q in %s; did you mean https://%s?", name, in, name)
+	case near != "":
+		return exitf(exitUsage, "there is no profile %q in %s; did you mean %s?", name, in, near)
+	case len(names) > 0:
+		return exitf(exitUsage, "there is no profile %q in %s; there are: %s", name, in, strings.Join(names, ", "))
+	}
+	return exitf(exitUsage, "there is no profile %q in %s; write one, as 'downloadfs config --help' shows, or give a URL like https://alfresco.example.com", name, in)
 }
 
 // isURL distinguishes a server's URL from the name of a profile.

@@ -56,7 +56,7 @@ unless its administrator has set something else; never, if it was got in parts).
 		},
 	}
 	addConfigFlag(cmd.Flags())
-	cmd.ValidArgsFunction = completeProfiles
+	cmd.ValidArgsFunction = completeMounts
 	cmd.Flags().BoolVar(&watch, "watch", false, "go on showing, until Ctrl-C")
 	cmd.Flags().DurationVar(&every, "interval", time.Second, "how often --watch shows")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, a line for each download")

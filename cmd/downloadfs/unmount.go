@@ -14,8 +14,9 @@ import (
 func newUnmountCommand() *cobra.Command {
 	var lazy bool
 	cmd := &cobra.Command{
-		Use:   "unmount [flags] MOUNTPOINT|PROFILE",
-		Short: "Unmount, and tell which processes hold a busy mount",
+		Use:     "unmount [flags] MOUNTPOINT|PROFILE",
+		Aliases: []string{"umount"},
+		Short:   "Unmount, and tell which processes hold a busy mount",
 		Long: `unmount ends a mount of downloadfs, even one whose process is gone. If the mount is in
 use, unmount fails and says which processes use it; --lazy detaches it all the same.`,
 		Args: cobra.ExactArgs(1),
@@ -26,7 +27,7 @@ use, unmount fails and says which processes use it; --lazy detaches it all the s
 			}
 			return unmount(path, lazy)
 		},
-		ValidArgsFunction: completeProfiles,
+		ValidArgsFunction: completeMounts,
 	}
 	addConfigFlag(cmd.Flags())
 	cmd.Flags().BoolVar(&lazy, "lazy", false, "detach now, even if processes still use the mount")

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"downloadfs/config"
 )
 
 // valueError is a value that a flag can take but that cannot be right.
@@ -35,13 +37,23 @@ func remedy(f *pflag.Flag, err error) string {
 	return err.Error()
 }
 
+// errPasswordValue is for who gives a password to the switch that has it asked for.
+var errPasswordValue = exitf(exitUsage, "--password takes no value: every local user sees a command line; leave the value out, and the password is asked for")
+
 // flagError makes the usage error for what pflag says about the command line.
 func flagError(cmd *cobra.Command, err error) error {
 	if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		if bad.GetFlag().Name == flagPassword { // it may be one
-			return exitf(exitUsage, "--password takes no value: every local user sees a command line; leave the value out, and the password is asked for")
+			return errPasswordValue
 		}
 		return exitf(exitUsage, "invalid value %q for --%s: %s", bad.GetValue(), bad.GetFlag().Name, remedy(bad.GetFlag(), err))
+	}
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		if near := config.Closest(unknown.GetSpecifiedName(), names); near != "" {
+			err = fmt.Errorf("%w; did you mean --%s?", err, near)
+		}
 	}
 	return exitf(exitUsage, "%w; see '%s --help'", err, cmd.CommandPath())
 }
