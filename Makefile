@@ -25,19 +25,22 @@ docs: ## man pages and completions, in bin/docs
 	@rm -rf bin/docs && mkdir -p bin/docs
 	$(GO) run $(NOVCS) -tags gendocs -ldflags "-X main.version=$(VERSION)" ./cmd/downloadfs gendocs bin/docs
 
-install: build docs ## downloadfs, its man pages, completions, units and the helpers of mount(8), in PREFIX
+install: ## downloadfs, its man pages, completions, units and the helpers of mount(8), in PREFIX
+	@# The PATH of sudo often has no Go, and what root builds only root can replace.
+	@if [ -z "$$SUDO_USER" ] || [ ! -e bin/downloadfs ] || [ ! -e bin/docs ]; then $(MAKE) build docs; fi
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8 \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
-		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d $(DESTDIR)$(PREFIX)/lib/systemd/user $(DESTDIR)$(PREFIX)/lib/systemd/system
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d $(DESTDIR)$(PREFIX)/share/systemd/user $(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -m 755 bin/downloadfs $(DESTDIR)$(PREFIX)/bin/downloadfs
 	install -m 644 bin/docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 dist/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 644 bin/docs/downloadfs $(DESTDIR)$(PREFIX)/share/bash-completion/completions/downloadfs
 	install -m 644 bin/docs/_downloadfs $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_downloadfs
 	install -m 644 bin/docs/downloadfs.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/downloadfs.fish
-	for kind in user system; do \
-		sed 's|/usr/bin/|$(PREFIX)/bin/|' dist/systemd/$$kind/downloadfs@.service >$(DESTDIR)$(PREFIX)/lib/systemd/$$kind/downloadfs@.service && \
-		chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/$$kind/downloadfs@.service || exit 1; \
+	@# systemd looks in share for a person's units if PREFIX is /usr/local, and if it is ~/.local.
+	for dir in share/systemd/user lib/systemd/system; do \
+		sed 's|/usr/bin/|$(PREFIX)/bin/|' dist/systemd/$${dir##*/}/downloadfs@.service >$(DESTDIR)$(PREFIX)/$$dir/downloadfs@.service && \
+		chmod 644 $(DESTDIR)$(PREFIX)/$$dir/downloadfs@.service || exit 1; \
 	done
 	@# mount(8) looks in /sbin only, which is root's.
 	if [ -w $(DESTDIR)/sbin ] || [ -n "$(DESTDIR)" ]; then \
