@@ -85,38 +85,43 @@ func TestExpiredWhileStoreIsAway(t *testing.T) {
 }
 
 // TestOnlyWithoutStore: a mount without a content server that starts while the store is
-// away shows what its journal knows, and goes on when the store is back.
+// away, or is not mounted, shows what its journal knows, and goes on when the store is
+// back.
 // Proves S-217.
 func TestOnlyWithoutStore(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		server, store := downloadtest.NewService(), newMemStore()
-		one := newMachine(t, server, store)
-		reader := &machine{journal: t.TempDir() + "/journal.db", store: store, only: true}
-		reader.start(t)
-		defer func() { reader.stop(t) }()
-		time.Sleep(5 * time.Second)
-		info := stored(t, one)
-		want, _ := server.Content(info.ID)
-		server.SetPlan(downloadtest.Plan{Zipping: time.Hour})
-		pending := one.create(t, "22222222-2222-2222-2222-222222222222")
-		time.Sleep(10 * time.Second)
-		require.Equal(t, download.StatusDone, reader.status(t, info.ID))
-		require.Equal(t, download.StatusInProgress, reader.status(t, pending.ID()))
-		reader.stop(t)
+	for name, empty := range map[string]bool{"hangs": false, "is empty": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				server, store := downloadtest.NewService(), newMemStore()
+				one := newMachine(t, server, store)
+				reader := &machine{journal: t.TempDir() + "/journal.db", store: store, only: true}
+				reader.start(t)
+				defer func() { reader.stop(t) }()
+				time.Sleep(5 * time.Second)
+				info := stored(t, one)
+				want, _ := server.Content(info.ID)
+				server.SetPlan(downloadtest.Plan{Zipping: time.Hour})
+				pending := one.create(t, "22222222-2222-2222-2222-222222222222")
+				time.Sleep(10 * time.Second)
+				require.Equal(t, download.StatusDone, reader.status(t, info.ID))
+				require.Equal(t, download.StatusInProgress, reader.status(t, pending.ID()))
+				reader.stop(t)
 
-		away := &behind{Store: store, cut: true}
-		reader.store = away
-		reader.start(t)
-		time.Sleep(30 * time.Minute)
-		assert.Equal(t, download.StatusDone, reader.status(t, info.ID))
-		assert.Equal(t, download.StatusInProgress, reader.status(t, pending.ID()))
-		away.setCut(false)
-		time.Sleep(time.Hour)
-		got, err := reader.readAll(t, info.ID)
-		require.NoError(t, err)
-		assert.Equal(t, want, got)
-		assert.Equal(t, download.StatusDone, reader.status(t, pending.ID()))
-	})
+				away := &behind{Store: store, cut: !empty, empty: empty}
+				reader.store = away
+				reader.start(t)
+				time.Sleep(30 * time.Minute)
+				assert.Equal(t, download.StatusDone, reader.status(t, info.ID))
+				assert.Equal(t, download.StatusInProgress, reader.status(t, pending.ID()))
+				away.setCut(false)
+				time.Sleep(time.Hour)
+				got, err := reader.readAll(t, info.ID)
+				require.NoError(t, err)
+				assert.Equal(t, want, got)
+				assert.Equal(t, download.StatusDone, reader.status(t, pending.ID()))
+			})
+		})
+	}
 }
 
 // refusesWrites is a store whose disk is full, or that may only be read.

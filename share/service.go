@@ -89,14 +89,16 @@ func (s *Share) unknown(id download.ID, err error) error {
 		"the server does not know it, and the share, which may have its archive, cannot be read (%v)", err))
 }
 
-// hasList reports whether the list of all mounts has been read.
+// hasList reports whether the list of all mounts has been read. A store without any list
+// says nothing about a download: perhaps its file system is not mounted here.
 func (s *Share) hasList() bool {
-	select {
-	case <-s.Synced():
-		return true
-	default:
+	l := s.following()
+	if l == nil {
 		return false
 	}
+	l.log.mu.RLock()
+	defer l.log.mu.RUnlock()
+	return l.log.roll.Seq > 0
 }
 
 func removedElsewhere(verb string, id download.ID) error {

@@ -183,14 +183,22 @@ func (m *memStore) edit(key string, f func([]byte) []byte) {
 // behind is a mount's own way to a store, which can be cut.
 type behind struct {
 	Store
-	mu  sync.Mutex
-	cut bool
+	mu    sync.Mutex
+	cut   bool
+	empty bool // it shows nothing, as a directory where nothing is mounted
 }
 
 func (b *behind) setCut(cut bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.cut = cut
+	b.cut, b.empty = cut, false
+}
+
+// isEmpty reports whether nothing is seen of the store.
+func (b *behind) isEmpty() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.empty
 }
 
 // pass waits for ever where the way is cut, as packets that nobody answers do.
@@ -216,12 +224,18 @@ func (b *behind) Open(ctx context.Context, key string, off, n int64) (io.ReadClo
 	if err := b.pass(ctx); err != nil {
 		return nil, err
 	}
+	if b.isEmpty() {
+		return nil, iofs.ErrNotExist
+	}
 	return b.Store.Open(ctx, key, off, n)
 }
 
 func (b *behind) List(ctx context.Context, prefix string) ([]Object, error) {
 	if err := b.pass(ctx); err != nil {
 		return nil, err
+	}
+	if b.isEmpty() {
+		return nil, nil
 	}
 	return b.Store.List(ctx, prefix)
 }
