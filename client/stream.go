@@ -113,10 +113,14 @@ func (c *Client) open(ctx context.Context, op operation, a download.ArchiveInfo,
 	if sizeUntold(resp) {
 		s.after = a.Size - end
 	}
+	from, to := off, end
+	if plain {
+		from, to = 0, a.Size
+	}
 	var skip int64
-	if skip, f = c.believe(op, resp, a, off, end); f == nil {
+	if skip, f = c.believe(op, resp, a, from, to); f == nil {
 		s.body = resp.Body
-		f = s.begin(skip)
+		f = s.begin(skip + off - from)
 		s.idle = c.cfg.IdleTimeout
 	}
 	if f != nil {
