@@ -22,6 +22,7 @@ const envLoad = "DOWNLOADFS_LOAD"
 const (
 	loadWriters = 50
 	loadReaders = 2000
+	loadWorkers = 25 // processes that the readers are in
 	// loadPatience is how long one step may take on a machine that is busy.
 	loadPatience = 10 * time.Minute
 )
@@ -64,26 +65,44 @@ codes = [os.wait()[1] for i in range(workers)]
 assert not any(codes), codes
 `
 
-// loadRead opens the archives whose names it reads, each in argv[2] threads, and
-// counts what that ended with.
+// loadRead opens the archives whose names it reads, each in argv[2] threads of one of
+// argv[3] processes, and counts what that ended with. In one process, user-mode Linux
+// would take the longer for a thread the more there are.
 const loadRead = `
 import collections, errno, json, os, sys, threading
-base, each = sys.argv[1], int(sys.argv[2])
+base, each, workers = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 names = sys.stdin.read().split()
-count, lock = collections.Counter(), threading.Lock()
-def reader(name):
-    try:
-        os.close(os.open(base + "/" + name + "/archive.zip", os.O_RDONLY))
-        what = "opened"
-    except OSError as e:
-        what = errno.errorcode[e.errno]
-    with lock:
-        count[what] += 1
-threading.stack_size(128 << 10)
-threads = [threading.Thread(target=reader, args=(name,)) for name in names for i in range(each)]
-for t in threads: t.start()
-print("started", flush=True)
-for t in threads: t.join()
+def work(names, result):
+    count, lock = collections.Counter(), threading.Lock()
+    def reader(name):
+        try:
+            os.close(os.open(base + "/" + name + "/archive.zip", os.O_RDONLY))
+            what = "opened"
+        except OSError as e:
+            what = errno.errorcode[e.errno]
+        with lock:
+            count[what] += 1
+    threading.stack_size(128 << 10)
+    threads = [threading.Thread(target=reader, args=(name,)) for name in names for i in range(each)]
+    for t in threads: t.start()
+    os.write(result, b"started\n")
+    for t in threads: t.join()
+    os.write(result, json.dumps(count).encode() + b"\n")
+r, w = os.pipe()
+for i in range(workers):
+    if os.fork() == 0:
+        os.close(r)
+        work(names[i::workers], w)
+        os._exit(0)
+os.close(w)
+count, started = collections.Counter(), 0
+for line in open(r):
+    if line != "started\n":
+        count.update(json.loads(line))
+        continue
+    started += 1
+    if started == workers:
+        print("started", flush=True)
 print(json.dumps(count))
 `
 
@@ -171,12 +190,13 @@ func (u loadUse) String() string {
 func block(t testing.TB, m *harness.Mount, pending []string) *harness.Process {
 	t.Helper()
 	began := time.Now()
-	p := loadTool(m, loadRead, strings.Join(pending, "\n"), loadReaders/len(pending)).Start(t)
+	p := loadTool(m, loadRead, strings.Join(pending, "\n"), loadReaders/len(pending), loadWorkers).Start(t)
 	harness.Eventually(t, loadPatience, func() bool {
 		if !p.Running() {
 			require.FailNow(t, "readers did not block", "%s", p.Wait())
 		}
-		return p.BlockedThreads() >= loadReaders
+		// To count so many threads takes long.
+		return strings.Contains(p.Output(), "started") && p.BlockedThreads() >= loadReaders
 	}, "not all readers block")
 	t.Logf("%d readers blocked after %v", loadReaders, time.Since(began).Round(time.Millisecond))
 	return p

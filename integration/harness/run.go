@@ -307,8 +307,9 @@ func tasksInFUSE(mine func(pid, pgid int) bool) []fuseTask {
 }
 
 // Eventually polls until ok returns true: at first every 10 ms, later after a tenth of
-// the time that it has waited, since to ask often takes what it waits for the
-// processor. It fails the test after a timeout, which it scales.
+// the time that it has waited, and never for more than half of the time, since to ask
+// often takes what it waits for the processor. It fails the test after a timeout, which
+// it scales.
 func Eventually(t testing.TB, timeout time.Duration, ok func() bool, format string, args ...any) {
 	t.Helper()
 	poll(t, timeout, time.Second/4, ok, format, args...)
@@ -323,12 +324,12 @@ func often(t testing.TB, timeout time.Duration, ok func() bool, format string, a
 func poll(t testing.TB, timeout, slowest time.Duration, ok func() bool, format string, args ...any) {
 	t.Helper()
 	began := time.Now()
-	for !ok() {
-		waited := time.Since(began)
+	for asked := began; !ok(); asked = time.Now() {
+		took, waited := time.Since(asked), time.Since(began)
 		if waited > Scaled(timeout) {
 			require.FailNow(t, fmt.Sprintf(format, args...), "not within %v", Scaled(timeout))
 		}
-		time.Sleep(min(max(waited/10, 10*time.Millisecond), slowest))
+		time.Sleep(max(took, min(max(waited/10, 10*time.Millisecond), slowest)))
 	}
 }
 
