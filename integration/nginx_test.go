@@ -138,7 +138,8 @@ func TestBehindNginx(t *testing.T) {
 			}
 			r.mount.Sh(t, "rm -r "+id).OK(t)
 			r.forgotten(t, id)
-			assert.NotRegexp(t, `SID=|\b[0-9a-f]{32}\b`, r.mount.Log.Text(), "a cookie is in the log")
+			// The name of a file in the cache is as long as a cookie.
+			assert.NotRegexp(t, `SID=|[^/\w][0-9a-f]{32}\b`, r.mount.Log.Text(), "a cookie is in the log")
 		})
 	}
 }

@@ -34,16 +34,22 @@ mkdir /mnt/work /mnt/repo
 mount --bind "$work" /mnt/work
 . /mnt/work/job.sh # sets repo, and defines job
 mount --bind "$repo" /mnt/repo
-for dir in /tmp /var/tmp; do mount -t tmpfs -o mode=1777 tmp $dir; done
+# As much room as a machine has, though no test fills it: half of a guest's memory is so
+# little that the product warns.
+for dir in /tmp /var/tmp; do mount -t tmpfs -o mode=1777,size=8G tmp $dir; done
 mount -t tmpfs -o mode=700 root /root
 # mount(8) looks for its helpers in /sbin, where a test puts one.
 mkdir /mnt/sbin && mount --bind /usr/sbin /mnt/sbin
 mount -t tmpfs -o mode=755 sbin /usr/sbin
 ln -s /mnt/sbin/* /usr/sbin
+modules=/usr/lib/uml/modules/$(uname -r)/kernel
 for module in fuse/fuse autofs/autofs4; do
-	grep -qw "${module%/*}" /proc/filesystems ||
-		busybox insmod "/usr/lib/uml/modules/$(uname -r)/kernel/fs/$module.ko"
+	grep -qw "${module%/*}" /proc/filesystems || busybox insmod "$modules/fs/$module.ko"
 done
+if [ ! -e /proc/net/if_inet6 ]; then
+	busybox insmod "$modules/lib/crc-ccitt.ko"
+	busybox insmod "$modules/net/ipv6/ipv6.ko"
+fi
 # That of a kernel without autofs is not made: tests look for it.
 if grep -qw autofs /proc/filesystems; then
 	mknod -m 600 /dev/autofs c 10 235
