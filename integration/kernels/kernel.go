@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 )
@@ -18,6 +19,8 @@ type kernel struct {
 	// first process. Call cleanup, if it is not nil, after its end. The machine's own
 	// kernel has no command.
 	command func(ctx context.Context, work string) (cmd *exec.Cmd, cleanup func(), err error)
+	// guests is how many of it run at once, and batch how many tests each gets, 0 for all.
+	guests, batch int
 }
 
 // unpacked is where scripts/setup kernels unpacks kernel packages.
@@ -29,16 +32,16 @@ const here = "here"
 
 // kernels lists the kernels that can run here. repo is the top of the source.
 func kernels(repo string) []kernel {
-	all := []kernel{{name: here}}
+	all := []kernel{{name: here, guests: 1}}
 	if _, err := exec.LookPath(umlProgram); err == nil {
-		all = append(all, kernel{name: "uml", command: uml})
+		all = append(all, kernel{name: "uml", command: uml, guests: runtime.NumCPU(), batch: 8})
 	}
 	images, _ := filepath.Glob(filepath.Join(repo, unpacked, "*/boot/vmlinuz-*"))
 	slices.Sort(images)
 	if _, err := exec.LookPath(qemuProgram); err == nil {
 		for _, image := range images {
 			version := strings.TrimPrefix(filepath.Base(image), "vmlinuz-")
-			all = append(all, kernel{name: "qemu-" + version, command: qemu(image, version)})
+			all = append(all, kernel{name: "qemu-" + version, command: qemu(image, version), guests: max(1, runtime.NumCPU()/qemuProcessors), batch: 24})
 		}
 	}
 	return all

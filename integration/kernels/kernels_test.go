@@ -82,28 +82,33 @@ func TestQuote(t *testing.T) {
 func TestTable(t *testing.T) {
 	const events = `{"Action":"output","Output":"kernel 6.1.176\n"}
 {"Action":"output","Output":"kernels: slow 14: what takes 70ms on the machine takes 480ms here\n"}
-{"Action":"run","Test":"TestA"}
-{"Action":"pass","Test":"TestA","Elapsed":1.23}
-{"Action":"run","Test":"TestB"}
+{"Time":"2026-01-01T00:00:01.00Z","Action":"run","Test":"TestA"}
+{"Time":"2026-01-01T00:00:02.23Z","Action":"pass","Test":"TestA","Elapsed":0}
+{"Time":"2026-01-01T00:00:03.00Z","Action":"run","Test":"TestB"}
+{"Time":"2026-01-01T00:00:03.50Z","Action":"pause","Test":"TestB"}
+{"Time":"2026-01-01T00:00:04.00Z","Action":"cont","Test":"TestB"}
 {"Action":"run","Test":"TestB/root"}
 {"Action":"output","Test":"TestB/root","Output":"    b_test.go:7: not as root\n"}
-{"Action":"skip","Test":"TestB/root","Elapsed":0}
-{"Action":"pass","Test":"TestB","Elapsed":0.5}
-{"Action":"run","Test":"TestC"}
+{"Action":"skip","Test":"TestB/root"}
+{"Time":"2026-01-01T00:00:04.50Z","Action":"pass","Test":"TestB"}
+{"Time":"2026-01-01T00:00:05.00Z","Action":"run","Test":"TestC"}
 {"Action":"output","Test":"TestC","Output":"    c_test.go:9: it broke\n"}
-{"Action":"fail","Test":"TestC","Elapsed":2}
+{"Time":"2026-01-01T00:00:07.00Z","Action":"fail","Test":"TestC"}
 {"Action":"run","Test":"TestD"}
 {"Action":"output","Test":"TestD","Output":"    d_test.go:1: needs more\n"}
-{"Action":"skip","Test":"TestD","Elapsed":0}
+{"Action":"skip","Test":"TestD"}
 {"Action":"run","Test":"TestE"}
+{"Action":"output","Test":"TestE","Output":"=== RUN   TestE\n"}
+{"Action":"run","Test":"TestF"}
+{"Action":"pause","Test":"TestF"}
 {"Action":"output","Output":"panic: no more\n"}
 `
 	var out strings.Builder
-	c, err := runColumn(exec.Command("printf", "%s", events), &out, "uml")
-	require.NoError(t, err)
+	c := newColumn("uml", strings.Fields("TestA TestB TestC TestD TestE TestF TestG"))
+	require.NoError(t, c.run(exec.Command("printf", "%s", events), &out))
 	assert.Contains(t, out.String(), "it broke")
 	out.Reset()
-	assert.Equal(t, 1, printTable(&out, []column{c}))
+	assert.Equal(t, 1, printTable(&out, []*column{c}))
 	assert.Equal(t, `
 test   uml (6.1.176, bounds ×14)
 TestA  pass 1.2s
@@ -111,6 +116,8 @@ TestB  pass 500ms, 1 skipped
 TestC  FAIL 2s
 TestD  skipped
 TestE  NO END
+TestF  did not run
+TestG  did not run
 
 skipped, not as root
 	uml: TestB/root
@@ -118,13 +125,39 @@ skipped, not as root
 skipped, needs more
 	uml: TestD
 
-uml: 2 passed, 1 failed, 1 skipped, 1 without an end:
+uml, output of no test:
 kernel 6.1.176
 kernels: slow 14: what takes 70ms on the machine takes 480ms here
 panic: no more
 
+uml, no end of TestE:
+=== RUN   TestE
+
+uml: 2 passed, 1 failed, 1 skipped, 1 without an end, 2 did not run
 `, out.String())
 
-	_, err = runColumn(exec.Command("printf", "%s", "go: cannot find it"), &out, "uml")
-	require.ErrorContains(t, err, "cannot find it")
+	require.ErrorContains(t, c.run(exec.Command("printf", "%s", "go: cannot find it"), &out), "cannot find it")
+
+	c = newColumn("uml", []string{"TestA"})
+	require.NoError(t, c.run(exec.Command("printf", "%s", `{"Action":"pass","Test":"TestA"}`), &out))
+	assert.Zero(t, printTable(&out, []*column{c}))
+}
+
+// TestSplit: every test is in one batch.
+func TestSplit(t *testing.T) {
+	tests := strings.Fields("A B C D E")
+	for _, c := range []struct {
+		pattern      string
+		size, atOnce int
+		want         string
+	}{
+		{".", 0, 1, "."},
+		{".", 8, 1, "^(A|B|C|D|E)$"},
+		{".", 8, 2, "^(A|C|E)$ ^(B|D)$"},
+		{".", 2, 2, "^(A|D)$ ^(B|E)$ ^(C)$"},
+		{".", 8, 9, "^(A)$ ^(B)$ ^(C)$ ^(D)$ ^(E)$"},
+		{"A/root", 8, 2, "A/root"},
+	} {
+		assert.Equal(t, c.want, strings.Join(split(tests, c.pattern, c.size, c.atOnce), " "))
+	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -11,10 +10,13 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sync/errgroup"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// go test sends SIGQUIT to what takes longer than its timeout.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
 	defer stop()
 	code, err := run(ctx, os.Args[1:])
 	if err != nil {
@@ -44,7 +46,7 @@ func run(ctx context.Context, args []string) (int, error) {
 	pattern := flags.String("run", ".", "the tests to run, as for go test")
 	skip := flags.String("skip", "", "the tests to leave out, as for go test")
 	tags := flags.String("tags", "", "build tags, as for go test")
-	timeout := flags.String("timeout", "2h", "for each kernel, as for go test")
+	timeout := flags.String("timeout", "20m", "for each guest, as for go test")
 	flags.Parse(args)
 	chosen, err := choose(kernels(repo), flags.Args())
 	if err != nil {
@@ -67,21 +69,38 @@ func run(ctx context.Context, args []string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	var columns []column
+	tests, err := listTests(ctx, tested, *tags, *pattern, *skip)
+	if err != nil {
+		return 0, err
+	}
+	var columns []*column
 	for _, k := range chosen {
-		args := []string{"test", "-json", "-count=1", "-parallel=4", "-tags=" + *tags,
-			"-timeout=" + *timeout, "-run=" + *pattern, "-skip=" + *skip}
-		if k.command != nil {
-			args = append(args, "-exec="+strings.Join([]string{self, "exec", k.name}, " "))
+		c := newColumn(k.name, tests)
+		columns = append(columns, c)
+		var g errgroup.Group
+		g.SetLimit(k.guests)
+		for _, some := range split(tests, *pattern, k.batch, k.guests) {
+			g.Go(func() error {
+				args := []string{"test", "-json", "-count=1", "-vet=off", "-parallel=4", "-tags=" + *tags,
+					"-timeout=" + *timeout, "-run=" + some, "-skip=" + *skip}
+				if k.command != nil {
+					args = append(args, "-exec="+strings.Join([]string{self, "exec", k.name}, " "))
+				}
+				cmd := exec.CommandContext(ctx, "go", append(args, "downloadfs/integration")...)
+				cmd.Env = append(os.Environ(), envTested+"="+tested)
+				// go test, and what it has started.
+				cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+				cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
+				return c.run(cmd, os.Stdout)
+			})
 		}
-		cmd := exec.CommandContext(ctx, "go", append(args, "downloadfs/integration")...)
-		cmd.Env = append(os.Environ(), envTested+"="+tested)
-		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-		column, err := runColumn(cmd, os.Stdout, k.name)
-		if err != nil {
-			return 0, errors.Join(err, ctx.Err())
+		// What the others found is worth its place in the table.
+		if err := g.Wait(); err != nil {
+			fmt.Fprintln(os.Stderr, "kernels:", err)
 		}
-		columns = append(columns, column)
+		if ctx.Err() != nil {
+			break
+		}
 	}
 	return printTable(os.Stdout, columns), nil
 }

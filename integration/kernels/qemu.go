@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"time"
 )
 
@@ -15,13 +16,15 @@ const (
 	qemuProgram = "qemu-system-x86_64"
 	// virtiofsd shows the machine's files to a kernel. It comes with qemu.
 	virtiofsd = "/usr/lib/qemu/virtiofsd"
+	// qemuProcessors is how many processors a guest of qemu has.
+	qemuProcessors = 2
 )
 
 //go:embed guest/initrd.sh
 var initrdScript []byte
 
 // qemu returns a function that boots a kernel of Debian's cloud packages under
-// emulation, on two processors, over the machine's files.
+// emulation, over the machine's files.
 func qemu(image, version string) func(ctx context.Context, work string) (*exec.Cmd, func(), error) {
 	return func(ctx context.Context, work string) (*exec.Cmd, func(), error) {
 		socket := filepath.Join(work, "virtiofs.sock")
@@ -39,7 +42,7 @@ func qemu(image, version string) func(ctx context.Context, work string) (*exec.C
 			return nil, nil, fmt.Errorf("%s: %w", virtiofsd, err)
 		}
 		args := []string{
-			"-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "3G",
+			"-accel", "tcg,thread=multi", "-cpu", "max", "-smp", strconv.Itoa(qemuProcessors), "-m", "3G",
 			"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
 			"-object", "memory-backend-memfd,id=memory,size=3G,share=on", "-machine", "q35,memory-backend=memory",
 			"-chardev", "socket,id=files,path=" + socket, "-device", "vhost-user-fs-pci,chardev=files,tag=machine",
