@@ -9,6 +9,9 @@
 // test are built here. A test knows nothing about where it runs, except a factor
 // for its time bounds (see harness.Scaled), which is measured before the tests begin.
 //
+// Each batch of tests has a guest of its own. What a batch cannot end is in the table,
+// told from what did not run, and costs no other batch.
+//
 // The command starts itself again as the -exec of go test. The output, the
 // selection of tests and their timeouts are therefore go test's.
 package main

@@ -21,7 +21,7 @@ const (
 	// slowLine begins the line that says how slow the kernel is.
 	slowLine = "kernels: slow "
 	// What the harness of the tests reads from the environment.
-	envTested, envSlow = "DOWNLOADFS_TEST_BINARY", "DOWNLOADFS_TEST_SLOW"
+	envTested, envSlow, envShare = "DOWNLOADFS_TEST_BINARY", "DOWNLOADFS_TEST_SLOW", "DOWNLOADFS_TEST_SHARE"
 )
 
 //go:embed guest/init.sh

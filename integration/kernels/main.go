@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -73,6 +74,11 @@ func run(ctx context.Context, args []string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	share := os.Environ()
+	if _, set := os.LookupEnv(envShare); !set {
+		share = append(share, envShare+"=1")
+		fmt.Printf("Guests run half of the rows of long tables. %s=2 runs the others, and an empty one all.\n", envShare)
+	}
 	var columns []*column
 	for _, k := range chosen {
 		c := newColumn(k.name, tests)
@@ -83,11 +89,13 @@ func run(ctx context.Context, args []string) (int, error) {
 			g.Go(func() error {
 				args := []string{"test", "-json", "-count=1", "-vet=off", "-parallel=4", "-tags=" + *tags,
 					"-timeout=" + *timeout, "-run=" + some, "-skip=" + *skip}
+				env := os.Environ()
 				if k.command != nil {
 					args = append(args, "-exec="+strings.Join([]string{self, "exec", k.name}, " "))
+					env = share
 				}
 				cmd := exec.CommandContext(ctx, "go", append(args, "downloadfs/integration")...)
-				cmd.Env = append(os.Environ(), envTested+"="+tested)
+				cmd.Env = append(slices.Clone(env), envTested+"="+tested)
 				// go test, and what it has started.
 				cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 				cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
