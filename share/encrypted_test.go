@@ -41,7 +41,7 @@ func TestEncryptedRanges(t *testing.T) {
 	t.Parallel()
 	store, r := newMemStore(), rand.New(rand.NewPCG(1, 1))
 	s := &encrypted{Store: store, key: newKey(t), account: "x"}
-	secret := []byte("nobody is to see this")
+	secret, tries := []byte("nobody is to see this"), 0
 	for _, size := range []int64{0, 1, 100, firstFrame - 1, firstFrame, firstFrame + 1, firstFrame + frameSize - 1, firstFrame + frameSize,
 		firstFrame + frameSize + 1, firstFrame + 3*frameSize, firstFrame + 3*frameSize + 77} {
 		body := bytes.Repeat(secret, int(size)/len(secret)+1)[:size]
@@ -58,7 +58,7 @@ func TestEncryptedRanges(t *testing.T) {
 		}
 		for _, off := range edges {
 			for _, n := range []int64{0, 1, 7, firstFrame, frameSize, frameSize + 3, -1} {
-				if off < 0 {
+				if tries++; off < 0 || tries%oneOf != 0 {
 					continue
 				}
 				want := body[min(off, size):]
@@ -93,7 +93,7 @@ func TestEncryptedDamage(t *testing.T) {
 	}
 	starts := []int64{encryptedStart(0), encryptedStart(1), encryptedStart(2), encryptedStart(3), int64(len(good))}
 	for _, start := range starts[:4] {
-		for at := start; at < min(start+frameHeader+100, int64(len(good))); at += 11 {
+		for at := start; at < min(start+frameHeader+100, int64(len(good))); at += 11 * oneOf {
 			bad := bytes.Clone(good)
 			bad[at] ^= 0x10
 			expect(fmt.Sprintf("byte %d", at), bad)
