@@ -135,13 +135,16 @@ func Prune(ctx context.Context, store Store, key *Key, o PruneOptions) (p Pruned
 	for _, obj := range rest {
 		account, key, _ := strings.Cut(strings.TrimPrefix(obj.Key, versionPrefix), "/")
 		kind, _, _ := strings.Cut(key, "/")
-		if now.Sub(obj.ModTime) < unfinishedFor || kind != "lease" && kind != "clock" && kind != "nodes" || account == pruner {
+		proof := strings.HasPrefix(obj.Key, proofPrefix) // of no account
+		if now.Sub(obj.ModTime) < unfinishedFor || kind != "lease" && kind != "clock" && kind != "nodes" && !proof || account == pruner {
 			continue
 		}
-		if may, err := mayDelete(account); err != nil {
-			return p, err
-		} else if !may {
-			continue
+		if !proof {
+			if may, err := mayDelete(account); err != nil {
+				return p, err
+			} else if !may {
+				continue
+			}
 		}
 		if kind == "nodes" {
 			ids, read := lists[account]
