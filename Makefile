@@ -8,7 +8,7 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME    ?= 10s
 SOAKTIME    ?= 10m
 
-.PHONY: build docs install packages test-packages demo test test-kernels test-desktop test-portable bench test-any-size soak lint fuzz clean setup-demo setup-test setup-bench setup-desktop setup-kernels
+.PHONY: build docs install packages test-packages demo test test-kernels test-desktop test-portable test-stores bench test-any-size soak lint fuzz clean setup-demo setup-test setup-bench setup-desktop setup-kernels
 .DEFAULT_GOAL := build
 
 # Go asks git itself for the version, and fails in a clone that is another user's.
@@ -68,6 +68,7 @@ AT_ONCE := -count=1 -vet=off -timeout 30m -parallel 4 -p 2 ./integration ./...
 test: setup-test ## every test, with the race detector and then on one processor
 	DOWNLOADFS_TEST_SLOW=2 DOWNLOADFS_TEST_SHARE=1 $(GO) test -race $(AT_ONCE)
 	DOWNLOADFS_TEST_SLOW=2 DOWNLOADFS_TEST_SHARE=2 GOMAXPROCS=1 $(GO) test $(AT_ONCE)
+	DOWNLOADFS_TEST_SLOW=2 $(GO) test -count=1 -vet=off -tags s3 ./share/cloud
 	$(GO) run $(NOVCS) ./integration/kernels -tags portable -timeout 10m -run '$(ON_OTHERS)' here
 	@if [ "$$(uname -m)" = x86_64 ]; then \
 		$(GO) run $(NOVCS) ./integration/kernels -timeout 10m -run '$(ON_OTHERS)' uml; \
@@ -93,17 +94,28 @@ test-portable: setup-test ## the integration tests with the decisions that other
 bench: setup-bench ## the table of README, measured on this machine; takes about an hour
 	cd integration/bench && $(GO) test -count=1 -timeout 90m -table $(BENCHFLAGS)
 
+test-stores: ## the stores of --share on what there is of them without an account: S3, Google's and Microsoft's emulators
+	@scripts/setup stores
+	$(GO) run $(GOLANGCI) run --build-tags stores $(TAGGED)
+	cd integration/stores && $(GO) vet ./...
+	$(GO) test -count=1 -v -tags stores ./share/cloud
+	$(GO) test -count=1 -v -run '^TestShareS3' ./integration
+
 test-any-size: setup-test ## archives of 70,000 files and more than 4 GiB in parts, read by tools; takes minutes, and 20 GB of disk
 	DOWNLOADFS_ANY_SIZE=1 $(GO) test -count=1 -timeout 60m -v -run '^TestAnySizeOfEverything$$' ./integration
 
 soak: setup-test ## everything at once, with all kinds of trouble, for $(SOAKTIME)
 	DOWNLOADFS_SOAK=$(SOAKTIME) $(GO) test -count=1 -timeout 0 -v -run '^TestSoak$$' ./integration
 
+# What has files that only builds with object stores have.
+TAGGED := ./cmd/downloadfs ./share/cloud
+
 lint: ## gofmt, go vet for Linux and macOS, golangci-lint, govulncheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not gofmt'ed: $$unformatted"; exit 1; }
 	GOOS=linux $(GO) vet ./...
 	GOOS=linux $(GO) vet -tags portable ./...
 	GOOS=darwin $(GO) vet ./...
+	$(GO) vet -tags stores $(TAGGED)
 	$(GO) run $(GOLANGCI) run ./...
 	@if ! command -v curl >/dev/null; then \
 		echo "govulncheck: SKIPPED, curl is missing, which looks for its database; run: scripts/setup test"; \

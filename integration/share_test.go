@@ -258,6 +258,7 @@ func TestShareHoldsNoSecret(t *testing.T) {
 }
 
 // TestShareFlags: what cannot be a store is refused before anything is mounted.
+// Proves S-230.
 func TestShareFlags(t *testing.T) {
 	t.Parallel()
 	server := harness.StartServer(t, harness.Samples(t))
@@ -267,6 +268,9 @@ func TestShareFlags(t *testing.T) {
 		"file://host/x":           "names no directory",
 		"file://user:secret@x/y":  "holds a password",
 		"file:///no/such/parent/": "cannot use --share",
+		"s3://bucket":             "s3:// is not in this build",
+		"gs://user:secret@bucket": "holds a password",
+		"s3://key:x/secret@y":     "is no URL",
 	} {
 		_, failure := harness.TryMount(t, server, harness.MountOptions{Flags: []string{"--share", url}})
 		if assert.NotNil(t, failure, url) {

@@ -35,7 +35,7 @@ func (c careless) Create(ctx context.Context, key string, body []byte) error {
 
 // TestProve: a store that overwrites is found out, also one that says it does not. One
 // that may not be written is not used. Nothing of a proof stays in the store.
-// Proves S-224.
+// Proves S-229.
 func TestProve(t *testing.T) {
 	denied := errors.Join(ErrRefused, errors.New("403"))
 	deny := func(op string) *memStore {
@@ -106,7 +106,7 @@ func TestProvenReadOnly(t *testing.T) {
 
 // TestProvenLater: a store that cannot be reached when a mount starts is proved before
 // the first object is created in it.
-// Proves S-223.
+// Proves S-228.
 func TestProvenLater(t *testing.T) {
 	gone := func(context.Context, string, string) error { return errors.New("no route to host") }
 	for _, honest := range []bool{true, false} {

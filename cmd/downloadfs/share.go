@@ -31,7 +31,7 @@ type shareOptions struct {
 
 func (o *shareOptions) addFlags(f *pflag.FlagSet) {
 	o.size = 100 << 30
-	f.StringVar(&o.url, "share", "", "a store that mounts on many machines share, such as file:///net/downloads: each archive is fetched from the server once")
+	f.StringVar(&o.url, "share", "", "a store that mounts on many machines share, such as file:///net/downloads or s3://bucket: each archive is fetched from the server once")
 	f.Var(&o.size, "share-size", "how much this account's archives may take in the shared store")
 	f.StringVar(&o.keyFile, "share-key-file", "", "encrypt what is in the shared store, with the key in this file that 'downloadfs share keygen' has made; all mounts have the same")
 }
@@ -56,20 +56,42 @@ func (o *shareOptions) check() error {
 	return err
 }
 
-// stores opens a store by the scheme of its URL.
-var stores = map[string]func(context.Context, *url.URL) (share.Store, error){"file": openDirStore}
+// storeKind is a kind of store that --share can name.
+type storeKind struct {
+	// check reports what is wrong with a URL, without anything that may be a secret.
+	check func(*url.URL) error
+	open  func(context.Context, *url.URL) (share.Store, error)
+	// honest: that it creates an object only once needs no proof.
+	honest bool
+}
+
+// stores are the kinds of stores in this build, by the scheme of their URLs.
+var stores = map[string]storeKind{"file": {checkDir, openDirStore, true}}
+
+// taggedStores are those that a build has only with the tag of that name.
+var taggedStores = []string{"s3", "azblob", "gs"}
 
 func parseShareURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
-	switch {
-	case err != nil || u.Scheme == "":
+	if err != nil || u.Scheme == "" {
+		if strings.ContainsAny(text, "@?") { // it may hold a password that begins an odd host
+			return nil, badValue("share", "is no URL; write it like file:///net/downloads")
+		}
 		return nil, badValue("share", "%q is no URL; write it like file:///net/downloads", text)
-	case u.User != nil:
+	}
+	if u.User != nil {
 		return nil, badValue("share", "holds a password; the store's own variables and files are the place for it")
-	case stores[u.Scheme] == nil:
+	}
+	kind, known := stores[u.Scheme]
+	switch {
+	case !known && slices.Contains(taggedStores, u.Scheme):
+		return nil, badValue("share", "%s:// is not in this build, which knows %s; use the program with 'stores' in its archive's name, or build downloadfs with the tag %s",
+			u.Scheme, strings.Join(schemes(), ", "), u.Scheme)
+	case !known:
 		return nil, badValue("share", "%s:// is not one of the stores that this build knows: %s", u.Scheme, strings.Join(schemes(), ", "))
-	case u.Scheme == "file" && (u.Host != "" || !filepath.IsAbs(u.Path) || u.RawQuery != ""):
-		return nil, badValue("share", "%q names no directory; write it with three slashes, like file:///net/downloads", text)
+	}
+	if err := kind.check(u); err != nil {
+		return nil, badValue("share", "%v", err)
 	}
 	return u, nil
 }
@@ -83,6 +105,13 @@ func schemes() []string {
 	return known
 }
 
+func checkDir(u *url.URL) error {
+	if u.Host != "" || !filepath.IsAbs(u.Path) || u.RawQuery != "" {
+		return errors.New("names no directory; write it with three slashes, like file:///net/downloads")
+	}
+	return nil
+}
+
 func openDirStore(_ context.Context, u *url.URL) (share.Store, error) {
 	return share.OpenDir(filepath.Clean(u.Path))
 }
@@ -93,9 +122,9 @@ func (o *shareOptions) open(ctx context.Context) (share.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := stores[u.Scheme](ctx, u)
+	store, err := stores[u.Scheme].open(ctx, u)
 	if err != nil {
-		return nil, fmt.Errorf("cannot use --share %s: %w", u.Redacted(), err)
+		return nil, fmt.Errorf("cannot use --share %s: %w", u, err)
 	}
 	return store, nil
 }
@@ -114,6 +143,32 @@ func (o *shareOptions) key() (*share.Key, error) {
 		return nil, exitf(exitUsage, "cannot use --share-key-file %s: %w", o.keyFile, err)
 	}
 	return key, nil
+}
+
+// openProven is open for a mount, whose store must be proved. A store that is out of
+// reach does not keep it from starting.
+func (o *shareOptions) openProven(ctx context.Context, log *slog.Logger) (share.Store, error) {
+	store, err := o.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if u, _ := parseShareURL(o.url); stores[u.Scheme].honest {
+		return store, nil
+	}
+	proven, err := share.Proven(ctx, store, o.only, log)
+	if err == nil {
+		return proven, nil
+	}
+	hint := ""
+	switch {
+	case errors.Is(err, share.ErrOverwrites):
+		hint = "; mounts would destroy each other's work in it, so use a store that refuses that"
+	case errors.Is(err, share.ErrRefused) && o.only:
+		hint = "; check the bucket's name, and that the login may list and read there"
+	case errors.Is(err, share.ErrRefused):
+		hint = "; check the bucket's name, and that the login may read, write, list and delete there"
+	}
+	return nil, errors.Join(fmt.Errorf("cannot use --share %s: %w%s", o.url, err, hint), store.Close())
 }
 
 // sharing is what stands between the cache, the manager and the server's client if
@@ -137,7 +192,7 @@ func startSharing(ctx context.Context, o *mountOptions, server *url.URL, usernam
 	if err != nil {
 		return nil, err
 	}
-	store, err := o.share.open(ctx)
+	store, err := o.share.openProven(ctx, log)
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ var arrows = map[string][]string{
 	"metrics":                 {"stats"},
 	"zipfile":                 {},
 	"repository":              {},
-	"cmd/downloadfs":          {"download", "client", "cache", "share", "fs", "repository", "config", "login", "fetch", "download/list", "meter", "stats", "metrics"},
+	"cmd/downloadfs":          {"download", "client", "cache", "share", "share/cloud", "fs", "repository", "config", "login", "fetch", "download/list", "meter", "stats", "metrics"},
 	"integration":             {"integration/harness", "integration/faults", "integration/idp"},
 	"integration/bench":       {"integration/harness", "integration/faults"},
 	"integration/conventions": {},
@@ -58,8 +58,9 @@ var keepers = map[string][]string{
 	"filippo.io/age":               {"share"},
 	"github.com/spf13":             {"cmd/downloadfs"},
 	"github.com/prometheus":        {"metrics"},
+	"gocloud.dev":                  {"share/cloud"},
 	"flag":                         {"cmd/downloadfs", "integration", "integration/bench", "integration/harness", "integration/kernels"},
-	"net/http":                     {"client", "login", "metrics", "integration/idp", "repository", "cmd/downloadfs", "integration", "integration/bench", "integration/faults", "integration/harness"},
+	"net/http":                     {"client", "login", "metrics", "share/cloud", "integration/idp", "repository", "cmd/downloadfs", "integration", "integration/bench", "integration/faults", "integration/harness"},
 	"testing":                      {"download/downloadtest", "share/storetest", "integration/idp", "integration", "integration/bench", "integration/faults", "integration/harness"},
 }
 
@@ -99,6 +100,24 @@ func list(t *testing.T, goos string) map[string]listedPackage {
 		}
 		packages[strings.TrimPrefix(p.ImportPath, module+"/")] = p
 	}
+}
+
+// TestStoresAreTagged: who shares no object store has no SDK in the program. They would
+// cost each mount memory (see docs/share.md).
+func TestStoresAreTagged(t *testing.T) {
+	deps := func(tags string) string {
+		out, err := exec.Command("go", "list", "-deps", "-tags", tags, module+"/cmd/downloadfs").Output()
+		require.NoError(t, err)
+		return string(out)
+	}
+	for _, sdk := range []string{"gocloud.dev", "github.com/aws/", "github.com/Azure/", "cloud.google.com/"} {
+		assert.NotContains(t, deps(""), sdk)
+		assert.Contains(t, deps("stores"), sdk)
+	}
+	one := deps("s3")
+	assert.Contains(t, one, "github.com/aws/")
+	assert.NotContains(t, one, "github.com/Azure/azure-sdk-for-go/sdk/storage")
+	assert.NotContains(t, one, "cloud.google.com/go/storage")
 }
 
 // within reports whether path is one of roots or below one.

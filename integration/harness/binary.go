@@ -5,21 +5,31 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
 // EnvBinary names a downloadfs binary to test instead of building one.
 const EnvBinary = "DOWNLOADFS_TEST_BINARY"
 
-var binary string
+var (
+	binary  string
+	toolDir string // where programs are built
+)
 
 // Main builds the binary once, runs the tests and exits. With the race detector on,
 // or the build tag portable, the binary has it too.
 func Main(m *testing.M) {
-	os.Exit(mainCode(m))
+	os.Exit(mainCode(m, build))
 }
 
-func mainCode(m *testing.M) int {
+// MainOfTools is Main for tests that start no downloadfs, but servers of
+// integration/stores.
+func MainOfTools(m *testing.M) {
+	os.Exit(mainCode(m, func(string) error { return nil }))
+}
+
+func mainCode(m *testing.M, build func(dir string) error) int {
 	dir, err := os.MkdirTemp("", "downloadfs-test-")
 	if err == nil {
 		defer os.RemoveAll(dir) // holds the binary only, never a mount
@@ -27,6 +37,7 @@ func mainCode(m *testing.M) int {
 		err = os.Chmod(dir, 0o755)
 	}
 	if err == nil {
+		toolDir = dir
 		err = build(dir)
 	}
 	if err != nil {
@@ -41,19 +52,27 @@ func build(dir string) error {
 		return nil
 	}
 	binary = filepath.Join(dir, "downloadfs")
+	cmd := exec.Command("go", buildArgs(binary, "")...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go %v: %w\n%s", cmd.Args, err, out)
+	}
+	return os.Chmod(binary, 0o755)
+}
+
+// buildArgs are go's arguments to build the binary, with a tag unless that is empty.
+func buildArgs(path, tag string) []string {
 	// Go would ask git for the version, and fail in a clone that another user owns.
-	args := []string{"build", "-buildvcs=false", "-o", binary}
+	args := []string{"build", "-buildvcs=false", "-o", path}
 	if Race {
 		args = append(args, "-race")
 	}
 	if Portable {
-		args = append(args, "-tags", "portable")
+		tag += " portable"
 	}
-	cmd := exec.Command("go", append(args, "downloadfs/cmd/downloadfs")...)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go %v: %w\n%s", args, err, out)
+	if tag != "" {
+		args = append(args, "-tags", strings.ReplaceAll(strings.TrimSpace(tag), " ", ","))
 	}
-	return os.Chmod(binary, 0o755)
+	return append(args, "downloadfs/cmd/downloadfs")
 }
 
 // Binary returns the path of the binary under test.

@@ -165,11 +165,11 @@ type Failure struct {
 	Stdout string
 }
 
-// startDaemon starts the binary and waits for its ready line. If the binary ends
+// startDaemon starts the binary at program and waits for its ready line. If the binary ends
 // first, it returns the failure instead.
-func startDaemon(t testing.TB, u User, env, args []string, pidNamespace bool) (*daemon, *Failure) {
+func startDaemon(t testing.TB, program string, u User, env, args []string, pidNamespace bool) (*daemon, *Failure) {
 	t.Helper()
-	d := &daemon{child: child{exec.Command(Binary(), args...), make(chan struct{})}, Log: &Log{more: make(chan struct{})}}
+	d := &daemon{child: child{exec.Command(program, args...), make(chan struct{})}, Log: &Log{more: make(chan struct{})}}
 	d.cmd.Dir = "/"
 	d.cmd.Env = append([]string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=" + noHome}, env...)
 	if n := os.Getenv("GOMAXPROCS"); n != "" { // with make test's run on one processor, the binary gets one too

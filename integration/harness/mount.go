@@ -38,6 +38,8 @@ type MountOptions struct {
 	StateDir, CacheDir string
 	// Env is added to the environment of the mount.
 	Env []string
+	// Binary is what mounts, Binary() if empty.
+	Binary string
 	// PIDNamespace gives the mount its own pid namespace, as a container has. It can
 	// see no caller from there. It needs root.
 	PIDNamespace bool
@@ -108,7 +110,11 @@ func TryMount(t testing.TB, s *Server, o MountOptions) (*Mount, *Failure) {
 
 func (m *Mount) start(t testing.TB) *Failure {
 	t.Helper()
-	d, failure := startDaemon(t, m.User, m.env, m.args, m.options.PIDNamespace)
+	program := m.options.Binary
+	if program == "" {
+		program = Binary()
+	}
+	d, failure := startDaemon(t, program, m.User, m.env, m.args, m.options.PIDNamespace)
 	if failure != nil {
 		return failure
 	}

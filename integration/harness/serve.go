@@ -79,7 +79,7 @@ func (s *Server) start(t testing.TB, addr string) {
 	t.Helper()
 	args := append([]string{"serve", "--log-format", "json", "--listen", addr}, s.args...)
 	env := []string{"DOWNLOADFS_SERVE_USERS=" + AdminName + ":" + AdminPassword + " " + UserName + ":" + UserPassword}
-	d, failure := startDaemon(t, User{}, env, append(args, s.Dir), false)
+	d, failure := startDaemon(t, Binary(), User{}, env, append(args, s.Dir), false)
 	require.Nil(t, failure, "serve ended: %+v", failure)
 	s.daemon = d
 	_, s.URL, _ = strings.Cut(d.ready, " on ")

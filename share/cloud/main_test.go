@@ -1,0 +1,9 @@
+package cloud
+
+import (
+	"testing"
+
+	"downloadfs/integration/harness"
+)
+
+func TestMain(m *testing.M) { harness.MainOfTools(m) }
