@@ -40,6 +40,7 @@ func TestPackagePrograms(t *testing.T) {
 	for system, says := range map[string]string{
 		"linux-amd64": "ELF 64-bit LSB executable, x86-64.* statically linked", "linux-arm64": "ELF 64-bit LSB executable, ARM aarch64.* statically linked",
 		"darwin-amd64": "Mach-O 64-bit x86_64 executable", "darwin-arm64": "Mach-O 64-bit arm64 executable",
+		"linux-amd64-stores": "ELF 64-bit LSB executable, x86-64.* statically linked", "linux-arm64-stores": "ELF 64-bit LSB executable, ARM aarch64.* statically linked",
 	} {
 		name := filepath.Join(dir, "downloadfs-"+version+"-"+system)
 		to := harness.Dir(t, harness.User{})
@@ -84,7 +85,9 @@ func TestPackagePrograms(t *testing.T) {
 		slices.Sort(want)
 		slices.Sort(got)
 		assert.Equal(t, want, got, system)
-		if system == "linux-amd64" {
+		hasSDK := slices.ContainsFunc(want, func(m string) bool { return strings.HasPrefix(m, "gocloud.dev@") })
+		assert.Equal(t, strings.HasSuffix(system, "-stores"), hasSDK, system)
+		if strings.HasPrefix(system, "linux-amd64") {
 			assert.Contains(t, harness.Run(t, harness.Timeout, program, "version").Out(t), version)
 		}
 	}
@@ -188,7 +191,7 @@ func TestPackageReproducible(t *testing.T) {
 	harness.Cmd{Env: append(env, "PATH="+os.Getenv("PATH")), Dir: copied, Name: "bash", Args: []string{"-c", "umask 077; scripts/package all"}, Timeout: 20 * harness.Timeout}.Run(t).OK(t)
 	first, second := string(must(os.ReadFile(filepath.Join(dir, "SHA256SUMS")))(t)), string(must(os.ReadFile(filepath.Join(copied, "bin/packages/SHA256SUMS")))(t))
 	assert.Equal(t, first, second)
-	assert.GreaterOrEqual(t, strings.Count(first, "\n"), 18)
+	assert.GreaterOrEqual(t, strings.Count(first, "\n"), 24)
 }
 
 // The container image runs as it is: it knows the certificate authorities, and root
@@ -199,10 +202,15 @@ func TestPackageImage(t *testing.T) {
 	if !(harness.User{}).Root() {
 		t.Skip("a root of its own needs root")
 	}
-	for _, arch := range []string{"amd64", "arm64"} {
-		file := filepath.Join(dir, "downloadfs-"+version+"-linux-"+arch+".oci.tar")
+	for _, system := range []string{"amd64", "arm64", "amd64-stores", "arm64-stores"} {
+		arch, _, stores := strings.Cut(system, "-")
+		tag := version
+		if stores {
+			tag += "-stores"
+		}
+		file := filepath.Join(dir, "downloadfs-"+version+"-linux-"+system+".oci.tar")
 		// Both ways to read it: that of podman, and the older one of docker.
-		for _, transport := range []string{"oci-archive:" + file + ":" + version, "docker-archive:" + file} {
+		for _, transport := range []string{"oci-archive:" + file + ":" + tag, "docker-archive:" + file} {
 			var image struct{ Architecture, Os string }
 			require.NoError(t, json.Unmarshal([]byte(harness.Run(t, harness.Timeout, "skopeo", "inspect", "--override-os", "linux", "--override-arch", arch, "--config", transport).Out(t)), &image))
 			assert.Equal(t, arch, image.Architecture, transport)
