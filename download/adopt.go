@@ -36,6 +36,7 @@ func (m *Manager) adopt(id ID) (d *Download, err error) {
 	d.progress = beforeDone(p)
 	d.settled = d.progress.Status.Ended()
 	d.watch.seen = true
+	state := d.progress.Status
 	if err := m.enlist(d); err != nil {
 		return nil, fmt.Errorf("adopt %s: %w", id, err)
 	}
@@ -44,7 +45,7 @@ func (m *Manager) adopt(id ID) (d *Download, err error) {
 		m.work.Advance(&d.watch.task, time.Now())
 		m.mu.Unlock()
 	}
-	m.log.Info("download adopted", "op", "adopt", "download", id, "state", d.progress.Status)
+	m.log.Info("download adopted", "op", "adopt", "download", id, "state", state)
 	return d, nil
 }
 

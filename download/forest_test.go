@@ -101,6 +101,13 @@ func forestList(paths ...string) (l download.List) {
 	return l
 }
 
+// calls returns how many requests of a kind there were.
+func (f *forest) calls(op string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.count[op]
+}
+
 func (f *forest) enter(op, id string) error {
 	f.mu.Lock()
 	f.count[op]++

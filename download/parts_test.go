@@ -183,7 +183,7 @@ func TestPartsTakeLittleMoreThanZipping(t *testing.T) {
 		requireWhole(t, f, w.get(w.ask("site")), "site")
 		took := time.Since(began)
 		require.Less(t, took, 8*20*time.Second+10*time.Second+8*time.Second, "8 parts, and a file")
-		require.Less(t, f.count["Get"], 8*30)
+		require.Less(t, f.calls("Get"), 8*30)
 		require.LessOrEqual(t, f.peak, 2)
 	})
 }

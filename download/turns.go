@@ -32,21 +32,32 @@ func (m *Manager) Supply(d *Download, l Listed) error {
 		m.supplyProgress(d, l.Progress)
 		return nil
 	}
-	m.mu.Lock()
-	if !d.wants() {
+	for {
+		m.mu.Lock()
+		if !d.wants() {
+			m.mu.Unlock()
+			return nil
+		}
+		stopped := d.stopAssembly()
 		m.mu.Unlock()
+		if stopped != nil {
+			<-stopped
+		}
+		// It is started again if the server says meanwhile that d is too large.
+		if again, err := m.supplyArchive(d, l, stopped); !again {
+			return err
+		}
+	}
+}
+
+// stopAssembly tells the goroutine that gets d's parts to stop, if there is one, and
+// returns what is closed when it has. m.mu is held.
+func (d *Download) stopAssembly() (stopped chan struct{}) {
+	if d.parts == nil || d.parts.stop == nil {
 		return nil
 	}
-	a := d.parts
-	running := a != nil && a.stop != nil
-	if running {
-		a.stop()
-	}
-	m.mu.Unlock()
-	if running {
-		<-a.stopped
-	}
-	return m.supplyArchive(d, l)
+	d.parts.stop()
+	return d.parts.stopped
 }
 
 // wants reports whether the archive that another mount has made may become d's. m.mu is
@@ -75,14 +86,15 @@ func (m *Manager) supplyProgress(d *Download, p Progress) {
 	}
 }
 
-// supplyArchive makes d DONE. No goroutine gets its parts any more.
-func (m *Manager) supplyArchive(d *Download, l Listed) error {
+// supplyArchive makes d DONE, unless another goroutine gets its parts than the one that
+// has closed stopped: then it reports that d must be supplied again.
+func (m *Manager) supplyArchive(d *Download, l Listed, stopped chan struct{}) (again bool, _ error) {
 	info := *l.Archive
 	info.Name = safeFileName(info.Name)
 	m.mu.Lock()
 	if !d.wants() { // it has got the last part itself, meanwhile
 		m.mu.Unlock()
-		return nil
+		return false, nil
 	}
 	rec := d.record()
 	m.mu.Unlock()
@@ -104,15 +116,19 @@ func (m *Manager) supplyArchive(d *Download, l Listed) error {
 	})
 	m.mu.Lock()
 	a := d.parts
+	if err == nil && !over && d.wants() && a != nil && a.stop != nil && a.stopped != stopped {
+		m.mu.Unlock()
+		return true, nil
+	}
 	if err != nil || over || !d.wants() {
-		if err != nil && a != nil && a.stop != nil && d.wants() {
+		if err != nil && a != nil && a.stop != nil && a.stopped == stopped && d.wants() {
 			m.startAssembly(d)
 		}
 		m.mu.Unlock()
 		if err != nil {
-			return fmt.Errorf("supply %s: %w", d.id, err)
+			return false, fmt.Errorf("supply %s: %w", d.id, err)
 		}
-		return nil
+		return false, nil
 	}
 	var pins []Archive
 	var ids []ID
@@ -147,5 +163,5 @@ func (m *Manager) supplyArchive(d *Download, l Listed) error {
 	for _, h := range pins {
 		_ = h.Close()
 	}
-	return nil
+	return false, nil
 }

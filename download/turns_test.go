@@ -44,7 +44,7 @@ func TestSupply(t *testing.T) {
 		later(10 * time.Minute)
 		require.True(t, waiting(waiter))
 		assert.Equal(t, 1, f.made)
-		assert.Zero(t, f.count["Children"])
+		assert.Zero(t, f.calls("Children"))
 
 		p := download.Progress{ID: d.ID(), Status: download.StatusInProgress, BytesAdded: 3, TotalBytes: 7, TotalFiles: 2}
 		require.NoError(t, w.Supply(d, download.Listed{Progress: p}))

@@ -89,7 +89,8 @@ func TestUnmountNamesBindMounts(t *testing.T) {
 	harness.Sh(t, "ls "+other+"/downloads").OK(t)
 
 	m.Signal(t, syscall.SIGTERM)
-	assert.Equal(t, "it is also on "+other, awaitEndedElsewhere(t, m))
+	// Another test may hold a copy of all mounts, which is named then, too.
+	assert.Contains(t, awaitEndedElsewhere(t, m), "it is also on "+other)
 	assert.Zero(t, m.ExitCode(t))
 }
 
