@@ -1,6 +1,7 @@
 package share
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -202,8 +203,8 @@ func (l *list) watchTurns() {
 		case d.Parts.Status == download.StatusDone && d.Archive != nil:
 			if t.sent == nil {
 				t.sent = make(chan struct{})
-				info := *d.Archive
-				if !l.s.start(func() { l.send(t, info, partsState(d)) }) {
+				info, done := *d.Archive, partsState(d)
+				if !l.s.start(func() { l.send(t, info, done) }) {
 					t.sent = nil
 				}
 			}
@@ -219,11 +220,12 @@ func (l *list) watchTurns() {
 	}
 }
 
-// here returns what this mount's list says of a download, or nil.
+// here returns what this mount's list says of a download, or nil. It holds until the
+// next tick.
 func (l *list) here(id download.ID) *download.Listed {
 	for i := range l.local {
-		if d := l.local[i]; d.ID == id {
-			return &d
+		if d := &l.local[i]; d.ID == id {
+			return d
 		}
 	}
 	return nil
@@ -319,27 +321,19 @@ func (s *Share) sendParts(ctx context.Context, info download.ArchiveInfo, open f
 	if info.Size > maxBlocks*blockSize {
 		return fmt.Errorf("%d bytes: %w", info.Size, errNoRoom)
 	}
-	for wait := againAfter; ; wait = min(2*wait, againMax) {
-		err := s.deleteObjects(ctx, archivePrefix(info.ID))
-		if err == nil {
-			break
-		}
-		if err := pause(ctx, wait); err != nil {
-			return err
-		}
+	err := again(ctx, func() bool { return s.deleteObjects(ctx, archivePrefix(info.ID)) == nil })
+	if err != nil {
+		return err
 	}
 	a := newArchive(s, info)
 	a.open = open
-	for wait := againAfter; ; wait = min(2*wait, againMax) {
+	var last error
+	err = again(ctx, func() bool {
 		var pieces atomic.Int64
-		err := a.put(ctx, &pieces)
-		if err == nil || errors.Is(err, errNoRoom) || errors.Is(err, errSource) {
-			return err
-		}
-		if err := pause(ctx, wait); err != nil {
-			return err
-		}
-	}
+		last = a.put(ctx, &pieces)
+		return last == nil || errors.Is(last, errNoRoom) || errors.Is(last, errSource)
+	})
+	return cmp.Or(err, last)
 }
 
 // offerParts puts into the store what this mount has got in parts, if it is not there.

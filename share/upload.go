@@ -192,16 +192,24 @@ func readBlock(ctx context.Context, src download.Archive, p []byte, off int64) e
 // insist writes an object, however long the store is in trouble. It reports whether the
 // first attempt failed.
 func (s *Share) insist(ctx context.Context, key string, body []byte) (late bool, err error) {
-	for wait := againAfter; ; wait = min(2*wait, againMax) {
+	err = again(ctx, func() bool {
 		err := s.store.create(ctx, key, body)
-		if err == nil || errors.Is(err, iofs.ErrExist) {
-			return late, nil
-		}
-		late = true
+		done := err == nil || errors.Is(err, iofs.ErrExist)
+		late = late || !done
+		return done
+	})
+	return late, err
+}
+
+// again calls try until it reports that it is done, with pauses that grow. It returns
+// ctx's error if ctx ends in a pause.
+func again(ctx context.Context, try func() (done bool)) error {
+	for wait := againAfter; !try(); wait = min(2*wait, againMax) {
 		if err := pause(ctx, wait); err != nil {
-			return late, err
+			return err
 		}
 	}
+	return nil
 }
 
 func pause(ctx context.Context, d time.Duration) error {
