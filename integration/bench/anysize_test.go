@@ -36,7 +36,7 @@ func inParts(t *testing.T, u harness.User, parts int64, flags ...string) []cell 
 	}
 	free := harness.StartServer(t, dir, append(flags, "--max-content-size", "1T")...)
 	data := harness.Dir(t, harness.User{})
-	limited := serverIn(t, data, dir, append(flags, "--max-content-size", fmt.Sprint(*size/parts))...)
+	limited := harness.StartServerIn(t, data, dir, append(flags, "--max-content-size", fmt.Sprint(*size/parts))...)
 	over, took, base, memory, room := ratio(), seconds(), seconds(), resident(), resident()
 	got := 0
 	for range *runs {
@@ -54,7 +54,9 @@ func inParts(t *testing.T, u harness.User, parts int64, flags ...string) []cell 
 		require.NoError(t, err)
 		_, most := m.Resident(t)
 		m.Sh(t, "rm -r "+id).OK(t)
-		room.add(float64(peak()) / 1e6)
+		zips := peak()
+		require.Positive(t, zips, "the server's zips were not found")
+		room.add(float64(zips) / 1e6)
 		m.Unmount(t)
 		over.add(whole.Seconds() / one.Seconds())
 		took.add(whole.Seconds())
@@ -63,16 +65,6 @@ func inParts(t *testing.T, u harness.User, parts int64, flags ...string) []cell 
 	}
 	limit := fmt.Sprintf("%d parts of at most %.0f MB", got, float64(*size/parts)/1e6)
 	return []cell{{pair{over, took}, "one zip, curl " + base.String()}, {room, limit}, {memory, limit}}
-}
-
-// serverIn starts a server that keeps its zips below data. With --data-dir it would
-// sync each, which a real server does not do.
-func serverIn(t *testing.T, data, dir string, flags ...string) *harness.Server {
-	t.Helper()
-	before := os.Getenv("TMPDIR")
-	require.NoError(t, os.Setenv("TMPDIR", data))
-	defer func() { require.NoError(t, os.Setenv("TMPDIR", before)) }()
-	return harness.StartServer(t, dir, flags...)
 }
 
 // watchSize watches how large the files below dir are in all, until the returned

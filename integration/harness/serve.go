@@ -35,6 +35,7 @@ type Server struct {
 	*daemon
 	URL  string
 	Dir  string // the folder it serves
+	temp string // where it keeps its zips without --data-dir; empty: the usual place
 	args []string
 }
 
@@ -43,7 +44,14 @@ type Server struct {
 // test.
 func StartServer(t testing.TB, dir string, flags ...string) *Server {
 	t.Helper()
-	s := &Server{Dir: dir, args: slower(flags)}
+	return StartServerIn(t, "", dir, flags...)
+}
+
+// StartServerIn is StartServer with a directory for the zips, which the server does not
+// sync there, other than with --data-dir.
+func StartServerIn(t testing.TB, temp, dir string, flags ...string) *Server {
+	t.Helper()
+	s := &Server{Dir: dir, temp: temp, args: slower(flags)}
 	s.start(t, "127.0.0.1:0")
 	t.Cleanup(func() {
 		s.Stop(t)
@@ -79,6 +87,9 @@ func (s *Server) start(t testing.TB, addr string) {
 	t.Helper()
 	args := append([]string{"serve", "--log-format", "json", "--listen", addr}, s.args...)
 	env := []string{"DOWNLOADFS_SERVE_USERS=" + AdminName + ":" + AdminPassword + " " + UserName + ":" + UserPassword}
+	if s.temp != "" {
+		env = append(env, "TMPDIR="+s.temp)
+	}
 	d, failure := startDaemon(t, Binary(), User{}, env, append(args, s.Dir), false)
 	require.Nil(t, failure, "serve ended: %+v", failure)
 	s.daemon = d
