@@ -1,7 +1,10 @@
 package fs
 
 import (
+	"cmp"
 	"context"
+	"maps"
+	"math"
 	"os/exec"
 	"slices"
 	"sync"
@@ -53,7 +56,7 @@ type change struct {
 	Name string     `json:"name"`
 	To   string     `json:"to,omitempty"` // the new name, of a rename or link
 
-	item item      // of a rename or rmdir
+	item item      // of a rename in downloads/, or rmdir
 	drop *dropNode // of an unlink
 }
 
@@ -79,7 +82,7 @@ type announcer struct {
 	mu      sync.Mutex // guards what follows
 	shown   map[uint64]shown
 	removed map[uint64]bool      // downloads that a caller removes through the kernel
-	leaving map[string]*dropNode // their names go when nobody needs them any more
+	leaving map[string]*dropNode // views may still show them
 	unseen  time.Time            // when a caller that cannot be seen last opened a directory
 }
 
@@ -138,9 +141,9 @@ func (a *announcer) wait() {
 func (a *announcer) run() {
 	for a.ctx.Err() == nil {
 		changed, more := a.fs.domain.Changes()
-		gone := a.gone()
+		gone, later := a.gone()
 		if len(changed) == 0 && len(gone) == 0 {
-			a.sleep(more)
+			a.sleep(more, later)
 			a.pause(gathering)
 			continue
 		}
@@ -153,23 +156,15 @@ func (a *announcer) run() {
 			a.tell(d, w)
 		}
 		for name, d := range gone {
-			if _, taken := a.fs.domain.Lookup(name); !taken && w.watches(inoDownloads) {
-				a.make(&change{Kind: changeUnlink, Dir: downloadsName, Name: name, drop: d})
-			}
+			a.tellGone(name, d, w)
 		}
 	}
 }
 
 // sleep waits until there may be something to announce. It ends a child that has had
 // nothing to do for a while.
-func (a *announcer) sleep(more <-chan struct{}) {
-	a.mu.Lock()
-	leaving := len(a.leaving) > 0
-	a.mu.Unlock()
-	var look, idle <-chan time.Time
-	if leaving {
-		look = time.After(time.Second)
-	}
+func (a *announcer) sleep(more <-chan struct{}, later <-chan time.Time) {
+	var idle <-chan time.Time
 	if a.child.Load() != nil {
 		idle = time.After(childIdle)
 	}
@@ -177,7 +172,7 @@ func (a *announcer) sleep(more <-chan struct{}) {
 	case <-a.ctx.Done():
 	case <-more:
 	case <-a.woken:
-	case <-look:
+	case <-later:
 	case <-idle:
 		a.endChild()
 	}
@@ -251,13 +246,36 @@ func (a *announcer) tell(d item, w watchers) {
 		dir := downloadsName + "/" + s.Name
 		a.make(&change{Kind: changeMTime, Dir: dir, Name: statusName})
 		a.make(&change{Kind: changeMTime, Dir: dir, Name: statusJSONName})
-		a.make(&change{Kind: changeTimes, Dir: dir, Name: archiveName})
-		if now.other != "" && before.other == "" {
-			a.make(&change{Kind: changeLink, Dir: dir, Name: archiveName, To: now.other})
+		if before.other != now.other && w.desktopsOnly(serial) {
+			// Their views list the archive under one name. A view that looks at the old
+			// name meanwhile, because its times are new, would find it and keep it.
+			a.make(&change{Kind: changeRename, Dir: dir, Name: cmp.Or(before.other, archiveName), To: cmp.Or(now.other, archiveName)})
+		} else {
+			a.make(&change{Kind: changeTimes, Dir: dir, Name: archiveName})
+			if before.other == "" && now.other != "" {
+				a.make(&change{Kind: changeLink, Dir: dir, Name: archiveName, To: now.other})
+			}
 		}
 	}
 	if before.status != now.status && w.watches(inoDownloads) {
 		a.make(&change{Kind: changeTimes, Dir: downloadsName, Name: s.Name})
+	}
+}
+
+// tellGone announces that a dropped file is gone. The program that dropped it still
+// finds it for a while, unless the download has taken its name.
+func (a *announcer) tellGone(name string, d *dropNode, w watchers) {
+	_, taken := a.fs.domain.Lookup(name)
+	if taken || d.over() {
+		d.drops.remove(name, d)
+	}
+	other := d.drops.at(name)
+	switch {
+	case !w.watches(inoDownloads) || other != nil && other != d:
+	case taken:
+		a.make(&change{Kind: changeTimes, Dir: downloadsName, Name: name})
+	default:
+		a.make(&change{Kind: changeUnlink, Dir: downloadsName, Name: name, drop: d})
 	}
 }
 
@@ -303,15 +321,27 @@ func (a *announcer) removes(d item) (stays func()) {
 	}
 }
 
-// leaves notes that a dropped file has become a download and will be gone.
+// leaves notes that views may show a dropped file that will be gone by itself. A file
+// in the place of the control file is the control file for everybody.
 func (a *announcer) leaves(name string, d *dropNode) {
-	if a == nil {
+	if a == nil || name == download.ControlFile {
 		return
 	}
 	a.mu.Lock()
 	a.leaving[name] = d
 	a.mu.Unlock()
 	a.wake()
+}
+
+// left notes that no file has this name any more, which the kernel tells watchers
+// itself.
+func (a *announcer) left(name string) {
+	if a == nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.leaving, name)
 }
 
 func (a *announcer) wake() {
@@ -321,17 +351,19 @@ func (a *announcer) wake() {
 	}
 }
 
-// gone returns the dropped files that are gone by now, and forgets them.
-func (a *announcer) gone() map[string]*dropNode {
+// gone returns the dropped files that are gone by now, and forgets them. It returns
+// when to look again, or nil if there is nothing to look for.
+func (a *announcer) gone() (map[string]*dropNode, <-chan time.Time) {
 	a.mu.Lock()
-	leaving := make(map[string]*dropNode, len(a.leaving))
-	for name, d := range a.leaving {
-		leaving[name] = d
-	}
+	leaving := maps.Clone(a.leaving)
 	a.mu.Unlock()
+	next := time.Duration(math.MaxInt64)
 	for name, d := range leaving {
-		if !d.over() {
+		if at, ok := d.leavesAt(); !ok || time.Until(at) > 0 {
 			delete(leaving, name)
+			if ok {
+				next = min(next, time.Until(at))
+			}
 		}
 	}
 	a.mu.Lock()
@@ -341,7 +373,10 @@ func (a *announcer) gone() map[string]*dropNode {
 			delete(a.leaving, name)
 		}
 	}
-	return leaving
+	if next == math.MaxInt64 {
+		return leaving, nil
+	}
+	return leaving, time.After(next)
 }
 
 // opened notes that the caller opened a directory, which a program does that is going

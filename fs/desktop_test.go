@@ -142,6 +142,39 @@ func TestWatchedInodes(t *testing.T) {
 	assert.Equal(t, "80100002", kernelDevice("2049:2"))
 }
 
+// A view of a desktop gets a new name in place of archive.zip only where no other program
+// watches.
+// Proves S-202.
+func TestWatchedByDesktopsOnly(t *testing.T) {
+	watching := func(inos ...uint64) (w watchers) {
+		w.inodes = make(map[uint64]bool)
+		for _, ino := range inos {
+			w.inodes[ino] = true
+		}
+		return w
+	}
+	directory, archive, status := inodeNumber(1, kindDirectory), inodeNumber(1, kindArchive), inodeNumber(1, kindStatus)
+	for name, test := range map[string]struct {
+		desktop, plain watchers
+		want           bool
+	}{
+		"nobody":            {watchers{}, watchers{}, false},
+		"a desktop":         {watching(directory), watchers{}, true},
+		"a desktop's file":  {watching(archive), watchers{}, false},
+		"another program":   {watchers{}, watching(directory), false},
+		"both":              {watching(directory), watching(directory), false},
+		"its archive":       {watching(directory), watching(archive), false},
+		"another's status":  {watching(directory), watching(status), true},
+		"another directory": {watching(directory), watching(inodeNumber(2, kindDirectory), inoDownloads), true},
+		"all of it":         {watching(directory), watchers{all: true}, false},
+	} {
+		var w watchers
+		w.merge(test.plain, false)
+		w.merge(test.desktop, true)
+		assert.Equal(t, test.want, w.desktopsOnly(1), name)
+	}
+}
+
 // Looking who watches takes a fiftieth of the time at most while nobody does.
 // Proves S-201.
 func TestWatchersAreLookedForSparingly(t *testing.T) {

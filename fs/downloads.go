@@ -83,6 +83,7 @@ func (n *downloadsNode) Lookup(ctx context.Context, name string, out *fuse.Entry
 		return nil, syscall.ENAMETOOLONG
 	}
 	if d, ok := n.drops.get(name, who.tgid); ok {
+		d.look(name)
 		d.attributes().fillEntry(n.fs.owner, out)
 		return d.EmbeddedInode(), 0
 	}

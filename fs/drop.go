@@ -29,6 +29,9 @@ const (
 	// its download was asked for. The process may set its mode and times, or look at
 	// it.
 	dropAfterlife = 10 * time.Second
+	// dropQuiet is how long that process must not have looked for the file before
+	// watchers are told that the file is gone.
+	dropQuiet = 500 * time.Millisecond
 	// inoDrops is where the inode numbers of dropped files begin, far above those of
 	// downloads.
 	inoDrops = 1 << 62
@@ -47,7 +50,9 @@ type dropNode struct {
 	mode    uint32
 	changed time.Time
 	used    time.Time // when it was last opened, closed or written
+	looked  time.Time // when the process that asked last looked for it
 	opened  int       // handles
+	refused bool      // no list: its name is gone
 	failed  error     // why nothing is asked for: not everything was written
 	asked   *submission
 	by      int  // the process that asked; it finds the file for a while
@@ -187,6 +192,7 @@ func (n *downloadsNode) Unlink(ctx context.Context, name string) syscall.Errno {
 	}
 	n.drops.remove(name, d)
 	d.goes()
+	n.fs.announce.left(name)
 	return 0
 }
 
@@ -205,6 +211,7 @@ func (n *downloadsNode) renameDrop(ctx context.Context, d *dropNode, name, newNa
 		}
 	}
 	n.drops.remove(name, d)
+	n.fs.announce.left(name)
 	d.mu.Lock()
 	d.name = newName
 	d.mu.Unlock()
@@ -228,6 +235,9 @@ func (n *downloadsNode) askNow(ctx context.Context, d *dropNode, name string) sy
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return 0
+	}
+	if err != nil {
+		n.fs.announce.left(name) // it never got there
 	}
 	return n.fs.errno("create", "", err)
 }
@@ -354,6 +364,56 @@ func (n *dropNode) foundBy(who int) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.asked == nil || n.opened > 0 || who == n.by && who != 0
+}
+
+// look notes that the file was looked for and found. If its download was asked for, it
+// is in a view again.
+func (n *dropNode) look(name string) {
+	n.mu.Lock()
+	asked := n.asked != nil
+	n.looked = time.Now()
+	n.mu.Unlock()
+	if asked {
+		n.fs.announce.leaves(name, n)
+	}
+}
+
+// leavesAt returns when watchers are to be told that the file is gone. It returns false
+// while the file is open.
+//
+// If the download was made, that is as soon as the program that dropped the file seems
+// to have no use for it any more. Should it look again nevertheless, it finds the file.
+func (n *dropNode) leavesAt() (time.Time, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case n.refused:
+		return n.used, true
+	case n.opened > 0:
+		return time.Time{}, false
+	case n.asked == nil:
+		return n.used.Add(dropLife), true
+	case !n.asked.ended():
+		return time.Now().Add(dropQuiet), true
+	}
+	quiet, over := n.used.Add(dropQuiet), n.used.Add(dropAfterlife)
+	if looked := n.looked.Add(dropQuiet); looked.After(quiet) {
+		quiet = looked
+	}
+	if quiet.Before(over) {
+		return quiet, true
+	}
+	return over, true
+}
+
+// refuse forgets the file, which is no list.
+func (n *dropNode) refuse() {
+	name := n.called()
+	n.drops.remove(name, n)
+	n.mu.Lock()
+	n.refused = true
+	n.mu.Unlock()
+	n.fs.announce.leaves(name, n)
 }
 
 func (n *dropNode) attributes() attributes {

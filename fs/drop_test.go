@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -165,6 +166,35 @@ func TestManyDrops(t *testing.T) {
 	m.ok(fmt.Sprintf(`for i in $(seq %d); do : > $D/empty.$i || exit; done`, maxDrops+10))
 	m.ok(fmt.Sprintf(`for i in $(seq %d); do echo %s > $D/list$i.txt || exit; done`, maxDrops+10, idA))
 	assert.Len(t, m.domain.Downloads(), maxDrops+10)
+}
+
+// Watchers are told that a dropped file is gone as soon as the program that dropped it has
+// not looked at it for a moment.
+// Proves S-199.
+func TestDropsGone(t *testing.T) {
+	ended := newSubmission()
+	close(ended.done)
+	now := time.Now()
+	for name, test := range map[string]struct {
+		drop *dropNode
+		in   time.Duration // from now; negative while it is not known
+	}{
+		"open":             {&dropNode{opened: 1, asked: ended, used: now}, -1},
+		"refused":          {&dropNode{opened: 1, refused: true, used: now}, 0},
+		"temporary":        {&dropNode{used: now}, dropLife},
+		"asked for":        {&dropNode{asked: ended, used: now}, dropQuiet},
+		"looked at":        {&dropNode{asked: ended, used: now.Add(-2 * time.Second), looked: now}, dropQuiet},
+		"looked at for 10": {&dropNode{asked: ended, used: now.Add(-10 * time.Second), looked: now}, 0},
+	} {
+		at, known := test.drop.leavesAt()
+		assert.Equal(t, test.in >= 0, known, name)
+		if known {
+			assert.Equal(t, test.in, at.Sub(now), name)
+		}
+	}
+	at, known := (&dropNode{asked: newSubmission()}).leavesAt()
+	assert.True(t, known)
+	assert.Positive(t, time.Until(at), "the server has not answered")
 }
 
 func TestStem(t *testing.T) {

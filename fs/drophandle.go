@@ -110,7 +110,7 @@ func (h *dropHandle) end(ctx context.Context, patience time.Duration) syscall.Er
 		err = asked.wait(ctx, h.node.fs, patience)
 	}
 	if err != nil {
-		h.node.drops.remove(h.node.called(), h.node)
+		h.node.refuse()
 	}
 	return h.node.fs.errno("create", "", err)
 }
@@ -136,13 +136,17 @@ func (h *dropHandle) Release(context.Context) syscall.Errno {
 	_, err := h.ask()
 	if err != nil {
 		n.fs.log.Info("a dropped file is not a request list", "op", "create", "err", err)
-		n.drops.remove(n.called(), n)
+		n.refuse()
 	}
 	n.fs.uses.Add(-1)
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	n.opened--
 	n.used = time.Now()
+	name, last := n.name, n.opened == 0 && !n.gone
+	n.mu.Unlock()
+	if last {
+		n.fs.announce.leaves(name, n)
+	}
 	return 0
 }
 

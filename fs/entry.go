@@ -96,6 +96,14 @@ func (m member) attr(serial uint64) fusefs.StableAttr {
 }
 
 func (n *entryNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	if c := n.fs.announce.making(ctx); c != nil && (c.Kind == changeLink || c.Kind == changeRename) {
+		switch name {
+		case c.To:
+			return nil, syscall.ENOENT
+		case c.Name:
+			return n.lookupMember(ctx, members[0], out), 0
+		}
+	}
 	for _, m := range n.members() {
 		if m.name == name {
 			return n.lookupMember(ctx, m, out), 0
@@ -103,9 +111,6 @@ func (n *entryNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut)
 	}
 	switch {
 	case name != "" && name == serverName(n.item.Snapshot()):
-		if c := n.fs.announce.making(ctx); c != nil && c.Kind == changeLink {
-			return nil, syscall.ENOENT
-		}
 		return n.lookupMember(ctx, members[0], out), 0
 	case name == hugeName && n.fs.trashing(ctx):
 		return n.fs.huge(&n.Inode).node(ctx, out), 0
@@ -123,6 +128,19 @@ func (n *entryNode) Link(ctx context.Context, target fusefs.InodeEmbedder, name 
 		return nil, errno
 	}
 	return n.lookupMember(ctx, members[0], out), 0
+}
+
+// Rename gives the archive its other name in the views of those who watch. It changes
+// nothing here.
+func (n *entryNode) Rename(ctx context.Context, name string, newParent fusefs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
+	c := n.fs.announce.making(ctx)
+	if c == nil {
+		return n.readOnlyDir.Rename(ctx, name, newParent, newName, flags)
+	}
+	if newParent.EmbeddedInode() != n.EmbeddedInode() || newName != c.To {
+		return syscall.EPERM
+	}
+	return c.permits(changeRename, name)
 }
 
 // lookupMember returns the inode of a file. If the kernel knows the file already, it

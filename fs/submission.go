@@ -27,6 +27,16 @@ type submission struct {
 
 func newSubmission() *submission { return &submission{done: make(chan struct{})} }
 
+// ended reports whether the outcome is known.
+func (s *submission) ended() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // send asks for the download of a list. It calls outcome before those who wait for s
 // go on.
 func (f *filesystem) send(s *submission, opener int, name string, l download.List, outcome func(item, error)) {
@@ -91,9 +101,7 @@ func (s *submission) wait(ctx context.Context, f *filesystem, patience time.Dura
 
 // told forgets s once its outcome is known.
 func (h *controlHandle) told(s *submission) {
-	select {
-	case <-s.done:
-	default:
+	if !s.ended() {
 		return
 	}
 	h.mu.Lock()

@@ -2,6 +2,7 @@ package fs
 
 import (
 	"errors"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -11,6 +12,9 @@ import (
 type watchers struct {
 	all    bool
 	inodes map[uint64]bool
+	// plain are those that a program watches which is not built on a file library of
+	// the desktops.
+	plain map[uint64]bool
 }
 
 func (w watchers) watches(ino uint64) bool { return w.all || w.inodes[ino] }
@@ -26,7 +30,29 @@ func (w watchers) watchesEntry(serial uint64) bool {
 	return false
 }
 
+// desktopsOnly reports whether somebody watches a download's directory, and all who
+// watch it or its archive list the archive under the server's name for it.
+func (w watchers) desktopsOnly(serial uint64) bool {
+	directory, archive := inodeNumber(serial, kindDirectory), inodeNumber(serial, kindArchive)
+	return !w.all && w.inodes[directory] && !w.plain[directory] && !w.plain[archive]
+}
+
 func (w watchers) none() bool { return !w.all && len(w.inodes) == 0 }
+
+// merge adds what one program watches.
+func (w *watchers) merge(one watchers, desktop bool) {
+	if one.none() {
+		return
+	}
+	w.all = w.all || one.all
+	if w.inodes == nil {
+		w.inodes, w.plain = make(map[uint64]bool), make(map[uint64]bool)
+	}
+	maps.Copy(w.inodes, one.inodes)
+	if !desktop {
+		maps.Copy(w.plain, one.inodes)
+	}
+}
 
 // scan is the latest look at who watches.
 type scan struct {

@@ -18,7 +18,8 @@ func (c callers) watched() (w watchers) {
 		return watchers{}
 	}
 	for _, p := range processes {
-		if _, err := strconv.Atoi(p.Name()); err != nil {
+		pid, err := strconv.Atoi(p.Name())
+		if err != nil {
 			continue
 		}
 		dir := filepath.Join(c.proc, p.Name())
@@ -26,12 +27,14 @@ func (c callers) watched() (w watchers) {
 		if err != nil {
 			continue
 		}
+		var one watchers
 		for _, fd := range fds {
 			link, err := os.Readlink(filepath.Join(dir, "fd", fd))
 			if err == nil && (strings.HasPrefix(link, "anon_inode:inotify") || strings.HasPrefix(link, "anon_inode:[fanotify")) {
-				w.add(readSome(filepath.Join(dir, "fdinfo", fd)), device)
+				one.add(readSome(filepath.Join(dir, "fdinfo", fd)), device)
 			}
 		}
+		w.merge(one, !one.none() && c.desktop(pid))
 	}
 	return w
 }

@@ -104,18 +104,69 @@ func TestAnnounced(t *testing.T) {
 		m.Sh(t, "rm -r q3 "+quiet).OK(t)
 		w.sees(m, "DELETE,ISDIR", "q3")
 
-		// A dropped list becomes a download, and is gone a while later.
+		// A list in the place of new becomes a download. The control file stays.
 		document := s.NodeID(t, "scans/a")
-		harness.Cmd{User: u, Name: "sh", Args: []string{"-c", `echo "$1" > "$2/list.txt"`, "sh", document, m.Downloads}}.Run(t).OK(t)
+		script := `echo "$1" > "$2/.new.tmp"; mv -f "$2/.new.tmp" "$2/new"`
+		harness.Cmd{User: u, Name: "sh", Args: []string{"-c", script, "sh", document, m.Downloads}}.Run(t).OK(t)
+		m.Sh(t, "rmdir $(cat new)").OK(t)
+
+		// A dropped list becomes a download, and is gone for those who watch. The
+		// program that dropped it may still look at it, unless the download has its name.
+		drop := harness.Cmd{User: u, Name: "python3", Args: []string{"-c", `
+import os, sys, time
+for name in 'list.txt', 'plain':
+    open(sys.argv[2] + '/' + name, 'w').write(sys.argv[1] + '\n')
+end = time.time() + 60
+while not os.path.isdir(sys.argv[2] + '/plain'):
+    assert time.time() < end
+    time.sleep(1)
+`, document, m.Downloads}}
+		drop.Run(t).OK(t)
 		w.sees(m, "CREATE", "list.txt")
 		w.sees(m, "CREATE,ISDIR", "list")
+		w.sees(m, "ATTRIB,ISDIR", "plain")
 		harness.Eventually(t, harness.Timeout, func() bool {
 			return strings.Contains(w.Output(), "DELETE "+filepath.Join(m.Downloads, "list.txt")+"\n")
 		}, "the list stays")
-		assert.Equal(t, []string{"list"}, m.List(t))
+		assert.NotContains(t, w.Output(), "DELETE "+filepath.Join(m.Downloads, "new")+"\n")
+		assert.ElementsMatch(t, []string{"list", "plain"}, m.List(t))
 		assert.Len(t, announcers(t, m), 1)
 		m.Unmount(t)
 	})
+}
+
+// TestAnnouncedNames: if all who watch a download's directory are programs of a desktop,
+// they see that the ready archive has the server's name in place of archive.zip. Others see
+// a second name.
+// Proves S-202.
+func TestAnnouncedNames(t *testing.T) {
+	t.Parallel()
+	dir := harness.Dir(t, harness.User{})
+	harness.Tree(t, dir, map[string]string{"scans/a": harness.Noise(1, 1<<20)})
+	s := harness.StartServer(t, dir, "--archive-rate", "400000")
+	m := harness.StartMount(t, s, harness.MountOptions{})
+	id, both := submit(t, m, "scans"), submit(t, m, "scans/a")
+	inside := watch(t, m, both)
+	var desktops []*harness.Process
+	for _, name := range []string{id, both} {
+		p := harness.Cmd{Name: "gio", Args: []string{"monitor", filepath.Join(m.Downloads, name)}, Env: []string{"GIO_USE_VFS=local"}}.Start(t)
+		harness.Eventually(t, harness.Timeout, func() bool {
+			fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", p.Pid()))
+			return slices.ContainsFunc(fds, func(fd string) bool {
+				text, _ := os.ReadFile(fd)
+				return strings.Contains(string(text), "inotify wd:")
+			})
+		}, "nothing is watched")
+		desktops = append(desktops, p)
+	}
+	m.AwaitStatus(t, harness.Timeout, id, "status", "DONE")
+	m.AwaitStatus(t, harness.Timeout, both, "status", "DONE")
+	harness.Eventually(t, harness.Timeout, func() bool { return strings.Contains(desktops[0].Output(), "scans.zip") }, "no name is seen")
+	inside.sees(m, "CREATE", both+"/a.zip")
+	assert.Regexp(t, `archive\.zip.*renamed.*scans\.zip`, desktops[0].Output())
+	assert.NotContains(t, inside.Output(), "MOVED")
+	assert.NotContains(t, inside.Output()+desktops[0].Output()+desktops[1].Output(), "delete")
+	m.Sh(t, "test \"$(echo "+id+"/*.zip)\" = "+id+"/archive.zip && unzip -tq "+id+"/archive.zip && cmp "+id+"/archive.zip "+id+"/scans.zip").OK(t)
 }
 
 // TestAnnouncedSoon: it does not take long. The median of some counts, as this machine
