@@ -94,11 +94,26 @@ func kindOfDrop(name string) dropKind {
 		strings.HasPrefix(name, ".~lock."), strings.HasPrefix(lower, ".trash"), strings.HasPrefix(name, ".nfs"), lower == ".ds_store",
 		lower == ".directory", lower == ".hidden", len(ext) == 4 && strings.HasPrefix(ext, ".sw"), ext == ".bak":
 		return dropRefused
-	case strings.HasPrefix(name, "."), ext == ".part", ext == ".crdownload", ext == ".tmp", ext == ".filepart", ext == ".partial":
+	case strings.HasPrefix(name, "."), ext == ".part", ext == ".crdownload", ext == ".tmp", ext == ".filepart", ext == ".partial", ext == ".lock", isRandom(name):
 		return dropTemporary
 	}
 	return dropList
 }
+
+// randomEnding matches what Qt and GLib append to a file's name while they write it, as
+// in report.url.dSiXuB.
+var randomEnding = regexp.MustCompile(`\.[A-Za-z]{1,8}\.([A-Za-z0-9]{6})$`)
+
+// isRandom reports whether a name ends with six random letters. People do not mix small
+// and capital letters there.
+func isRandom(name string) bool {
+	m := randomEnding.FindStringSubmatch(name)
+	return m != nil && strings.ToLower(m[1]) != m[1] && strings.ToUpper(m[1]) != m[1]
+}
+
+// addressName matches the name of a file whose program had no other name for a link than
+// its address.
+var addressName = regexp.MustCompile(`^https?:[^\pL\pN]`)
 
 // ending matches what a program, not its user, has appended to a file's name.
 var ending = regexp.MustCompile(`\.[0-9]?[A-Za-z]{1,7}[0-9]?$`)
@@ -516,9 +531,9 @@ func (n *dropNode) ask(opener int, name string) (*submission, error) {
 }
 
 // nameAfter gives a download this name, made unique. If the download cannot have the
-// name, it keeps its id.
+// name, or it is an address that says no more, the download keeps its id.
 func (f *filesystem) nameAfter(d item, name string) {
-	if d.Snapshot().Name != string(d.ID()) || name == download.ControlFile {
+	if d.Snapshot().Name != string(d.ID()) || name == download.ControlFile || addressName.MatchString(name) {
 		return
 	}
 	for i := range 1000 {

@@ -45,12 +45,17 @@ with open('$D/.q3.tmp', 'w') as f:
 os.chmod('$D/.q3.tmp', 0o644); os.utime('$D/.q3.tmp', (1, 2))
 assert os.stat('$D/.q3.tmp').st_mtime == 2
 os.replace('$D/.q3.tmp', '$D/q3.txt'); os.stat('$D/q3.txt')"`, "q3"},
-		"browser":             {`cp $T/ids.txt $D/q3.txt.part; mv $D/q3.txt.part $D/q3.txt`, "q3"},
-		"random writes":       {`python3 -c "import os;f=os.open('$D/q3',os.O_RDWR|os.O_CREAT);os.pwrite(f,b'@A'[18:],18);os.pwrite(f,b'@A'[:18],0);os.close(f)"`, "q3"},
-		"url":                 {`printf '[InternetShortcut]\r\nURL=` + url + `@A\r\n' > $D/Report.url`, "Report"},
-		"desktop":             {`printf '#!/usr/bin/env xdg-open\n[Desktop Entry]\nType=Link\nURL=` + url + `@A\n' > $D/Report.desktop`, "Report"},
-		"webloc":              {`printf '<?xml version="1.0"?><plist><dict><key>URL</key><string>` + url + `@A&amp;x=1</string></dict></plist>' > $D/Report.webloc`, "Report"},
-		"binary webloc":       {`printf 'bplist00\321\001\002SURL_\020\140` + url + `@A\010\013\017' > $D/Report.webloc`, "Report"},
+		"browser":       {`cp $T/ids.txt $D/q3.txt.part; mv $D/q3.txt.part $D/q3.txt`, "q3"},
+		"random writes": {`python3 -c "import os;f=os.open('$D/q3',os.O_RDWR|os.O_CREAT);os.pwrite(f,b'@A'[18:],18);os.pwrite(f,b'@A'[:18],0);os.close(f)"`, "q3"},
+		"url":           {`printf '[InternetShortcut]\r\nURL=` + url + `@A\r\n' > $D/Report.url`, "Report"},
+		"desktop":       {`printf '#!/usr/bin/env xdg-open\n[Desktop Entry]\nType=Link\nURL=` + url + `@A\n' > $D/Report.desktop`, "Report"},
+		"webloc":        {`printf '<?xml version="1.0"?><plist><dict><key>URL</key><string>` + url + `@A&amp;x=1</string></dict></plist>' > $D/Report.webloc`, "Report"},
+		"binary webloc": {`printf 'bplist00\321\001\002SURL_\020\140` + url + `@A\010\013\017' > $D/Report.webloc`, "Report"},
+		// As KDE does it: an empty file, a lock, and a file that is renamed.
+		"KIO": {`cd $D; touch Report.desktop; echo $$ > Report.desktop.lock
+printf '[Desktop Entry]\nType=Link\nURL[$e]=` + url + `@A\n' > Report.desktop.dSiXuB; test -e Report.desktop.dSiXuB
+mv Report.desktop.dSiXuB Report.desktop; rm Report.desktop.lock`, "Report"},
+		"address":             {`cp $T/ids.txt "$D/http:--h-share-page?.txt"`, "d1"},
 		"ln -s URL":           {`ln -s ` + url + `@A $D/report`, "report"},
 		"ln -s path":          {`ln -s /Sites/press $D/press`, "press"},
 		"ln -s id":            {`ln -s @A $D/press.x`, "press"},
@@ -211,6 +216,7 @@ func TestLinkIn(t *testing.T) {
 		"[InternetShortcut]\nURL=http://h/x\n":                       "http://h/x",
 		"\ufeff[internetshortcut]\r\nurl = http://h/x\r\n":           "http://h/x",
 		"# c\n\n[Desktop Entry]\nName=a\nURL=http://h/x":             "http://h/x",
+		"[Desktop Entry]\nIcon=text-html\nURL[$e]=http://h/$$x\n":    "http://h/$x",
 		"[Desktop Entry]\nType=Application":                          "",
 		"<plist><dict><key>a</key><string>b</string></dict></plist>": "",
 		"<?xml broken": "",

@@ -19,8 +19,13 @@ func linkIn(text []byte) (string, bool) {
 		return linkInPlist(text), true
 	case linkGroup.Match(text):
 		for line := range strings.Lines(string(text)) {
-			if key, value, ok := strings.Cut(line, "="); ok && strings.EqualFold(strings.TrimSpace(key), "URL") {
-				return strings.TrimSpace(value), true
+			if key, value, ok := strings.Cut(line, "="); ok {
+				switch strings.ToUpper(strings.TrimSpace(key)) {
+				case "URL":
+					return strings.TrimSpace(value), true
+				case "URL[$E]": // KDE's, where a dollar sign is doubled
+					return strings.ReplaceAll(strings.TrimSpace(value), "$$", "$"), true
+				}
 			}
 		}
 		return "", true
