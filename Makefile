@@ -84,7 +84,7 @@ test-kernels: setup-kernels ## the integration tests on other kernels, as a tabl
 	$(GO) run $(NOVCS) ./integration/kernels $(KERNELFLAGS)
 
 # Screenshots of what fails are kept in bin/screenshots.
-test-desktop: setup-desktop ## file managers, editors and archive programs, used by keyboard and mouse as a person does
+test-desktop: setup-desktop ## file managers, editors, archive programs, a browser and an office, used by keyboard and mouse as a person does
 	DOWNLOADFS_TEST_DESKTOP=yes DOWNLOADFS_SCREENSHOTS=$(CURDIR)/bin/screenshots \
 		$(GO) test -count=1 -timeout 30m -parallel 1 -v -run '^(TestDesktop|TestFileManagers)' ./integration
 

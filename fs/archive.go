@@ -171,7 +171,8 @@ func (n *archiveNode) toldLess(ctx context.Context, size int64) bool {
 // Open waits until the archive can be read. With O_NONBLOCK it answers EAGAIN
 // instead. But tar and bsdtar open every file they find with O_NONBLOCK, in case it
 // is a FIFO, and take EAGAIN for an error. So a caller that has just listed the
-// directory waits. Programs that only sniff at the archive get EAGAIN too.
+// directory waits. Programs that only sniff at the archive get EAGAIN too, and so does
+// what would move it into a trash.
 func (n *archiveNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
 	if writing(flags) {
 		return nil, 0, syscall.EACCES
@@ -193,7 +194,7 @@ func (n *archiveNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle
 		} else if err == nil {
 			return n.opens.add(n, archive, size, renamed), fuse.FOPEN_KEEP_CACHE, 0
 		}
-		if errors.Is(err, download.ErrNotReady) && (flags&syscall.O_NONBLOCK == 0 || n.listed(ctx)) && !n.fs.sniffs(callerPID(ctx)) {
+		if errors.Is(err, download.ErrNotReady) && (flags&syscall.O_NONBLOCK == 0 || n.listed(ctx)) && !n.fs.sniffs(callerPID(ctx)) && !n.fs.trashing(ctx) {
 			err = n.wait(ctx)
 		}
 		if err != nil {

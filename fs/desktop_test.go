@@ -77,8 +77,8 @@ func TestCacheTag(t *testing.T) {
 	assert.NotContains(t, m.ok(`tar --exclude-caches -cf - -C $M . | tar -tf -`), "downloads")
 }
 
-// There is no trash. KIO's worker for it finds the directory too large, and no other
-// program does.
+// There is no trash. KIO's worker for the one of the home directory finds no archive
+// that is not ready, and nothing there waits.
 // Proves S-204.
 func TestNoTrash(t *testing.T) {
 	m := newTestMount(t)
@@ -88,12 +88,32 @@ func TestNoTrash(t *testing.T) {
 	assert.Contains(t, out, "trash")
 	_, err = m.sh(`mkdir $M/.Trash-$(id -u)`)
 	require.Error(t, err)
-	const run = `T=$(mktemp -d); trap 'rm -r $T' EXIT; cp $(command -v ls) $T/trash.so; `
-	assert.Contains(t, m.ok(run+`$T/trash.so -lA $D/d1`), " 288230376151711744 ")
-	assert.NotContains(t, m.ok(`ls -lA $D/d1`), hugeName)
-	_, err = m.sh(`ls $D/d1/` + hugeName)
+	const program = `T=$(mktemp -d); trap 'rm -r $T' EXIT; trash() { cp -f $(command -v "$1") $T/trash.so; shift; $T/trash.so "$@"; }; `
+	assert.Equal(t, "nodes status status.json", m.ok(program+`echo $(trash ls -A $D/d1)`))
+	assert.Equal(t, "archive.zip contents nodes status status.json", m.ok(`echo $(ls -A $D/d1)`))
+	out, err = m.sh(program + `trash cat $D/d1/archive.zip`)
 	require.Error(t, err)
+	assert.Contains(t, out, "Resource temporarily unavailable")
 	assert.False(t, d.Snapshot().Status.Ended())
+	assert.Zero(t, d.waiting())
+	file, data := m.archive(1000)
+	d.finish(file, false)
+	assert.Equal(t, "archive.zip nodes status status.json", m.ok(program+`echo $(trash ls -A $D/d1)`))
+	assert.Equal(t, hash(data)+"  "+m.dir+"/downloads/d1/archive.zip", m.ok(program+`trash sha256sum $D/d1/archive.zip`))
+	m.ok(program + `trash rm -r $D/d1`)
+	assert.Empty(t, m.domain.Downloads())
+}
+
+// LibreOffice is told that a file cannot be written. Others may remove it without a
+// question.
+// Proves S-231.
+func TestOfficePrograms(t *testing.T) {
+	m := newTestMount(t)
+	m.domain.add("d1", nil)
+	const program = `T=$(mktemp -d); trap 'rm -r $T' EXIT; cp $(command -v bash) $T/soffice.bin; `
+	m.ok(program + `for f in $D/d1/{status,status.json,nodes}; do
+test -w $f && $T/soffice.bin -c "test -r $f && ! test -w $f" || exit
+done; $T/soffice.bin -c "! test -w $M/README"`)
 }
 
 // A program of a desktop that walks into the contents of a pending download gets an

@@ -112,8 +112,6 @@ func (n *entryNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut)
 	switch {
 	case name != "" && name == serverName(n.item.Snapshot()):
 		return n.lookupMember(ctx, members[0], out), 0
-	case name == hugeName && n.fs.trashing(ctx):
-		return n.fs.huge(&n.Inode).node(ctx, out), 0
 	}
 	return nil, syscall.ENOENT
 }
@@ -185,6 +183,9 @@ func (n *entryNode) list(who lister) []dirEntry {
 	}
 	entries := dots(inodeNumber(serial, kindDirectory), inoDownloads)
 	for _, m := range n.members() {
+		if who.trashing && !n.goesToTrash(m.kind) {
+			continue
+		}
 		shown := m.name
 		if m.kind == kindArchive {
 			shown = archive
@@ -193,9 +194,6 @@ func (n *entryNode) list(who lister) []dirEntry {
 			func(ctx context.Context, out *fuse.EntryOut) *fusefs.Inode {
 				return n.lookupMember(ctx, m, out)
 			}})
-	}
-	if who.trashing {
-		entries = append(entries, n.fs.huge(&n.Inode))
 	}
 	return entries
 }
@@ -234,9 +232,13 @@ type memberNode struct {
 }
 
 // Access lets the owner write, although opening to write is refused: rm asks before
-// it removes a file that is not writable, and removing must work here.
+// it removes a file that is not writable, and removing must work here. LibreOffice is
+// told the truth, because it takes a file that it cannot open then for locked by somebody.
 func (n *memberNode) Access(ctx context.Context, mask uint32) syscall.Errno {
 	if n.fs.mine(ctx) {
+		if mask&accessWrite != 0 && n.fs.callers.program(callerPID(ctx)) == "soffice.bin" {
+			return syscall.EACCES
+		}
 		mask &^= accessWrite
 	}
 	return n.node.Access(ctx, mask)

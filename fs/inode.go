@@ -31,7 +31,6 @@ const (
 	inoTrees     = 5
 	inoMarks     = 6 // and the following numbers, one for each mark
 	inoCacheTag  = 12
-	inoHuge      = 13
 	inoStats     = 14
 	inoBandwidth = 15
 )

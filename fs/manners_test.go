@@ -231,7 +231,7 @@ func TestAttributes(t *testing.T) {
 	d.finish(file, false)
 	assert.Equal(t, `1 3 drwx------ 
 3 3 drwx------ /downloads
-2 1 -rw------- /README
+2 1 -r-------- /README
 4 1 -rw------- /downloads/new
 16 2 dr-x------ /downloads/d1
 17 1 -rw------- /downloads/d1/archive.zip

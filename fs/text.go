@@ -24,7 +24,7 @@ func newTextNode(f *filesystem, text []byte) *textNode {
 
 func (n *textNode) attributes() attributes {
 	return attributes{
-		mode: n.fs.fileMode(), nlink: 1, size: int64(len(n.text)),
+		mode: n.fs.fileMode() &^ 0o222, nlink: 1, size: int64(len(n.text)),
 		created: n.fs.mounted, changed: n.fs.mounted,
 		valid: settled, entry: settled,
 	}

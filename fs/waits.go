@@ -50,7 +50,8 @@ import (
 //	                                         on an open file they never wait
 //	OPEN                                     waits; with O_NONBLOCK it is EAGAIN,
 //	                                         unless the caller has just listed;
-//	                                         EAGAIN also for those that sniff
+//	                                         EAGAIN also for those that sniff,
+//	                                         and for the trash
 //	READ                                     waits for the bytes
 //
 // To list contents/ or to look for a name in it waits, too. But programs of the desktops

@@ -20,10 +20,10 @@ import (
 const lookingLong = 2300 * time.Millisecond
 
 // TestFileManagers is a person's way through a mount in a file manager, by keyboard
-// and mouse: look, ask by pasting and by dropping a list, see what is new, copy an
-// archive out, and remove. Nothing ever hangs while it only looks, though it looks
-// again at what it listed long ago.
-// Proves S-190, S-218.
+// and mouse: look, ask by pasting and by dropping a list, see what is new, remove, copy an
+// archive out and open it. Nothing ever hangs while it only looks, though it looks again
+// at what it listed long ago.
+// Proves S-190, S-204, S-218.
 func TestFileManagers(t *testing.T) {
 	withFileManagers(t, func(t *testing.T, fm fileManager) {
 		d := newDesk(t)
@@ -32,12 +32,15 @@ func TestFileManagers(t *testing.T) {
 			"pasted/Report.url": "[InternetShortcut]\r\nURL=" + d.page(t, "report.txt") + "\r\n",
 			"dropped/q4.txt":    d.page(t, "photos") + "\n",
 			"replace/new":       "/Sites/press/documentLibrary/report.txt\n",
-			"out/":              "",
-		})
-		first := submit(t, d.mount, "Sites/press/documentLibrary/report.txt")
+			"out/there.txt":     "was here\n",
 
+			".config/mimeapps.list": "[Default Applications]\napplication/zip=" + fm.archives + ".desktop\n",
+		})
+		const first = "first"
+		d.ask(t, first)
+
+		v := d.open(t, fm, filepath.Join(d.mount.Downloads, first), wide)
 		d.step(t, "look", func(t *testing.T) {
-			v := d.open(t, fm, filepath.Join(d.mount.Downloads, first), wide)
 			for _, look := range []struct {
 				name string
 				keys []string
@@ -60,82 +63,100 @@ func TestFileManagers(t *testing.T) {
 					d.CloseWindow(id) // the properties
 				}
 			}
-			v.close()
 		})
+		// Some file managers end when their last window is closed.
 		downloads := d.open(t, fm, d.mount.Downloads, onTheRight)
+		v.close()
 		d.step(t, "show", func(t *testing.T) {
 			downloads.focus()
 			before := downloads.shows()
-			another := submit(t, d.mount, "Sites/press/documentLibrary/report.txt")
+			d.ask(t, "another")
 			downloads.awaitChange(t, before, "a new download")
 			before = downloads.shows()
-			d.mount.Sh(t, "rmdir "+another).OK(t)
+			d.mount.Sh(t, "rmdir another").OK(t)
 			downloads.awaitSomething(t, before, "that a download is gone")
 		})
-		if !fm.always {
-			return // what follows was tried by hand only
-		}
 		d.step(t, "paste", func(t *testing.T) {
 			from := d.open(t, fm, filepath.Join(d.Home, "pasted"), onTheLeft)
-			from.Press("ctrl+a", "ctrl+c")
-			d.AwaitStill()
+			from.keys("ctrl+a", "ctrl+c")
 			downloads.focus()
-			downloads.Press("ctrl+v")
+			downloads.keys("ctrl+v")
 			d.awaitDownloads(t, first, "q3", "Report")
 			d.nothingHangs(t, "a list and a link are pasted")
 			from.close()
+			downloads.awaitTruth(t, "what became of a list and a link")
 		})
 		d.step(t, "drop", func(t *testing.T) {
 			from := d.open(t, fm, filepath.Join(d.Home, "dropped"), onTheLeft)
-			file := from.find(t, func() { from.Press("ctrl+a") })
-			d.Drag(file, downloads.empty())
+			downloads.drop(t, from.find(t, func() { from.keys("ctrl+a") }), fm.drop)
 			d.awaitDownloads(t, first, "q3", "Report", "q4")
 			d.nothingHangs(t, "a list is dropped")
 			from.close()
+			downloads.awaitTruth(t, "what became of a list")
 		})
 		d.step(t, "replace new", func(t *testing.T) {
 			from := d.open(t, fm, filepath.Join(d.Home, "replace"), onTheLeft)
-			from.Press("ctrl+a", "ctrl+c")
-			d.AwaitStill()
+			from.keys("ctrl+a", "ctrl+c")
 			downloads.focus()
 			downloads.Press("ctrl+v")
-			d.AwaitWindow(fm.question)
-			d.Press(fm.replace...)
+			d.Answer(d.AwaitWindow(fm.question), fm.replace...)
 			harness.Eventually(t, harness.Timeout, func() bool { return len(d.mount.List(t)) == 5 }, "it asks for nothing")
 			another := d.mount.Sh(t, "cat new").Out(t)
 			d.awaitDownloads(t, first, "q3", "Report", "q4", another)
-			d.mount.Sh(t, "rmdir "+another).OK(t)
+			d.nothingHangs(t, "new is replaced")
 			from.close()
+			downloads.awaitTruth(t, "a download, or new,")
+			d.mount.Sh(t, "rmdir "+another).OK(t)
 		})
 		d.step(t, "remove", func(t *testing.T) {
 			id := d.mount.Status(t, "q4", "id")
 			downloads.focus()
 			downloads.choose("q4")
-			downloads.Press(fm.remove...)
-			d.AwaitStill()
-			downloads.Press(fm.confirm...)
+			downloads.keys(fm.remove...)
+			downloads.keys(fm.confirm...)
 			d.awaitDownloads(t, first, "q3", "Report")
 			harness.Eventually(t, harness.Timeout, func() bool {
 				return slices.ContainsFunc(d.http.Requests(faults.Cancel), func(q faults.Record) bool { return strings.HasSuffix(q.Path, "/"+id) })
 			}, "it is not cancelled on the server")
+			d.nothingHangs(t, "a download is removed")
+			archives, err := filepath.Glob(d.Home + "/.local/share/Trash/files/*/*.zip")
+			require.NoError(t, err)
+			assert.Empty(t, archives, "it is in the trash")
+			_, err = os.Stat(d.Home + "/.local/share/Trash/files/q4/nodes")
+			assert.Equal(t, fm.trash, err == nil, "its request list in the trash")
 		})
+		entry := d.open(t, fm, filepath.Join(d.mount.Downloads, "q3"), onTheRight)
 		downloads.close()
-		d.step(t, "copy out", func(t *testing.T) {
-			entry := d.open(t, fm, filepath.Join(d.mount.Downloads, "q3"), onTheRight)
+		d.step(t, "be ready", func(t *testing.T) {
 			before := entry.shows()
 			d.finish()
 			d.mount.AwaitStatus(t, harness.Timeout, "q3", "status", "DONE")
 			entry.awaitSomething(t, before, "that the archive is ready")
-			entry.refreshed() // in place of archive.zip it shows the server's name for it
+			// In place of archive.zip it shows the server's name for it.
+			entry.awaitTruth(t, "the server's name")
+		})
+		d.step(t, "copy out", func(t *testing.T) {
 			out := d.open(t, fm, filepath.Join(d.Home, "out"), onTheLeft)
 			entry.focus()
 			entry.choose("report.txt.zip")
-			entry.Press("ctrl+c")
+			entry.keys("ctrl+c")
 			out.focus()
-			out.Press("ctrl+v")
+			out.keys("ctrl+v")
 			d.awaitCopy(t, "q3", filepath.Join(d.Home, "out/report.txt.zip"))
 			d.nothingHangs(t, "an archive was copied")
+			out.close()
 		})
+		d.step(t, "open", func(t *testing.T) {
+			harness.Eventually(t, harness.Timeout, func() bool {
+				entry.focus()
+				d.Click(entry.place(t, "report.txt.zip"), 1, 2)
+				return d.Appears(`^report\.txt\.zip`, 10*time.Second)
+			}, "the archive is not opened")
+			archive := d.AwaitWindow(`^report\.txt\.zip`)
+			d.nothingHangs(t, "an archive is opened")
+			d.CloseWindow(archive)
+		})
+		entry.close()
 	})
 }
 
@@ -169,6 +190,12 @@ func TestFileManagerPicture(t *testing.T) {
 	require.NoError(t, harness.WritePNG(path, d.Screen().SubImage(image.Rect(0, 22, 922, 390))))
 	left.close()
 	right.close()
+}
+
+// ask asks for a download with a short name: a long one changes how wide columns are.
+func (d *desk) ask(t *testing.T, name string) {
+	t.Helper()
+	d.mount.Sh(t, "ln -s /Sites/press/documentLibrary/report.txt "+name+" && ls "+name).OK(t)
 }
 
 // page returns the address of a document's page in Share.

@@ -162,6 +162,9 @@ func (d *Desktop) Waits() bool {
 // focus gets them.
 func (d *Desktop) Press(keys ...string) {
 	d.t.Helper()
+	if len(keys) == 0 {
+		return
+	}
 	d.xdotool(append([]string{"key", "--clearmodifiers", "--delay", "40"}, keys...)...)
 }
 
@@ -180,13 +183,13 @@ func (d *Desktop) Click(at image.Point, button, times int) {
 // Drag drags what is at one place to another one, as slowly as a person.
 func (d *Desktop) Drag(from, to image.Point) {
 	d.t.Helper()
-	args := []string{"mousemove", strconv.Itoa(from.X), strconv.Itoa(from.Y), "mousedown", "1"}
+	args := []string{"mousemove", strconv.Itoa(from.X), strconv.Itoa(from.Y), "sleep", "0.1", "mousedown", "1", "sleep", "0.2"}
 	const steps = 12
 	for i := 1; i <= steps; i++ {
 		at := from.Add(to.Sub(from).Mul(i).Div(steps))
-		args = append(args, "mousemove", strconv.Itoa(at.X), strconv.Itoa(at.Y), "sleep", "0.04")
+		args = append(args, "mousemove", strconv.Itoa(at.X), strconv.Itoa(at.Y), "sleep", "0.06")
 	}
-	d.xdotool(append(args, "sleep", "0.2", "mouseup", "1")...)
+	d.xdotool(append(args, "sleep", "0.5", "mouseup", "1")...)
 }
 
 func (d *Desktop) xdotool(args ...string) Result {
@@ -215,13 +218,33 @@ func (d *Desktop) AwaitWindow(title string) string {
 	d.t.Helper()
 	re, id := regexp.MustCompile(title), ""
 	d.window("no window is called "+title, func() bool {
-		for w, text := range d.Windows() {
-			if re.MatchString(text) {
-				id = w
-			}
-		}
-		return id != "" && Cmd{Env: d.env, Name: "xdotool", Args: []string{"windowactivate", "--sync", id}}.Run(d.t).Code == 0
+		id = d.titled(re)
+		return id != "" && d.activate(id)
 	})
+	return id
+}
+
+// Appears reports whether there is a window whose title matches a regular expression, or
+// comes within a time, which it scales.
+func (d *Desktop) Appears(title string, within time.Duration) bool {
+	d.t.Helper()
+	re := regexp.MustCompile(title)
+	for end := time.Now().Add(Scaled(within)); d.titled(re) == ""; time.Sleep(200 * time.Millisecond) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
+}
+
+// titled returns the id of a window whose title matches, or "".
+func (d *Desktop) titled(re *regexp.Regexp) (id string) {
+	d.t.Helper()
+	for w, text := range d.Windows() {
+		if re.MatchString(text) {
+			id = w
+		}
+	}
 	return id
 }
 
@@ -235,7 +258,13 @@ func (d *Desktop) Place(window string, r image.Rectangle) {
 // Focus gives a window the focus.
 func (d *Desktop) Focus(window string) {
 	d.t.Helper()
-	d.xdotool("windowactivate", "--sync", window)
+	d.window("a window cannot have the focus", func() bool { return d.activate(window) })
+}
+
+// activate gives a window the focus, if it is there. xdotool fails if the window that
+// has the focus goes away in this moment.
+func (d *Desktop) activate(window string) bool {
+	return Cmd{Env: d.env, Name: "xdotool", Args: []string{"windowactivate", "--sync", window}}.Run(d.t).Code == 0
 }
 
 // CloseWindow closes a window as its user would.
@@ -244,6 +273,21 @@ func (d *Desktop) CloseWindow(window string) {
 	d.Focus(window)
 	d.Press("alt+F4")
 	d.window("a window does not close", func() bool { return d.Windows()[window] == "" })
+}
+
+// Answer presses keys in a window, which closes it.
+func (d *Desktop) Answer(window string, keys ...string) {
+	d.t.Helper()
+	d.window("a window does not close", func() bool {
+		// A bar of progress may move all the time.
+		const moment = 500 * time.Millisecond
+		if d.Windows()[window] != "" && d.activate(window) {
+			time.Sleep(moment)
+			d.Press(keys...)
+			time.Sleep(moment)
+		}
+		return d.Windows()[window] == ""
+	})
 }
 
 func (d *Desktop) window(what string, ok func() bool) {
@@ -297,9 +341,64 @@ func Changed(a, b *image.RGBA) image.Rectangle {
 	return changed
 }
 
+// The pictures that Differs compares are cut into squares of this many pixels a side, which
+// may have moved by so many pixels.
+const square, moved = 16, 24
+
+// Differs returns the smallest rectangle with all places in which two pictures of one
+// size look different. It does not count thin lines, such as the frame around what the
+// keyboard acts on, nor what has moved a little, as when a column has another width.
+func Differs(a, b *image.RGBA) image.Rectangle {
+	var differs image.Rectangle
+	r := a.Rect
+	for y := r.Min.Y; y+square <= r.Max.Y; y += square {
+		for x := r.Min.X; x+square <= r.Max.X; x += square {
+			if !seen(a, b, x, y) || !seen(b, a, x, y) {
+				differs = differs.Union(image.Rect(x, y, x+square, y+square))
+			}
+		}
+	}
+	return differs
+}
+
+// seen reports whether a square of a is at the same place in b, or near it.
+func seen(a, b *image.RGBA, x, y int) bool {
+	if looksLike(a, b, x, y, 0, 0) {
+		return true
+	}
+	for dy := -moved; dy <= moved; dy++ {
+		for dx := -moved; dx <= moved; dx++ {
+			at := image.Rect(x+dx, y+dy, x+dx+square, y+dy+square)
+			if at.In(b.Rect) && looksLike(a, b, x, y, dx, dy) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// looksLike compares a square of a with the one of b that is dx and dy away.
+func looksLike(a, b *image.RGBA, x, y, dx, dy int) bool {
+	const enough = 24 // of 255, on average
+	sum := 0
+	for i := range square {
+		p, q := a.Pix[a.PixOffset(x, y+i):], b.Pix[b.PixOffset(x+dx, y+dy+i):]
+		for j := range 4 * square {
+			sum += max(int(p[j]), int(q[j])) - min(int(p[j]), int(q[j]))
+		}
+	}
+	return sum < enough*3*square*square
+}
+
 // Keep writes the picture on the screen to a file, whose name has the test's and what
 // in it, and logs where.
 func (d *Desktop) Keep(what string) {
+	d.t.Helper()
+	d.KeepPicture(what, d.Screen())
+}
+
+// KeepPicture is Keep for another picture.
+func (d *Desktop) KeepPicture(what string, picture image.Image) {
 	d.t.Helper()
 	dir := os.Getenv(EnvScreenshots)
 	if dir == "" {
@@ -309,7 +408,7 @@ func (d *Desktop) Keep(what string) {
 	name := regexp.MustCompile(`[^\w.-]+`).ReplaceAllString(d.t.Name()+" "+strconv.Itoa(d.shots)+" "+what, "-")
 	path := filepath.Join(dir, name+".png")
 	require.NoError(d.t, os.MkdirAll(dir, 0o755))
-	require.NoError(d.t, WritePNG(path, d.Screen()))
+	require.NoError(d.t, WritePNG(path, picture))
 	d.t.Logf("screenshot: %s", path)
 }
 
