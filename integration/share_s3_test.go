@@ -190,7 +190,8 @@ func TestShareS3LateStore(t *testing.T) {
 	way.Cut()
 	m := r.mountBy(t, way)
 	id := submit(t, m, "large.bin")
-	assert.Equal(t, archiveMD5(t, r.server, id)+"  -", m.Sh(t, "md5sum < "+id+"/archive.zip").Out(t))
+	sum := m.Sh(t, "md5sum < "+id+"/archive.zip").Out(t)
+	assert.Equal(t, archiveMD5(t, r.server, id)+"  -", sum)
 	assert.Empty(t, r.objects(t, ""))
 	way.Restore()
 	// Opening it again offers it to the others.
