@@ -275,6 +275,8 @@ const fakePodman = `#!/bin/sh
 set -e
 [ "$1 $2 $3 $4 $5 $6 $7" = "run --rm --preserve-fds=1 --user 65534:65534 --cap-drop=all --security-opt=no-new-privileges" ]
 shift 7
+[ "$1 $2 $3 $4" = "-v $DOWNLOADFS_PODMAN/state:/var/lib/downloadfs -v $DOWNLOADFS_PODMAN/cache:/var/cache/downloadfs" ]
+shift 4
 [ "$1 $2" = "-e ALFRESCO_USERNAME" ] && [ "$3 $4 $5" = "-e ALFRESCO_PASSWORD downloadfs:VERSION" ]
 shift 5
 exec unshare --mount --propagation private sh -ec "$CONFINED" sh "$BINARY" "$@"
@@ -302,7 +304,7 @@ func TestContainerByScript(t *testing.T) {
 	p := harness.Cmd{
 		Name: script,
 		Args: []string{mnt, "-e", "ALFRESCO_USERNAME", "-e", "ALFRESCO_PASSWORD", "downloadfs:VERSION", "mount", "--allow-other", s.URL, "/dev/fd/3"},
-		Env:  append(env, "CONFINED="+confined, "BINARY="+harness.Binary(), "MNT="+mnt),
+		Env:  append(env, "CONFINED="+confined, "BINARY="+harness.Binary(), "MNT="+mnt, "DOWNLOADFS_PODMAN="+filepath.Join(dir, "kept")),
 	}.Start(t)
 	harness.Eventually(t, harness.Timeout, func() bool { return strings.Contains(p.Output(), "mounted ") || !p.Running() }, "no mount")
 	require.True(t, p.Running(), "%s", p.Output())

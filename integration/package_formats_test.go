@@ -3,6 +3,7 @@ package integration
 import (
 	"debug/buildinfo"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -250,4 +251,67 @@ func TestPackageImage(t *testing.T) {
 	r := mount.Wait()
 	assert.Zero(t, r.Code, "%s", r)
 	assert.False(t, harness.Mounted(t, root+"/mnt"))
+}
+
+// What README and dist/containers say of containers is so with podman itself.
+// Proves S-219, S-157.
+func TestPackageContainers(t *testing.T) {
+	packages, version := builtPackages(t)
+	if !(harness.User{}).Root() {
+		t.Skip("a mount that others see needs root")
+	}
+	dir := harness.Dir(t, harness.User{})
+	// Where tests run, limits cannot be raised and control groups may be of either kind.
+	conf, storage := filepath.Join(dir, "containers.conf"), filepath.Join(dir, "storage.conf")
+	require.NoError(t, os.WriteFile(conf, []byte(`[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+netns = "host"
+[engine]
+cgroup_manager = "cgroupfs"
+runtime = "runc"
+`), 0o600))
+	require.NoError(t, os.WriteFile(storage, fmt.Appendf(nil, "[storage]\ndriver = \"vfs\"\ngraphroot = %q\nrunroot = %q\n", dir+"/graph", dir+"/run"), 0o600))
+	env := []string{
+		"CONTAINERS_CONF=" + conf, "CONTAINERS_STORAGE_CONF=" + storage, "DOWNLOADFS_PODMAN=" + filepath.Join(dir, "kept"),
+		"ALFRESCO_USERNAME=" + harness.AdminName, "ALFRESCO_PASSWORD=" + harness.AdminPassword,
+	}
+	sh := func(command string) harness.Cmd {
+		return harness.Cmd{Name: "sh", Args: []string{"-ec", command}, Dir: dir, Env: env}
+	}
+	sh("podman load -i " + packages + "/downloadfs-" + version + "-linux-amd64.oci.tar").Run(t).OK(t)
+	if r := sh("podman run --rm downloadfs:" + version + " version").Run(t); strings.Contains(r.Stderr, "OCI") {
+		t.Skipf("podman can run no container here: %s", r.Stderr)
+	} else {
+		assert.Contains(t, r.Out(t), version)
+	}
+	s := harness.StartServer(t, harness.Samples(t))
+	shared := harness.Dir(t, harness.User{})
+	harness.Sh(t, "mount --bind "+shared+" "+shared+" && mount --make-shared "+shared+" && mkdir "+shared+"/alfresco").OK(t)
+	t.Cleanup(func() {
+		sh("podman rm --all --force").Run(t).OK(t)
+		harness.Sh(t, "umount --recursive "+shared).OK(t)
+	})
+	readme := string(must(os.ReadFile("../README.md"))(t))
+	as := func(pattern string) string { // a command of README, here
+		found := regexp.MustCompile(pattern).FindString(strings.ReplaceAll(readme, "\\\n", ""))
+		require.NotEmpty(t, found, pattern)
+		return strings.NewReplacer("docker run", "exec podman run --replace --name readme", "VERSION", version, "https://alfresco.example.com", s.URL,
+			"--security-opt apparmor=unconfined", "", "/Sites/press", "/"+photos, "/srv", shared).Replace(found)
+	}
+	sh(as(`docker run .* get .*`)).Run(t).OK(t)
+	harness.Sh(t, "unzip -tq "+dir+"/photos.zip").OK(t)
+	for name, run := range map[string]string{
+		"readme": as(`docker run .* mount .*`),
+		"script": "exec " + must(filepath.Abs("../dist/containers/podman-mount"))(t) + " " + shared + "/alfresco --name script -e ALFRESCO_USERNAME -e ALFRESCO_PASSWORD downloadfs:" +
+			version + " mount --allow-other " + s.URL + " /dev/fd/3",
+	} {
+		p := sh(run).Start(t)
+		harness.Eventually(t, harness.Timeout, func() bool { return strings.Contains(p.Output(), "mounted ") || !p.Running() }, "no mount")
+		require.True(t, p.Running(), "%s", p.Output())
+		harness.Sh(t, "cd "+shared+"/alfresco/downloads && echo /"+photos+" >new && unzip -tq */archive.zip && rmdir -- *-*").OK(t)
+		sh("podman stop " + name).Run(t).OK(t)
+		r := p.Wait()
+		assert.Zero(t, r.Code, "%s", r)
+		assert.False(t, harness.Mounted(t, shared+"/alfresco"))
+	}
 }
