@@ -483,7 +483,8 @@ const envAnySize = "DOWNLOADFS_ANY_SIZE"
 // TestAnySizeOfEverything is too large for every day: an archive of 70,000 files in
 // 1,000 folders, of more than 4 GiB in all, with a file of more than 4 GiB, through a
 // mount, read by tools. Those that know no file of that size read another one, with
-// the same 70,000 files beyond 4 GiB. The parts of it that are cheap are tested every
+// the same 70,000 files beyond 4 GiB. Busybox reads it from a pipe only: it does not know
+// the Zip64 records of a directory. The parts of it that are cheap are tested every
 // day: zipfile.TestToolsBeyond4GiB and zipfile.TestToolsReadManyEntries.
 // Proves S-165.
 func TestAnySizeOfEverything(t *testing.T) {
@@ -524,7 +525,6 @@ func TestAnySizeOfEverything(t *testing.T) {
 			{"contents", `cmp "$(dirname "$f")/contents/Site/zz/last.bin" "$d/Site/zz/last.bin" && find -L "$(dirname "$f")/contents/" -type f | wc -l`, "70003"},
 		}},
 		{"/Wide\n/Site/all\n/Site/zz", [][3]string{
-			{"busybox", `mkdir out; busybox unzip -q "$f" -d out; diff -r out/Wide "$d/Wide" && diff -r out/all "$d/Site/all" && diff -r out/zz "$d/Site/zz" && rm -r out && echo same`, "same"},
 			{"busybox from a pipe", `n=$(cat "$f" | busybox unzip -p - | wc -c); find "$d/Wide" "$d/Site/all" "$d/Site/zz" -type f -printf "%s\n" |
 				awk -v n=$n '{s += $1} END {print s == n ? "same" : s " and " n}'`, "same"},
 			{"Go", `"$exe" | grep -vc '/$'`, "70005"},
