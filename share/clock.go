@@ -6,18 +6,25 @@ import (
 	"time"
 )
 
-// clockFor is how long the difference between two clocks is believed.
-const clockFor = 5 * time.Minute
+const (
+	// clockFor is how long the difference between two clocks is believed.
+	clockFor = 5 * time.Minute
+	// clockJump is how far the two clocks of this machine may go apart meanwhile.
+	clockJump = time.Second
+)
 
 // clock tells the store's time. Every object's time is of that clock, and the clocks of
 // the machines may be hours apart. It learns the time from an object that it has just
-// written, and counts on from there.
+// written, and counts on from there with the machine's clock that nobody can set. That
+// one stands still while the machine sleeps. So it learns the time anew when it has gone
+// apart from the one that people read.
 type clock struct {
 	store *guard
 	key   string
 	lock  chan struct{} // a mutex that a context can end the wait for; guards all below
 
 	told, at time.Time // what the store's clock told, and when by ours
+	wall     time.Time // the same moment by the clock that people read
 }
 
 func newClock(store *guard, key string) *clock {
@@ -33,7 +40,10 @@ func (c *clock) now(ctx context.Context) (time.Time, error) {
 	case <-ctx.Done():
 		return time.Time{}, ctx.Err()
 	}
-	if c.at.IsZero() || time.Since(c.at) > clockFor {
+	now := time.Now()
+	passed := now.Sub(c.at)
+	jump := (now.Round(0).Sub(c.wall) - passed).Abs()
+	if c.at.IsZero() || passed > clockFor || jump > clockJump {
 		if err := c.learn(ctx); err != nil {
 			return time.Time{}, err
 		}
@@ -58,6 +68,6 @@ func (c *clock) learn(ctx context.Context) error {
 	if len(objects) == 0 {
 		return errors.New("the store does not show what was just written")
 	}
-	c.told, c.at = objects[0].ModTime, local
+	c.told, c.at, c.wall = objects[0].ModTime, local, local.Round(0)
 	return nil
 }

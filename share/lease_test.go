@@ -128,3 +128,38 @@ func TestLeaseAnsweredLate(t *testing.T) {
 		assert.Nil(t, other)
 	})
 }
+
+// TestHolderDiesAfterSleep: a machine that has slept replaces a holder that dies then as
+// quickly as others do, and takes nothing from one that lives.
+// Proves S-210.
+func TestHolderDiesAfterSleep(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := newMemStore()
+		sleeper, other := newMount(t, newServer(), store), newMount(t, newServer(), store)
+		_, err := sleeper.share.clock.now(t.Context())
+		require.NoError(t, err)
+		// The clock that counts stands still while the machine sleeps, and no other does.
+		const slept = time.Hour
+		sleeper.share.clock.wall = sleeper.share.clock.wall.Add(-slept)
+		store.skew += slept
+
+		l, _, err := other.share.acquire(t.Context(), leasePrefix("a"), 0, 0)
+		require.NoError(t, err)
+		require.NotNil(t, l)
+		for range 6 {
+			time.Sleep(leaseBeat)
+			require.NoError(t, l.renew(t.Context(), 0))
+			taken, _, err := sleeper.share.acquire(t.Context(), leasePrefix("a"), 0, 0)
+			require.NoError(t, err)
+			require.Nil(t, taken, "the holder lives")
+		}
+		for died := time.Now(); ; time.Sleep(time.Second) {
+			require.Less(t, time.Since(died), time.Minute)
+			taken, _, err := sleeper.share.acquire(t.Context(), leasePrefix("a"), 0, 0)
+			require.NoError(t, err)
+			if taken != nil {
+				return
+			}
+		}
+	})
+}
