@@ -57,6 +57,12 @@ func newArchive(s *Share, info download.ArchiveInfo) *archive {
 func (a *archive) end(ctx context.Context) bool {
 	a.mu.Lock()
 	a.ended = true
+	a.mu.Unlock()
+	return a.endUpload(ctx)
+}
+
+func (a *archive) endUpload(ctx context.Context) bool {
+	a.mu.Lock()
 	var stopped chan struct{}
 	if a.stop != nil {
 		a.stop()
@@ -71,6 +77,16 @@ func (a *archive) end(ctx context.Context) bool {
 	case <-ctx.Done():
 	}
 	return true
+}
+
+// anew ends the upload, and forgets what the store had of the archive.
+func (a *archive) anew(ctx context.Context) {
+	a.endUpload(ctx)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.role, a.reached = unknown, 0
+	clear(a.headers)
+	clear(a.bad)
 }
 
 // known returns the archive's role if it is sure for now. a.mu is held.

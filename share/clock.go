@@ -3,6 +3,7 @@ package share
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +22,7 @@ const (
 type clock struct {
 	store *guard
 	key   string
+	wrong atomic.Bool   // the store is another one
 	lock  chan struct{} // a mutex that a context can end the wait for; guards all below
 
 	told, at time.Time // what the store's clock told, and when by ours
@@ -39,6 +41,9 @@ func (c *clock) now(ctx context.Context) (time.Time, error) {
 		defer func() { <-c.lock }()
 	case <-ctx.Done():
 		return time.Time{}, ctx.Err()
+	}
+	if c.wrong.Swap(false) {
+		c.at = time.Time{}
 	}
 	now := time.Now()
 	passed := now.Sub(c.at)

@@ -28,6 +28,8 @@ var (
 	errNoRoom = errors.New("it does not fit into the share")
 	// errSource means that an archive cannot be read that is to be put into the share.
 	errSource = errors.New("the archive cannot be read")
+	// errReplaced means that another store has taken the place of the one that is used.
+	errReplaced = errors.New("another directory has taken the place of the shared one")
 	// errLost means that another mount has taken over a lease.
 	errLost = errors.New("another mount has the lease")
 )

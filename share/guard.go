@@ -82,7 +82,8 @@ func (b *breaker) heard(now time.Time, failed bool) (fails int, news bool) {
 
 // heard takes in the outcome of a call that was counted by b.
 func (g *guard) heard(b *breaker, err error) {
-	known := err == nil || errors.Is(err, iofs.ErrNotExist) || errors.Is(err, iofs.ErrExist) || errors.Is(err, errDamaged) || errors.Is(err, errOtherKey)
+	known := err == nil || errors.Is(err, iofs.ErrNotExist) || errors.Is(err, iofs.ErrExist) || errors.Is(err, errDamaged) || errors.Is(err, errOtherKey) ||
+		errors.Is(err, errReplaced)
 	fails, news := b.heard(time.Now(), !known)
 	switch {
 	case known && fails > 0 && b == &g.reads:

@@ -135,7 +135,8 @@ func (l *list) nudge() {
 }
 
 func (l *list) tick(ctx context.Context) {
-	if l.first || time.Since(l.read) >= readEvery {
+	l.renew(ctx)
+	if l.first || l.log.looked.IsZero() || time.Since(l.read) >= readEvery {
 		l.read = time.Now()
 		if err := l.log.catchUp(ctx); err != nil {
 			l.unread(err)

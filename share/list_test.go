@@ -1,6 +1,7 @@
 package share
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -34,6 +35,7 @@ type machine struct {
 	store   Store
 	only    bool
 	cached  *downloadtest.Archives // kept when it is started again
+	log     bytes.Buffer
 
 	nodes    download.Nodes // nil: nothing comes in parts
 	partSize int64
@@ -55,7 +57,7 @@ func (m *machine) start(t *testing.T) {
 	t.Helper()
 	m.way = &behind{Store: m.store}
 	m.share = Open(Config{
-		Store: m.way, Account: Account("test"), Size: cmp.Or(m.size, 1<<40), Whole: true, Only: m.only, Key: m.key, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Store: m.way, Account: Account("test"), Size: cmp.Or(m.size, 1<<40), Whole: true, Only: m.only, Key: m.key, Logger: slog.New(slog.NewTextHandler(&m.log, nil)),
 		Listed: func(id download.ID) bool { l := m.listed.Load(); return l != nil && l.Lists(id) },
 	})
 	var service download.Service = m.server

@@ -84,8 +84,13 @@ func (l *rollLog) catchUp(ctx context.Context) error {
 // forgotten begins again, because the store has another log.
 func (l *rollLog) forgotten() {
 	l.s.log.Warn("the shared list is gone from the store; telling the others again what is here", "op", "share")
+	l.begin()
+}
+
+// begin begins with no record.
+func (l *rollLog) begin() {
 	l.set(newRoll())
-	l.looked, l.snapshot = time.Time{}, 0
+	l.looked, l.snapshot, l.partial = time.Time{}, 0, false
 }
 
 // take applies a record.

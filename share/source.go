@@ -63,9 +63,10 @@ type reader struct {
 	ready []byte // checked, and not yet read
 	block []byte // what ready is in
 
-	body  *body // a piece; nil if none is open
-	piece int   // which
-	next  int   // the block that comes next in it
+	body  *body    // a piece; nil if none is open
+	piece int      // which
+	sums  []uint32 // of its blocks
+	next  int      // the block that comes next in it
 
 	direct    io.ReadCloser // from the content server; nil if none is open
 	directEnd int64
@@ -227,15 +228,14 @@ func (r *reader) load(k, b int) (err error) {
 		r.closeBody()
 		h := r.a.header(k)
 		if h == nil && b != from {
-			if err := r.readHeader(k, 0); err != nil {
+			if h, err = r.readHeader(k, 0); err != nil {
 				return err
 			}
 			r.closeBody()
-			h = r.a.header(k)
 		}
 		need := min(l.offset(to), (r.end+blockSize-1)/blockSize*blockSize) - l.offset(from)
 		if h == nil {
-			err = r.readHeader(k, need)
+			h, err = r.readHeader(k, need)
 		} else {
 			skip := l.offset(b) - l.offset(from)
 			r.body, err = r.a.s.store.open(r.ctx, pieceKey(r.a.info.ID, k), headerLen+skip, need-skip)
@@ -243,7 +243,7 @@ func (r *reader) load(k, b int) (err error) {
 		if err != nil {
 			return err
 		}
-		r.piece, r.next = k, b
+		r.piece, r.sums, r.next = k, h.sums, b
 	}
 	if r.block == nil {
 		r.block = blocks.Get().(*[blockSize]byte)[:]
@@ -253,7 +253,7 @@ func (r *reader) load(k, b int) (err error) {
 		r.block = nil // it may still be written to
 		return err
 	}
-	if sum(r.block[:n]) != r.a.header(k).sums[b-from] {
+	if sum(r.block[:n]) != r.sums[b-from] {
 		return errDamaged
 	}
 	if r.next++; r.next == to {
@@ -265,16 +265,15 @@ func (r *reader) load(k, b int) (err error) {
 
 // readHeader opens piece k and reads its header. The body then stands before the piece's
 // first block, and n bytes follow.
-func (r *reader) readHeader(k int, n int64) error {
+func (r *reader) readHeader(k int, n int64) (*header, error) {
 	body, err := r.a.s.store.open(r.ctx, pieceKey(r.a.info.ID, k), 0, headerLen+n)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r.body = body
 	p := make([]byte, headerLen)
 	if err := body.full(r.ctx, p); err != nil {
-		return err
+		return nil, err
 	}
-	_, err = r.a.takeHeader(k, p)
-	return err
+	return r.a.takeHeader(k, p)
 }

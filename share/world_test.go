@@ -249,6 +249,13 @@ func (b *behind) Delete(ctx context.Context, key string) error {
 
 func (b *behind) Close() error { return nil }
 
+func (b *behind) replaced() bool {
+	store, ok := b.Store.(renewer)
+	return ok && store.replaced()
+}
+
+func (b *behind) renew() { b.Store.(renewer).renew() }
+
 // server is a content server with finished archives. It counts what it sends.
 type server struct {
 	download.Service               // nil: Get, Archive and Delete are all that is asked
