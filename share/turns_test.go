@@ -117,6 +117,24 @@ func await(t *testing.T, within time.Duration, id download.ID, status download.S
 	}
 }
 
+// half returns three machines, the download that the first asked for a while ago, and
+// which of them is getting its parts.
+func half(t *testing.T, since time.Duration) (s *site, ms []*machine, id download.ID, holder *machine) {
+	t.Helper()
+	s = newSite()
+	ms = s.machines(t, newMemStore(), 3)
+	id = ms[0].ask(t, s.folder)
+	time.Sleep(since)
+	for _, m := range ms {
+		if m.share.list.turn(id) != nil {
+			require.Nil(t, holder, "two machines get the parts")
+			holder = m
+		}
+	}
+	require.NotNil(t, holder)
+	return s, ms, id, holder
+}
+
 // TestPartsOnce: of many machines one gets a download in parts, and all have its
 // archive, also those that come later. All see how far it is. It is removed everywhere.
 // Proves S-226.
@@ -175,18 +193,7 @@ func TestPartsOnce(t *testing.T) {
 // Proves S-226.
 func TestPartsHolderDies(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s, store := newSite(), newMemStore()
-		ms := s.machines(t, store, 3)
-		id := ms[0].ask(t, s.folder)
-		time.Sleep(10 * time.Second)
-		var holder *machine
-		for _, m := range ms {
-			if m.share.list.turn(id) != nil {
-				require.Nil(t, holder, "two machines get the parts")
-				holder = m
-			}
-		}
-		require.NotNil(t, holder)
+		s, ms, id, holder := half(t, 10*time.Second)
 		holder.way.setCut(true) // it says nothing any more
 		holder.share.cancel()
 		require.NoError(t, holder.manager.Close())
@@ -206,18 +213,10 @@ func TestPartsHolderDies(t *testing.T) {
 // Proves S-226.
 func TestPartsRestart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		s, store := newSite(), newMemStore()
-		ms := s.machines(t, store, 3)
-		id := ms[0].ask(t, s.folder)
-		time.Sleep(15 * time.Second)
-		for _, m := range ms {
-			if m.share.list.turn(id) != nil {
-				m.stop(t)
-				time.Sleep(5 * time.Second)
-				m.start(t)
-				break
-			}
-		}
+		s, ms, id, holder := half(t, 15*time.Second)
+		holder.stop(t)
+		time.Sleep(5 * time.Second)
+		holder.start(t)
 		for _, m := range ms {
 			m.get(t, id)
 		}
@@ -231,12 +230,9 @@ func TestPartsRestart(t *testing.T) {
 func TestPartsCancelled(t *testing.T) {
 	for _, by := range []string{"who gets the parts", "another"} {
 		bubble(t, func(t *testing.T) {
-			s, store := newSite(), newMemStore()
-			ms := s.machines(t, store, 3)
-			id := ms[0].ask(t, s.folder)
-			time.Sleep(10 * time.Second)
+			s, ms, id, holder := half(t, 10*time.Second)
 			for _, m := range ms {
-				if (m.share.list.turn(id) != nil) == (by == "who gets the parts") {
+				if (m == holder) == (by == "who gets the parts") {
 					require.NoError(t, m.manager.Discard(mustFind(t, m, id)))
 					break
 				}

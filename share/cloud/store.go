@@ -88,12 +88,10 @@ func (s *store) Create(ctx context.Context, key string, body []byte) error {
 			return err
 		}
 		// S3 answers so while it cannot say yet which of two creations wins.
-		timer := time.NewTimer(pause)
-		pause *= 2
 		select {
-		case <-timer.C:
+		case <-time.After(pause):
+			pause *= 2
 		case <-ctx.Done():
-			timer.Stop()
 			return ctx.Err()
 		}
 	}
