@@ -41,9 +41,7 @@ func (m *Manager) adopt(id ID) (d *Download, err error) {
 		return nil, fmt.Errorf("adopt %s: %w", id, err)
 	}
 	if p.Status == StatusDone { // its archive can be used after one more request
-		m.mu.Lock()
-		m.work.Advance(&d.watch.task, time.Now())
-		m.mu.Unlock()
+		m.locked(func() { m.work.Advance(&d.watch.task, time.Now()) })
 	}
 	m.log.Info("download adopted", "op", "adopt", "download", id, "state", state)
 	return d, nil

@@ -78,22 +78,23 @@ type Snapshot struct {
 
 // Snapshot returns the state now, without waiting.
 func (d *Download) Snapshot() Snapshot {
-	d.m.mu.Lock()
-	s := Snapshot{
-		Progress:  d.progress,
-		Name:      d.name(),
-		CreatedAt: d.createdAt,
-		BegunAt:   d.begunAt,
-		ChangedAt: d.changedAt,
-	}
-	if d.archive != nil {
-		s.Archive = *d.archive
-	}
-	s.Ready, s.Err = d.verdict(time.Now())
-	s.Parts = d.partsProgress()
-	inParts := d.parts != nil
-	d.m.mu.Unlock()
-
+	var s Snapshot
+	inParts := false
+	d.m.locked(func() {
+		s = Snapshot{
+			Progress:  d.progress,
+			Name:      d.name(),
+			CreatedAt: d.createdAt,
+			BegunAt:   d.begunAt,
+			ChangedAt: d.changedAt,
+		}
+		if d.archive != nil {
+			s.Archive = *d.archive
+		}
+		s.Ready, s.Err = d.verdict(time.Now())
+		s.Parts = d.partsProgress()
+		inParts = d.parts != nil
+	})
 	if inParts {
 		s.CachedBytes = s.Archive.Size
 		if s.Status != StatusDone {

@@ -13,15 +13,18 @@ import (
 // (see [Download.Wait]), and otherwise the error that Wait would return. If the
 // download is in trouble but may recover, the error wraps both: Wait asks once more.
 func (m *Manager) OpenArchive(d *Download) (Archive, error) {
-	m.mu.Lock()
-	ready, err := d.verdict(time.Now())
-	if err != nil && d.mayRecover() {
-		err = fmt.Errorf("%w: %w", ErrNotReady, err)
-	}
-	d.handles++ // a Remove from now on leaves the server's copy alone
-	m.opened++
-	info, inParts := d.archive, d.parts != nil
-	m.mu.Unlock()
+	var info *ArchiveInfo
+	var inParts, ready bool
+	var err error
+	m.locked(func() {
+		ready, err = d.verdict(time.Now())
+		if err != nil && d.mayRecover() {
+			err = fmt.Errorf("%w: %w", ErrNotReady, err)
+		}
+		d.handles++ // a Remove from now on leaves the server's copy alone
+		m.opened++
+		info, inParts = d.archive, d.parts != nil
+	})
 	a, err := m.openArchive(d, info, inParts, ready, err)
 	if err != nil {
 		m.release(d)
@@ -43,11 +46,11 @@ func (m *Manager) openArchive(d *Download, info *ArchiveInfo, inParts, ready boo
 }
 
 func (m *Manager) release(d *Download) {
-	m.mu.Lock()
-	d.handles--
-	m.opened--
-	m.unpark(d)
-	m.mu.Unlock()
+	m.locked(func() {
+		d.handles--
+		m.opened--
+		m.unpark(d)
+	})
 	m.letGo(d)
 }
 

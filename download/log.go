@@ -25,6 +25,14 @@ func (m *Manager) tellLater(d *Download) {
 	}
 }
 
+// locked runs f while m.mu is held. If f panics, the lock is free all the same: whoever
+// recovers the panic goes on, and so must everybody else.
+func (m *Manager) locked(f func()) {
+	m.mu.Lock()
+	defer m.unlock()
+	f()
+}
+
 // unlock unlocks m.mu, writes the log records that were collected while it was held,
 // and tells of what has ended.
 func (m *Manager) unlock() {

@@ -162,11 +162,11 @@ func (m *Manager) measure(d *Download) {
 	}
 	for _, t := range trees {
 		if t.Largest > m.maxFile {
-			m.mu.Lock()
-			if m.canAssemble(d) && !d.progress.Status.Ended() {
-				m.assemble(d, d.progress)
-			}
-			m.unlock()
+			m.locked(func() {
+				if m.canAssemble(d) && !d.progress.Status.Ended() {
+					m.assemble(d, d.progress)
+				}
+			})
 			return
 		}
 	}

@@ -20,8 +20,24 @@ func (m *Manager) viewParts(ctx context.Context, d *Download) (*zipfile.Stitched
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	var view *zipfile.Stitched
+	var pieces []zipfile.Piece
+	m.locked(func() { view, pieces = a.view, a.sources() })
+	if view != nil {
+		return view, nil
+	}
+	view, err := zipfile.Stitch(ctx, pieces)
+	if err != nil {
+		return nil, fmt.Errorf("put the parts together: %w", err)
+	}
 	m.mu.Lock()
-	view := a.view
+	a.view = view
+	m.mu.Unlock()
+	return view, nil
+}
+
+// sources returns the pieces as they are in the cache. Manager.mu is held.
+func (a *assembly) sources() []zipfile.Piece {
 	pieces := make([]zipfile.Piece, len(a.pieces))
 	for i, p := range a.pieces {
 		pieces[i] = zipfile.Piece{Path: p.Path, Size: p.archive.Size, CRC: p.crc, Modified: p.Modified}
@@ -35,18 +51,7 @@ func (m *Manager) viewParts(ctx context.Context, d *Download) (*zipfile.Stitched
 			}
 		}
 	}
-	m.mu.Unlock()
-	if view != nil {
-		return view, nil
-	}
-	view, err := zipfile.Stitch(ctx, pieces)
-	if err != nil {
-		return nil, fmt.Errorf("put the parts together: %w", err)
-	}
-	m.mu.Lock()
-	a.view = view
-	m.mu.Unlock()
-	return view, nil
+	return pieces
 }
 
 // openParts opens the one zip.
@@ -113,7 +118,8 @@ func (m *Manager) pinParts(d *Download) {
 func (m *Manager) forgetParts(tx journal.Tx, d *Download) error {
 	m.mu.Lock()
 	var pieces []piece
-	if d.parts != nil {
+	none := d.parts == nil
+	if !none {
 		for _, p := range d.parts.pieces {
 			if p.serial != 0 {
 				pieces = append(pieces, *p)
@@ -121,7 +127,7 @@ func (m *Manager) forgetParts(tx journal.Tx, d *Download) error {
 		}
 	}
 	m.mu.Unlock()
-	if d.parts == nil {
+	if none {
 		return nil
 	}
 	if err := tx.Delete(journal.Plans, d.serial); err != nil {
@@ -198,14 +204,17 @@ func (m *Manager) letGo(d *Download) {
 
 // cachedParts returns how many bytes of d's parts are in the cache.
 func (m *Manager) cachedParts(d *Download) (n int64) {
-	m.mu.Lock()
 	var ids []ID
-	for _, p := range d.parts.pieces {
-		if p.archive.ID != "" {
-			ids = append(ids, p.archive.ID)
+	m.locked(func() {
+		if d.parts == nil { // another mount has got it meanwhile
+			return
 		}
-	}
-	m.mu.Unlock()
+		for _, p := range d.parts.pieces {
+			if p.archive.ID != "" {
+				ids = append(ids, p.archive.ID)
+			}
+		}
+	})
 	for _, id := range ids {
 		n += m.archives.Cached(id)
 	}
@@ -221,16 +230,17 @@ func (m *Manager) discardParts(d *Download) error {
 	err := m.journal.Update(func(tx journal.Tx) error {
 		return m.putRecord(tx, d, func() error { return m.forgetParts(tx, d) })
 	})
-	m.mu.Lock()
 	if err != nil {
+		m.mu.Lock()
+		defer m.mu.Unlock()
 		d.progress.Status, d.dropped = old, false
-		m.mu.Unlock()
 		return fmt.Errorf("discard %s: %w", d.id, err)
 	}
-	m.endParts(d)
-	d.changedAt = time.Now()
-	m.transition(d, old)
-	m.unlock()
+	m.locked(func() {
+		m.endParts(d)
+		d.changedAt = time.Now()
+		m.transition(d, old)
+	})
 	m.letGo(d)
 	return nil
 }

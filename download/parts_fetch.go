@@ -157,10 +157,10 @@ func (m *Manager) readThrough(ctx context.Context, d *Download, p *piece, h Arch
 		}
 		off += int64(n)
 		if p.Kind == split.File {
-			m.mu.Lock()
-			p.progress.BytesAdded = off
-			d.sumParts()
-			m.mu.Unlock()
+			m.locked(func() {
+				p.progress.BytesAdded = off
+				d.sumParts()
+			})
 		}
 		switch {
 		case ctx.Err() != nil:

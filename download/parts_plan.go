@@ -40,11 +40,11 @@ func (m *Manager) planParts(ctx context.Context, d *Download) error {
 			name = safeFileName(trees[0].Name + ".zip")
 		}
 		pieces := split.Plan(trees, limits)
-		m.mu.Lock()
-		a.name = name
-		a.pieces = a.keyed(pieces)
-		d.sumParts()
-		m.mu.Unlock()
+		m.locked(func() {
+			a.name = name
+			a.pieces = a.keyed(pieces)
+			d.sumParts()
+		})
 		if err := m.journalPlan(d); err != nil {
 			m.mu.Lock()
 			a.pieces = nil
@@ -83,10 +83,9 @@ func (a *assembly) keyed(pieces []split.Piece) []*piece {
 // cancelWhole makes the server stop zipping the whole.
 func (m *Manager) cancelWhole(d *Download) error {
 	err := m.journal.Update(func(tx journal.Tx) error {
-		m.mu.Lock()
-		over := d.removed || d.cancelled
-		rec := d.record()
-		m.mu.Unlock()
+		var over bool
+		var rec downloadRecord
+		m.locked(func() { over, rec = d.removed || d.cancelled, d.record() })
 		if over {
 			return nil
 		}
@@ -163,12 +162,13 @@ func (m *Manager) replan(ctx context.Context, d *Download, p *piece, limit int64
 		for i := range pieces {
 			pieces[i].Path = p.Path + pieces[i].Path
 		}
-		m.mu.Lock()
-		at := slices.Index(a.pieces, p)
-		old := a.pieces
-		a.pieces = slices.Concat(old[:at:at], a.keyed(pieces), old[at+1:])
-		d.sumParts()
-		m.mu.Unlock()
+		var old []*piece
+		m.locked(func() {
+			old = a.pieces
+			at := slices.Index(old, p)
+			a.pieces = slices.Concat(old[:at:at], a.keyed(pieces), old[at+1:])
+			d.sumParts()
+		})
 		if err := m.journalPlan(d); err != nil {
 			m.mu.Lock()
 			a.pieces = old

@@ -46,18 +46,10 @@ type partRecord struct {
 // journalPlan journals d's plan.
 func (m *Manager) journalPlan(d *Download) error {
 	err := m.journal.Update(func(tx journal.Tx) error {
-		m.mu.Lock()
-		a := d.parts
-		over, rec := d.removed || d.cancelled, d.record()
-		plan := planRecord{V: recordVersion, Limit: a.limit, Name: a.name, Pieces: make([]pieceRecord, len(a.pieces))}
-		for i, p := range a.pieces {
-			nodes := make([]NodeID, len(p.Nodes))
-			for j, id := range p.Nodes {
-				nodes[j] = NodeID(id)
-			}
-			plan.Pieces[i] = pieceRecord{p.key, p.Kind, p.Path, nodes, p.Bytes, p.Files, p.Modified}
-		}
-		m.mu.Unlock()
+		var over bool
+		var rec downloadRecord
+		var plan planRecord
+		m.locked(func() { over, rec, plan = d.removed || d.cancelled, d.record(), d.parts.record() })
 		if over {
 			return nil
 		}
@@ -70,6 +62,19 @@ func (m *Manager) journalPlan(d *Download) error {
 		return fmt.Errorf("get %s in parts: %w", d.id, err)
 	}
 	return nil
+}
+
+// record returns the journal's record of the plan. Manager.mu is held.
+func (a *assembly) record() planRecord {
+	plan := planRecord{V: recordVersion, Limit: a.limit, Name: a.name, Pieces: make([]pieceRecord, len(a.pieces))}
+	for i, p := range a.pieces {
+		nodes := make([]NodeID, len(p.Nodes))
+		for j, id := range p.Nodes {
+			nodes[j] = NodeID(id)
+		}
+		plan.Pieces[i] = pieceRecord{p.key, p.Kind, p.Path, nodes, p.Bytes, p.Files, p.Modified}
+	}
+	return plan
 }
 
 // record returns the journal's record of p, a piece of the download whose serial is of.

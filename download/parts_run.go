@@ -244,15 +244,17 @@ func (m *Manager) awaitPart(ctx context.Context, d *Download, p *piece) error {
 	var absent doubt
 	var forecast schedule.Forecast
 	var wait time.Duration // an earlier mount asked for it: it may be DONE by now
-	m.mu.Lock()
-	quiet := m.server.alive
-	if p.asked.IsZero() {
-		forecast.Start(time.Now(), &m.server.pace)
-	} else {
-		forecast.Start(p.asked, &m.server.pace)
-		wait = schedule.Soonest
-	}
-	m.mu.Unlock()
+	// The latest progress, and now, on the clock serverState.alive.
+	var quiet, alive time.Duration
+	m.locked(func() {
+		quiet = m.server.alive
+		if p.asked.IsZero() {
+			forecast.Start(time.Now(), &m.server.pace)
+		} else {
+			forecast.Start(p.asked, &m.server.pace)
+			wait = schedule.Soonest
+		}
+	})
 	for unready := schedule.Soonest; ; {
 		if err := sleep(ctx, wait); err != nil {
 			return err
@@ -263,24 +265,24 @@ func (m *Manager) awaitPart(ctx context.Context, d *Download, p *piece) error {
 			return err
 		})
 		now := time.Now()
-		m.mu.Lock()
-		alive := m.server.alive
-		if err == nil {
-			absent.end()
-			if got.progress.Status == StatusDone {
-				m.server.pace.Learn(&forecast, now)
+		m.locked(func() {
+			alive = m.server.alive
+			if err == nil {
+				absent.end()
+				if got.progress.Status == StatusDone {
+					m.server.pace.Learn(&forecast, now)
+				}
+				forecast.Observe(now, counters(got.progress))
+				if got.progress != p.progress {
+					quiet, p.progress = alive, got.progress
+					d.sumParts()
+					d.onward()
+				}
 			}
-			forecast.Observe(now, counters(got.progress))
-			if got.progress != p.progress {
-				quiet, p.progress = alive, got.progress
-				d.sumParts()
-				d.onward()
+			if wait = forecast.Next(d.waiters > 0); d.waiters == 0 {
+				wait = jitter(wait)
 			}
-		}
-		if wait = forecast.Next(d.waiters > 0); d.waiters == 0 {
-			wait = jitter(wait)
-		}
-		m.mu.Unlock()
+		})
 		switch {
 		case errors.Is(err, ErrNotFound):
 			var until time.Time // until when the server need not know it
@@ -297,9 +299,7 @@ func (m *Manager) awaitPart(ctx context.Context, d *Download, p *piece) error {
 		case err != nil:
 			return err
 		case got.progress.Status == StatusDone:
-			m.mu.Lock()
-			p.archive = *got.archive
-			m.mu.Unlock()
+			m.locked(func() { p.archive = *got.archive })
 			return nil
 		case got.progress.Status == StatusCancelled:
 			return lostPart(ErrCancelled, "a part was cancelled on the server")
@@ -341,13 +341,13 @@ func (m *Manager) giveUpPart(ctx context.Context, d *Download, p *piece) error {
 	if err != nil {
 		return fmt.Errorf("give up part %s: %w", id, err)
 	}
-	m.mu.Lock()
-	if m.removals[id] == nil {
-		m.removePart(id, serial, true)
-	}
-	p.id, p.serial, p.progress, p.archive, p.reached = "", 0, Progress{}, ArchiveInfo{}, 0
-	d.sumParts()
-	m.mu.Unlock()
+	m.locked(func() {
+		if m.removals[id] == nil {
+			m.removePart(id, serial, true)
+		}
+		p.id, p.serial, p.progress, p.archive, p.reached = "", 0, Progress{}, ArchiveInfo{}, 0
+		d.sumParts()
+	})
 	m.awaitRemoval(ctx, id)
 	return m.unpin(d, p, id)
 }

@@ -84,15 +84,16 @@ func (m *Manager) poll(d *Download) {
 	defer cancel()
 	answer, err := m.ask(ctx, d.id, describe)
 
-	m.mu.Lock()
-	d.watch.ended++
-	d.watch.asked = time.Now()
-	if !d.removed && !m.closing && d.parts == nil {
-		m.learn(d, answer, err, began)
-		m.schedule(d)
-	}
-	fetch := m.wantsFetch(d)
-	m.unlock()
+	var fetch *ArchiveInfo
+	m.locked(func() {
+		d.watch.ended++
+		d.watch.asked = time.Now()
+		if !d.removed && !m.closing && d.parts == nil {
+			m.learn(d, answer, err, began)
+			m.schedule(d)
+		}
+		fetch = m.wantsFetch(d)
+	})
 	if fetch != nil && err == nil {
 		m.prefetch(d, *fetch)
 	}

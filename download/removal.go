@@ -54,9 +54,8 @@ func (m *Manager) newRemoval(id ID, serial uint64, cancel, del bool) *removal {
 
 // advance does a removal's next step.
 func (m *Manager) advance(r *removal) {
-	m.mu.Lock()
-	step := m.step(r)
-	m.mu.Unlock()
+	var step func(context.Context) (ended bool, err error)
+	m.locked(func() { step = m.step(r) })
 	if step == nil {
 		return
 	}
@@ -68,18 +67,24 @@ func (m *Manager) advance(r *removal) {
 		ended, err = step(ctx)
 		return err
 	})
+	if del, done := m.advanced(r, ended, err, began); done {
+		m.finish(r, del)
+	}
+}
 
+// advanced takes in the outcome of a step. It reports whether it was the last, and
+// whether r was to delete the node by then.
+func (m *Manager) advanced(r *removal, ended bool, err error, began time.Time) (del, done bool) {
 	m.mu.Lock()
+	defer m.unlock()
 	if m.closing {
-		m.mu.Unlock()
-		return
+		return r.del, false
 	}
 	now := time.Now()
 	if m.server.heard(err, began, now) {
 		m.announceAll()
 	}
 	m.work.SetHold(m.server.holdUntil(now, len(m.waited) > 0))
-	del, done := r.del, false
 	switch {
 	case isAny(err, ErrNotFound, ErrInvalid) && !r.absent.confirmed(now, r.until):
 		m.logLater(slog.LevelDebug, "removal failed; trying again", "op", "remove", "download", r.id, "err", err)
@@ -104,10 +109,7 @@ func (m *Manager) advance(r *removal) {
 		r.absent.end()
 		done = m.stepped(r, ended, now)
 	}
-	m.unlock()
-	if done {
-		m.finish(r, del)
-	}
+	return r.del, done
 }
 
 // refusedFor returns for how long the server has said 403 and nothing else, counted
@@ -178,11 +180,11 @@ func (m *Manager) finish(r *removal, del bool) {
 	more := func() bool { // m.mu is held
 		return r.del != del || r.of != nil && r.of.removed && !del
 	}
-	m.mu.Lock()
-	if !more() {
-		r.tell() // what is left is the journal's
-	}
-	m.mu.Unlock()
+	m.locked(func() {
+		if !more() {
+			r.tell() // what is left is the journal's
+		}
+	})
 	if r.serial != 0 {
 		err := m.journal.Update(func(tx journal.Tx) error {
 			m.mu.Lock()

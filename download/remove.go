@@ -38,14 +38,28 @@ func (m *Manager) Remove(d *Download) error {
 		return tx.Put(journal.Removals, d.serial, removalRecord{V: recordVersion, ID: d.id, Cancel: cancel, Delete: true})
 	})
 
-	m.mu.Lock()
 	if err != nil {
-		d.removed = false
-		m.save(d)
-		m.schedule(d)
-		m.mu.Unlock()
+		m.locked(func() {
+			d.removed = false
+			m.save(d)
+			m.schedule(d)
+		})
 		return fmt.Errorf("remove %s: %w", d.id, err)
 	}
+	m.locked(func() { m.unlist(d, cancel) })
+	m.letGo(d)
+	m.log.Info("download removed", "op", "remove", "download", d.id)
+
+	if err := m.archives.Drop(d.id); err != nil {
+		m.log.Warn("archive not dropped from the cache", "op", "remove", "download", d.id, "err", err)
+	}
+	return nil
+}
+
+// unlist takes d, whose removal is journaled, off the list and has the server remove
+// it. cancel says that it may be running. m.mu is held; call letGo afterwards without
+// it.
+func (m *Manager) unlist(d *Download, cancel bool) {
 	if at, ok := slices.BinarySearchFunc(m.list, d.serial, bySerial); ok {
 		m.list = slices.Delete(m.list, at, at+1)
 	}
@@ -65,12 +79,4 @@ func (m *Manager) Remove(d *Download) error {
 	r.del, r.of, r.until = true, d, d.unseenUntil()
 	m.work.Set(&r.task, time.Now(), schedule.Chore)
 	m.endParts(d)
-	m.mu.Unlock()
-	m.letGo(d)
-	m.log.Info("download removed", "op", "remove", "download", d.id)
-
-	if err := m.archives.Drop(d.id); err != nil {
-		m.log.Warn("archive not dropped from the cache", "op", "remove", "download", d.id, "err", err)
-	}
-	return nil
 }

@@ -13,18 +13,20 @@ func (m *Manager) Rename(d *Download, name string) error {
 	if err := checkName(name, d.id); err != nil {
 		return fmt.Errorf("rename %s: %w", d.id, err)
 	}
-	m.mu.Lock()
-	if d.removed {
-		m.mu.Unlock()
-		return fmt.Errorf("rename %s: %w", d.id, ErrNotFound)
-	}
-	old := d.name()
-	if err := m.take(d, name); err != nil {
-		m.mu.Unlock()
+	var old string
+	var err error
+	m.locked(func() {
+		if d.removed {
+			err = ErrNotFound
+			return
+		}
+		old = d.name()
+		err = m.take(d, name)
+	})
+	if err != nil {
 		return fmt.Errorf("rename %s: %w", d.id, err)
 	}
-	m.mu.Unlock()
-	err := m.journal.Update(func(tx journal.Tx) error { return m.putRecord(tx, d, nil) })
+	err = m.journal.Update(func(tx journal.Tx) error { return m.putRecord(tx, d, nil) })
 	if err == nil {
 		m.log.Info("download renamed", "op", "rename", "download", d.id, "name", name)
 		return nil

@@ -21,9 +21,9 @@ func (m *Manager) save(d *Download) {
 // putRecord puts d's record as it is now into a transaction, after what also puts. It
 // puts nothing if d was removed: what Remove has journaled stays.
 func (m *Manager) putRecord(tx journal.Tx, d *Download, also func() error) error {
-	m.mu.Lock()
-	rec, removed := d.record(), d.removed
-	m.mu.Unlock()
+	var rec downloadRecord
+	var removed bool
+	m.locked(func() { rec, removed = d.record(), d.removed })
 	if removed {
 		return nil
 	}

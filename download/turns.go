@@ -33,13 +33,16 @@ func (m *Manager) Supply(d *Download, l Listed) error {
 		return nil
 	}
 	for {
-		m.mu.Lock()
-		if !d.wants() {
-			m.mu.Unlock()
+		var wanted bool
+		var stopped chan struct{}
+		m.locked(func() {
+			if wanted = d.wants(); wanted {
+				stopped = d.stopAssembly()
+			}
+		})
+		if !wanted {
 			return nil
 		}
-		stopped := d.stopAssembly()
-		m.mu.Unlock()
 		if stopped != nil {
 			<-stopped
 		}
@@ -91,21 +94,18 @@ func (m *Manager) supplyProgress(d *Download, p Progress) {
 func (m *Manager) supplyArchive(d *Download, l Listed, stopped chan struct{}) (again bool, _ error) {
 	info := *l.Archive
 	info.Name = safeFileName(info.Name)
-	m.mu.Lock()
-	if !d.wants() { // it has got the last part itself, meanwhile
-		m.mu.Unlock()
+	var wanted bool
+	var rec downloadRecord
+	m.locked(func() { wanted, rec = d.wants(), d.record() })
+	if !wanted { // it has got the last part itself, meanwhile
 		return false, nil
 	}
-	rec := d.record()
-	m.mu.Unlock()
 	rec.Status, rec.BytesAdded, rec.TotalBytes, rec.FilesAdded, rec.TotalFiles = StatusDone, l.BytesAdded, l.TotalBytes, l.FilesAdded, l.TotalFiles
 	rec.Archive = &archiveRecord{Name: info.Name, Size: info.Size, ModifiedAt: info.ModifiedAt}
 	rec.ChangedAt, rec.Settled, rec.PartLimit = time.Now(), false, 0
 	over := false
 	err := m.journal.Update(func(tx journal.Tx) error {
-		m.mu.Lock()
-		over = !d.wants()
-		m.mu.Unlock()
+		m.locked(func() { over = !d.wants() })
 		if over {
 			return nil
 		}
@@ -114,44 +114,44 @@ func (m *Manager) supplyArchive(d *Download, l Listed, stopped chan struct{}) (a
 		}
 		return tx.Put(journal.Downloads, d.serial, rec)
 	})
-	m.mu.Lock()
-	a := d.parts
-	if err == nil && !over && d.wants() && a != nil && a.stop != nil && a.stopped != stopped {
-		m.mu.Unlock()
-		return true, nil
-	}
-	if err != nil || over || !d.wants() {
-		if err != nil && a != nil && a.stop != nil && a.stopped == stopped && d.wants() {
-			m.startAssembly(d)
-		}
-		m.mu.Unlock()
-		if err != nil {
-			return false, fmt.Errorf("supply %s: %w", d.id, err)
-		}
-		return false, nil
-	}
 	var pins []Archive
 	var ids []ID
-	if a != nil {
-		a.ended = true
-		m.removeParts(a)
-		for _, p := range a.pieces {
-			if p.archive.ID != "" {
-				ids = append(ids, p.archive.ID)
+	var fetch *ArchiveInfo
+	m.locked(func() {
+		a, wanted := d.parts, d.wants()
+		again = err == nil && !over && wanted && a != nil && a.stop != nil && a.stopped != stopped
+		if again {
+			return
+		}
+		if err != nil || over || !wanted {
+			if err != nil && a != nil && a.stop != nil && a.stopped == stopped && wanted {
+				m.startAssembly(d)
+			}
+			return
+		}
+		if a != nil {
+			a.ended = true
+			m.removeParts(a)
+			for _, p := range a.pieces {
+				if p.archive.ID != "" {
+					ids = append(ids, p.archive.ID)
+				}
+			}
+			for _, h := range a.pins {
+				pins = append(pins, h)
 			}
 		}
-		for _, h := range a.pins {
-			pins = append(pins, h)
-		}
+		old := d.progress.Status
+		d.parts, d.elsewhere = nil, Progress{}
+		d.archive, d.progress, d.changedAt = &info, l.Progress, rec.ChangedAt
+		d.settled = false
+		m.transition(d, old)
+		m.schedule(d)
+		fetch = m.wantsFetch(d)
+	})
+	if err != nil {
+		return false, fmt.Errorf("supply %s: %w", d.id, err)
 	}
-	old := d.progress.Status
-	d.parts, d.elsewhere = nil, Progress{}
-	d.archive, d.progress, d.changedAt = &info, l.Progress, rec.ChangedAt
-	d.settled = false
-	m.transition(d, old)
-	m.schedule(d)
-	fetch := m.wantsFetch(d)
-	m.unlock()
 	if fetch != nil {
 		m.prefetch(d, *fetch)
 	}
@@ -163,5 +163,5 @@ func (m *Manager) supplyArchive(d *Download, l Listed, stopped chan struct{}) (a
 	for _, h := range pins {
 		_ = h.Close()
 	}
-	return false, nil
+	return again, nil
 }

@@ -18,29 +18,31 @@ const freshWithin = 5 * time.Second
 // server is asked once more before a new waiter is told so.
 func (d *Download) Wait(ctx context.Context) error {
 	m := d.m
-	m.mu.Lock()
-	if ready, _ := d.verdict(time.Now()); ready {
-		m.mu.Unlock()
+	var ready bool
+	var fresh uint64
+	came := time.Now()
+	m.locked(func() {
+		if ready, _ = d.verdict(came); !ready {
+			fresh = d.arrive()
+		}
+	})
+	if ready {
 		return nil
 	}
-	came, fresh := time.Now(), d.arrive()
-	m.mu.Unlock()
-	defer func() {
-		m.mu.Lock()
-		d.leave()
-		m.mu.Unlock()
-	}()
+	defer m.locked(d.leave)
 
 	late := time.NewTimer(freshWithin)
 	defer late.Stop()
 	for {
-		m.mu.Lock()
-		ready, err := d.verdict(time.Now())
-		if err != nil && d.mayRecover() && fresh > d.watch.ended && !m.server.refusedSince(came) {
-			err = nil // ask once more first
-		}
-		changed := d.watchChange()
-		m.mu.Unlock()
+		var err error
+		var changed <-chan struct{}
+		m.locked(func() {
+			ready, err = d.verdict(time.Now())
+			if err != nil && d.mayRecover() && fresh > d.watch.ended && !m.server.refusedSince(came) {
+				err = nil // ask once more first
+			}
+			changed = d.watchChange()
+		})
 		switch {
 		case ready || d.rescued(err):
 			return nil
