@@ -342,13 +342,15 @@ func (m *Manager) assemblyFailed(d *Download, err error) bool {
 		a.err, d.progress.Status, d.changedAt = err, StatusTooLarge, time.Now()
 		m.transition(d, old)
 		return true
-	case isAny(err, ErrUnavailable, ErrUncertain, ErrServerFailed):
+	case errors.Is(err, errPartLost):
+		a.err = err
+	case isAny(err, ErrUnavailable, ErrUncertain, ErrServerFailed, ErrProtocol):
 		now := time.Now()
 		if a.failingSince.IsZero() {
 			a.failingSince = now
 		}
 		if now.Sub(a.failingSince) >= m.unreachableTimeout {
-			a.err = Because(ErrUnavailable, "%s", withReason("the server has not answered about the next part since "+stamp(a.failingSince), err))
+			a.err = a.failure(err)
 		}
 	case isAny(err, ErrForbidden, ErrInvalid, ErrNotFound) && !a.refused.confirmed(time.Now(), time.Time{}):
 	default:
@@ -356,6 +358,16 @@ func (m *Manager) assemblyFailed(d *Download, err error) bool {
 	}
 	d.announce()
 	return false
+}
+
+// failure returns what waiters get after the tries have failed for too long, the last
+// with err.
+func (a *assembly) failure(err error) error {
+	since := stamp(a.failingSince)
+	if errors.Is(err, ErrProtocol) {
+		return Because(ErrProtocol, "%s", withReason("the server has not given a valid answer about the next part since "+since, err))
+	}
+	return Because(ErrUnavailable, "%s", withReason("the server has not answered about the next part since "+since, err))
 }
 
 // onward takes in that d's assembly makes progress. m.mu is held.

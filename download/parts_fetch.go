@@ -13,9 +13,9 @@ import (
 	"downloadfs/zipfile"
 )
 
-// fetchPart has the cache fetch the zip of a part, which is checked as it comes. A
-// damaged part is given up; fetchPart then returns errAgain, or errPartLost if that has
-// happened too often.
+// fetchPart has the cache fetch the zip of a part, which is checked as it comes. A part
+// that is damaged, has changed or is not there is given up; fetchPart then returns
+// errAgain, or errPartLost if that has happened too often.
 func (m *Manager) fetchPart(ctx context.Context, d *Download, p *piece) error {
 	h, err := m.pin(d, p)
 	if err != nil {
@@ -30,24 +30,25 @@ func (m *Manager) fetchPart(ctx context.Context, d *Download, p *piece) error {
 		return ctx.Err()
 	case isAny(err, zipfile.ErrDamaged, zipfile.ErrFormat):
 		m.log.Warn("a part's zip is damaged; trying again", "op", "parts", "download", p.id, "err", err)
-		p.tries, p.lost = p.tries+1, lostPart(ErrProtocol, fmt.Sprintf("a part's zip is damaged: %v", err))
-		if err := m.giveUpPart(ctx, d, p); err != nil {
-			return err
-		}
-		if p.tries == maxPartTries {
-			p.tries = 0
-			return p.lost
-		}
-		return errAgain
+		p.lost = lostPart(ErrProtocol, fmt.Sprintf("a part's zip is damaged: %v", err))
 	case isAny(err, ErrNotFound, ErrExpired):
-		if err := m.giveUpPart(ctx, d, p); err != nil {
-			return err
-		}
-		return Because(ErrExpired, "the server has deleted a part before it was fetched")
+		p.lost = lostPart(ErrExpired, "the server has deleted a part before it was fetched")
+	case errors.Is(err, ErrChanged):
+		p.lost = lostPart(ErrChanged, "a part changed on the server while it was fetched")
 	case err != nil:
 		return fmt.Errorf("fetch part: %w", err)
+	default:
+		return nil
 	}
-	return nil
+	p.tries++
+	if err := m.giveUpPart(ctx, d, p); err != nil {
+		return err
+	}
+	if p.tries == maxPartTries {
+		p.tries = 0
+		return p.lost
+	}
+	return errAgain
 }
 
 // keepPart makes a part in the cache durable, journals that it is there, and has it
@@ -113,21 +114,20 @@ func (m *Manager) fileNow(ctx context.Context, p *piece) (n Node, err error) {
 	return n, err
 }
 
-// pin opens a piece, which makes the cache keep it.
+// pin opens a piece, which makes the cache keep it. The handle of an earlier try may be
+// dead, or of what the piece was then, so it gives way to the new one.
 func (m *Manager) pin(d *Download, p *piece) (Archive, error) {
-	m.mu.Lock()
-	h := d.parts.pins[p.key]
-	m.mu.Unlock()
-	if h != nil {
-		return h, nil
-	}
 	h, err := m.archives.Open(p.archive)
 	if err != nil {
 		return nil, fmt.Errorf("fetch part: %w", err)
 	}
 	m.mu.Lock()
-	defer m.mu.Unlock()
+	old := d.parts.pins[p.key]
 	d.parts.pins[p.key] = h
+	m.mu.Unlock()
+	if old != nil {
+		_ = old.Close()
+	}
 	return h, nil
 }
 

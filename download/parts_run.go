@@ -122,7 +122,7 @@ func (m *Manager) zipPart(ctx context.Context, d *Download, p *piece) error {
 				return p.lost
 			}
 			if err := m.askForPart(ctx, d, p); err != nil {
-				if errors.Is(err, ErrUncertain) {
+				if isAny(err, ErrUncertain, ErrProtocol) {
 					// The server may now have a zip that nobody knows of. Do not make
 					// too many.
 					p.tries, p.lost = p.tries+1, err

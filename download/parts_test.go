@@ -377,6 +377,104 @@ func TestPartsDamagedForGood(t *testing.T) {
 	})
 }
 
+// If the content of a part is not there, although the server says that it is DONE, the
+// server is not kept zipping it for ever. Neither is it if the content changes all the
+// time, or if somebody cancels each zip. The waits end with the reason.
+// Proves S-168.
+func TestPartsNeverCome(t *testing.T) {
+	for name, row := range map[string]struct {
+		hook func(f *forest) func(op, id string) error
+		err  error
+		says string
+	}{
+		"404": {func(*forest) func(op, id string) error {
+			return func(op, id string) error {
+				if op == "Stream" && strings.HasPrefix(id, "zip-") {
+					return fails(download.ErrNotFound)(id)
+				}
+				return nil
+			}
+		}, download.ErrExpired, "the server has deleted a part before it was fetched"},
+		"changed": {func(*forest) func(op, id string) error {
+			return func(op, id string) error {
+				if op == "Stream" && strings.HasPrefix(id, "zip-") {
+					return fails(download.ErrChanged)(id)
+				}
+				return nil
+			}
+		}, download.ErrChanged, "a part changed on the server while it was fetched"},
+		"cancelled": {func(f *forest) func(op, id string) error {
+			return func(op, id string) error {
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				if g := f.zips[download.ID(id)]; op == "Get" && g != nil && g.bytes <= f.limit {
+					g.state = download.StatusCancelled
+				}
+				return nil
+			}
+		}, download.ErrServerFailed, "a part was cancelled on the server"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := aForest()
+			inForest(t, f, func(t *testing.T, w *world) {
+				f.onCall(row.hook(f))
+				d := w.ask("site")
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+				defer cancel()
+				err := d.Wait(ctx)
+				require.ErrorIs(t, err, row.err)
+				require.Contains(t, err.Error(), row.says)
+				require.Equal(t, err.Error(), d.Snapshot().Err.Error())
+				later(time.Minute)
+				asked := f.made
+				require.LessOrEqual(t, asked, 1+4+1)
+				require.LessOrEqual(t, f.peak, 2)
+				later(50 * time.Minute)
+				require.Equal(t, asked, f.made)
+				require.Equal(t, row.says, d.Snapshot().Err.Error())
+
+				f.onCall(nil)
+				requireWhole(t, f, w.get(d), "site")
+				later(time.Hour)
+				require.Equal(t, []download.ID{d.ID()}, f.left())
+			})
+		})
+	}
+}
+
+// One answer that makes no sense, or that is about other content, costs time only.
+// Proves S-168.
+func TestPartsOneStrangeAnswer(t *testing.T) {
+	for name, hook := range map[string]func(op, id string) error{
+		"no valid Create":   once("Create", fails(download.ErrProtocol)),
+		"no valid Get":      once("Get", fails(download.ErrProtocol)),
+		"no valid Node":     once("Node", fails(download.ErrProtocol)),
+		"no valid Children": once("Children", fails(download.ErrProtocol)),
+		"no valid Archive":  once("Archive", fails(download.ErrProtocol)),
+		"no valid Stream":   once("Stream", fails(download.ErrProtocol)),
+		"changed":           once("Stream", fails(download.ErrChanged)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := aForest()
+			inForest(t, f, func(t *testing.T, w *world) {
+				d := w.ask("site")
+				f.onCall(func(op, id string) error {
+					if id == string(d.ID()) {
+						return nil
+					}
+					return hook(op, id)
+				})
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+				defer cancel()
+				require.NoError(t, d.Wait(ctx))
+				requireWhole(t, f, w.read(d), "site")
+				require.LessOrEqual(t, f.made, 1+8+1, "one more than there are")
+				require.Equal(t, 9, w.archives.OpenHandles())
+			})
+		})
+	}
+}
+
 // Without prefetching, and without a waiter, parts are fetched all the same: the server
 // cannot hold them, and the download is DONE only then. Nothing else is fetched.
 
@@ -402,31 +500,35 @@ func TestPartsWithoutPrefetch(t *testing.T) {
 // Proves S-168.
 func TestPartsServerAway(t *testing.T) {
 	for _, op := range []string{"Create", "Get", "Children", "Archive", "Stream"} {
-		t.Run(op, func(t *testing.T) {
-			f := aForest()
-			inForest(t, f, func(t *testing.T, w *world) {
-				d := w.ask("site")
-				var away atomic.Bool
-				away.Store(true)
-				f.onCall(func(o, id string) error {
-					if o == op && id != string(d.ID()) && away.Load() {
-						return fmt.Errorf("scripted: %w", download.ErrUnavailable)
-					}
-					return nil
-				})
-				require.ErrorIs(t, d.Wait(t.Context()), download.ErrUnavailable)
-				require.Contains(t, d.Snapshot().Err.Error(), "since 2000-01-01T00:0")
-				later(20 * time.Minute)
-				away.Store(false)
-				for err := d.Wait(t.Context()); err != nil; err = d.Wait(t.Context()) {
-					require.ErrorIs(t, err, download.ErrUnavailable)
-					later(time.Second)
-				}
-				requireWhole(t, f, w.read(d), "site")
-				require.Equal(t, 1+8, f.made)
-			})
-		})
+		for name, fault := range map[string]error{"away": download.ErrUnavailable, "talks nonsense": download.ErrProtocol} {
+			t.Run(op+" "+name, func(t *testing.T) { testPartsServerAway(t, op, fault) })
+		}
 	}
+}
+
+func testPartsServerAway(t *testing.T, op string, fault error) {
+	f := aForest()
+	inForest(t, f, func(t *testing.T, w *world) {
+		d := w.ask("site")
+		var away atomic.Bool
+		away.Store(true)
+		f.onCall(func(o, id string) error {
+			if o == op && id != string(d.ID()) && away.Load() {
+				return fmt.Errorf("scripted: %w", fault)
+			}
+			return nil
+		})
+		require.ErrorIs(t, d.Wait(t.Context()), fault)
+		require.Contains(t, d.Snapshot().Err.Error(), "since 2000-01-01T00:0")
+		later(20 * time.Minute)
+		away.Store(false)
+		for err := d.Wait(t.Context()); err != nil; err = d.Wait(t.Context()) {
+			require.ErrorIs(t, err, fault)
+			later(time.Second)
+		}
+		requireWhole(t, f, w.read(d), "site")
+		require.Equal(t, 1+8, f.made)
+	})
 }
 
 // A panic is an error of that download only. The mount goes on.
@@ -666,6 +768,32 @@ func TestPartsFileChanges(t *testing.T) {
 		d := w.ask("site")
 		requireWhole(t, f, w.get(d), "site")
 		require.Equal(t, 2, changes)
+	})
+}
+
+// A file that was replaced by another of the same size while the server was away is
+// read anew.
+// Proves S-164.
+func TestPartsFileReplacedBetweenTries(t *testing.T) {
+	f := aForest()
+	inForest(t, f, func(t *testing.T, w *world) {
+		asked := 0
+		f.onCall(func(op, id string) error {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			if op != "Node" || id != "site_film.mkv" {
+				return nil
+			}
+			if asked++; asked == 2 { // it has been read once
+				l := f.trees[id]
+				l.data, l.modified = strings.Repeat("other", 500), l.modified.Add(time.Hour)
+				return fails(download.ErrUnavailable)(id)
+			}
+			return nil
+		})
+		d := w.ask("site")
+		requireWhole(t, f, w.get(d), "site")
+		require.Equal(t, 4, asked)
 	})
 }
 

@@ -2,6 +2,7 @@ package downloadtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,6 +21,7 @@ type Archives struct {
 
 	mu         sync.Mutex // guards all below
 	data       map[download.ID][]byte
+	of         map[download.ID]download.ArchiveInfo // what was fetched
 	prefetched []download.ID
 	dropped    []download.ID
 	open       int
@@ -29,7 +31,7 @@ var _ download.Archives = (*Archives)(nil)
 
 // NewArchives returns empty archives that read from source.
 func NewArchives(source download.Source) *Archives {
-	return &Archives{source: source, data: make(map[download.ID][]byte)}
+	return &Archives{source: source, data: make(map[download.ID][]byte), of: make(map[download.ID]download.ArchiveInfo)}
 }
 
 // Put makes an archive complete, as if it were on disk.
@@ -60,10 +62,15 @@ func (a *Archives) OpenHandles() int {
 	return a.open
 }
 
-// Open implements download.Archives.
+// Open implements download.Archives. It forgets what it has of an archive that is
+// another by now.
 func (a *Archives) Open(info download.ArchiveInfo) (download.Archive, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if old, ok := a.of[info.ID]; ok && (old.Size != info.Size || !old.ModifiedAt.Equal(info.ModifiedAt)) {
+		delete(a.data, info.ID)
+		delete(a.of, info.ID)
+	}
 	a.open++
 	return &archive{owner: a, info: info, data: a.data[info.ID]}, nil
 }
@@ -80,9 +87,15 @@ func (a *Archives) Prefetch(info download.ArchiveInfo) {
 func (a *Archives) Fetch(ctx context.Context, info download.ArchiveInfo) error {
 	data, err := a.fetch(ctx, info)
 	if err == nil {
-		a.Put(info.ID, data)
+		a.keep(info, data)
 	}
 	return err
+}
+
+func (a *Archives) keep(info download.ArchiveInfo, data []byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.data[info.ID], a.of[info.ID] = data, info
 }
 
 func (a *Archives) fetch(ctx context.Context, info download.ArchiveInfo) ([]byte, error) {
@@ -125,6 +138,7 @@ func (a *Archives) Drop(id download.ID) error {
 	defer a.mu.Unlock()
 	a.dropped = append(a.dropped, id)
 	delete(a.data, id)
+	delete(a.of, id)
 	return nil
 }
 
@@ -149,6 +163,7 @@ type archive struct {
 
 	mu     sync.Mutex // guards all below
 	data   []byte     // nil until fetched
+	wrong  error      // that the archive changed; no read succeeds after it
 	closed bool
 }
 
@@ -159,13 +174,19 @@ func (h *archive) ReadAt(ctx context.Context, p []byte, off int64) (int, error) 
 	if h.closed {
 		return 0, os.ErrClosed
 	}
+	if h.wrong != nil {
+		return 0, h.wrong
+	}
 	if h.data == nil {
 		data, err := h.owner.fetch(ctx, h.info)
+		if errors.Is(err, download.ErrChanged) {
+			h.wrong = err
+		}
 		if err != nil {
 			return 0, err
 		}
 		h.data = data
-		h.owner.Put(h.info.ID, data)
+		h.owner.keep(h.info, data)
 	}
 	if off >= int64(len(h.data)) {
 		return 0, io.EOF
