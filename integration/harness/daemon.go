@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -171,7 +172,7 @@ func startDaemon(t testing.TB, program string, u User, env, args []string, pidNa
 	t.Helper()
 	d := &daemon{child: child{exec.Command(program, args...), make(chan struct{})}, Log: &Log{more: make(chan struct{})}}
 	d.cmd.Dir = "/"
-	d.cmd.Env = append([]string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=" + noHome}, env...)
+	d.cmd.Env = slices.Concat([]string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=" + noHome}, raceEnv, env)
 	if n := os.Getenv("GOMAXPROCS"); n != "" { // with make test's run on one processor, the binary gets one too
 		d.cmd.Env = append(d.cmd.Env, "GOMAXPROCS="+n)
 	}

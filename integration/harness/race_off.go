@@ -4,3 +4,5 @@ package harness
 
 // Race says that tests, and so the binary, run with the race detector.
 const Race = false
+
+var raceEnv []string

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,7 +27,7 @@ const Timeout = time.Minute
 type Cmd struct {
 	User    User
 	Dir     string
-	Env     []string // added to PATH, HOME and LANG; there are no others
+	Env     []string // added to PATH, HOME and LANG; there are no others but GORACE
 	Stdin   io.Reader
 	Timeout time.Duration // Timeout if 0; Start scales it
 	Name    string
@@ -123,7 +124,7 @@ func (c Cmd) Start(t testing.TB) *Process {
 	if cmd.Dir == "" {
 		cmd.Dir = "/"
 	}
-	cmd.Env = append([]string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=" + noHome, "LANG=C.UTF-8"}, c.Env...)
+	cmd.Env = slices.Concat([]string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=" + noHome, "LANG=C.UTF-8"}, raceEnv, c.Env)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, &p.stdout, &p.stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: c.User.credential()}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
