@@ -194,6 +194,7 @@ func TestAnnouncedSoon(t *testing.T) {
 // cannot see, once one of them has listed the directory.
 // Proves S-199.
 func TestAnnouncedToOthers(t *testing.T) {
+	t.Parallel()
 	other := harness.Nobody(t)
 	for name, o := range map[string]harness.MountOptions{
 		"another user":          {Flags: []string{"--allow-other"}},

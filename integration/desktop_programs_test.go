@@ -50,6 +50,7 @@ func TestDesktopEditor(t *testing.T) {
 // freeze. It shows that it reads, and the archive when it is ready.
 // Proves S-192.
 func TestDesktopArchivePrograms(t *testing.T) {
+	t.Parallel()
 	programs := []string{"engrampa"}
 	if fullDesktop {
 		programs = append(programs, "file-roller", "ark")
@@ -83,6 +84,7 @@ func needsAll(t *testing.T) {
 // Proves S-218.
 func TestDesktopBrowser(t *testing.T) {
 	needsAll(t)
+	t.Parallel()
 	withFileManagers(t, func(t *testing.T, fm fileManager) {
 		if fm.links == linksRefused {
 			t.Skip(fm.name + " takes no links of browsers")

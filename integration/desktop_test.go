@@ -94,11 +94,12 @@ var allFileManagers = []fileManager{
 	},
 }
 
-// withFileManagers runs a test with each file manager.
+// withFileManagers runs a test with each file manager. Call t.Parallel before it, or no other
+// test runs meanwhile.
 func withFileManagers(t *testing.T, test func(t *testing.T, fm fileManager)) {
 	t.Helper()
-	for _, fm := range allFileManagers {
-		if fm.always || fullDesktop {
+	for i, fm := range allFileManagers {
+		if (fm.always || fullDesktop) && harness.InShare(t, i, fm.name) {
 			t.Run(fm.name, func(t *testing.T) {
 				t.Parallel()
 				test(t, fm)

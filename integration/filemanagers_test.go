@@ -25,6 +25,7 @@ const lookingLong = 2300 * time.Millisecond
 // at what it listed long ago.
 // Proves S-190, S-204, S-218.
 func TestFileManagers(t *testing.T) {
+	t.Parallel()
 	withFileManagers(t, func(t *testing.T, fm fileManager) {
 		d := newDesk(t)
 		d.Config(map[string]string{
