@@ -8,7 +8,7 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME    ?= 10s
 SOAKTIME    ?= 10m
 
-.PHONY: build docs install packages test-packages demo test test-kernels test-desktop test-portable test-stores bench test-any-size soak lint fuzz clean setup-demo setup-test setup-bench setup-desktop setup-kernels
+.PHONY: build docs install packages test-packages demo test test-kernels test-desktop test-portable test-stores bench test-any-size soak linters lint fuzz clean setup-demo setup-test setup-bench setup-desktop setup-kernels
 .DEFAULT_GOAL := build
 
 # Go asks git itself for the version, and fails in a clone that is another user's.
@@ -94,9 +94,9 @@ test-portable: setup-test ## the integration tests with the decisions that other
 bench: setup-bench ## the table of README, measured on this machine; takes about an hour
 	cd integration/bench && $(GO) test -count=1 -timeout 90m -table $(BENCHFLAGS)
 
-test-stores: ## the stores of --share on what there is of them without an account: S3, Google's and Microsoft's emulators
+test-stores: linters ## the stores of --share on what there is of them without an account: S3, Google's and Microsoft's emulators
 	@scripts/setup stores
-	$(GO) run $(GOLANGCI) run --build-tags stores $(TAGGED)
+	bin/linters/golangci-lint run --build-tags stores $(TAGGED)
 	cd integration/stores && $(GO) vet ./...
 	$(GO) test -count=1 -v -tags stores ./share/cloud
 	$(GO) test -count=1 -v -run '^TestShareS3' ./integration
@@ -110,13 +110,17 @@ soak: setup-test ## everything at once, with all kinds of trouble, for $(SOAKTIM
 # What has files that only builds with object stores have.
 TAGGED := ./cmd/downloadfs ./share/cloud
 
-lint: ## gofmt, go vet for Linux and macOS, golangci-lint, govulncheck
+# What make lint runs. It needs no C, so it can be compiled before there is a C compiler.
+linters: ## golangci-lint, in bin/linters
+	CGO_ENABLED=0 GOBIN="$(CURDIR)/bin/linters" $(GO) install $(GOLANGCI)
+
+lint: linters ## gofmt, go vet for Linux and macOS, golangci-lint, govulncheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not gofmt'ed: $$unformatted"; exit 1; }
 	GOOS=linux $(GO) vet ./...
 	GOOS=linux $(GO) vet -tags portable ./...
 	GOOS=darwin $(GO) vet ./...
 	$(GO) vet -tags s3 $(TAGGED)
-	$(GO) run $(GOLANGCI) run ./...
+	bin/linters/golangci-lint run ./...
 	@if ! command -v curl >/dev/null; then \
 		echo "govulncheck: SKIPPED, curl is missing, which looks for its database; run: scripts/setup test"; \
 	elif curl -sfo /dev/null --max-time 5 https://vuln.go.dev/index/db.json; then \
