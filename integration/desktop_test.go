@@ -77,7 +77,7 @@ var allFileManagers = []fileManager{
 		question: "^Confirm", replace: []string{"alt+o"},
 		archives: "engrampa",
 	}, {
-		name: "nautilus", window: []string{"nautilus", "--new-window"}, places: 10,
+		name: "nautilus", window: []string{"nautilus", "--new-window"}, always: true, places: 10,
 		before: []string{"ctrl+s"}, after: []string{"Return"}, remove: []string{"Delete"}, confirm: []string{"Return"},
 		question: "conflict", replace: []string{"alt+p"},
 		links: linksPlain, archives: "org.gnome.FileRoller",
