@@ -184,19 +184,25 @@ rmdir /tmp/.dev.$$
 exec setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all --inh-caps=-all --no-new-privs "$@"
 `
 
-// nobodyDirs are directories for what a container keeps.
-func nobodyDirs(t testing.TB) (env []string, dir string) {
+// forContainer is what a container without privileges needs that serves a mount of the
+// node: a server, directories for what it keeps, which are in env, and a mountpoint.
+func forContainer(t testing.TB) (s *harness.Server, env []string, dir, mnt string) {
 	t.Helper()
+	if !(harness.User{}).Root() {
+		t.Skip("mounting without the binary needs root")
+	}
+	s = harness.StartServer(t, harness.Samples(t))
 	dir = harness.Dir(t, harness.User{})
 	require.NoError(t, os.Chmod(dir, 0o711))
 	for _, name := range []string{"state", "cache"} {
 		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o700))
 		require.NoError(t, os.Chown(filepath.Join(dir, name), 65534, 65534))
 	}
-	return []string{
+	env = []string{
 		"XDG_STATE_HOME=" + dir + "/state", "XDG_CACHE_HOME=" + dir + "/cache", "PATH=" + os.Getenv("PATH"),
 		"ALFRESCO_USERNAME=" + harness.AdminName, "ALFRESCO_PASSWORD=" + harness.AdminPassword,
-	}, dir
+	}
+	return s, env, dir, harness.Dir(t, harness.User{})
 }
 
 // TestContainerWithoutPrivileges: a helper on the node, as that of
@@ -206,12 +212,7 @@ func nobodyDirs(t testing.TB) (env []string, dir string) {
 // Proves S-157.
 func TestContainerWithoutPrivileges(t *testing.T) {
 	t.Parallel()
-	if !(harness.User{}).Root() {
-		t.Skip("mounting without the binary needs root")
-	}
-	s := harness.StartServer(t, harness.Samples(t))
-	env, dir := nobodyDirs(t)
-	mnt := harness.Dir(t, harness.User{})
+	s, env, dir, mnt := forContainer(t)
 	socket := filepath.Join(dir, "downloadfs.sock")
 	l, err := net.Listen("unix", socket)
 	require.NoError(t, err)
@@ -287,12 +288,7 @@ exec unshare --mount --propagation private sh -ec "$CONFINED" sh "$BINARY" "$@"
 // Proves S-157.
 func TestContainerByScript(t *testing.T) {
 	t.Parallel()
-	if !(harness.User{}).Root() {
-		t.Skip("mounting without the binary needs root")
-	}
-	s := harness.StartServer(t, harness.Samples(t))
-	env, dir := nobodyDirs(t)
-	mnt := harness.Dir(t, harness.User{})
+	s, env, dir, mnt := forContainer(t)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "podman"), []byte(fakePodman), 0o755))
 	for i, v := range env {
 		if path, ok := strings.CutPrefix(v, "PATH="); ok {
