@@ -254,7 +254,7 @@ func TestPackageImage(t *testing.T) {
 }
 
 // What README and dist/containers say of containers is so with podman itself.
-// Proves S-219, S-157.
+// Proves S-157, S-219.
 func TestPackageContainers(t *testing.T) {
 	packages, version := builtPackages(t)
 	if !(harness.User{}).Root() {
