@@ -23,6 +23,8 @@ type Journal struct {
 	log  *slog.Logger
 	db   *bolt.DB
 	file *os.File // the same file that db uses
+	// opened is what the file was when it was opened.
+	opened os.FileInfo
 
 	changes chan change
 	stop    chan struct{} // closed by Close
@@ -52,6 +54,9 @@ var (
 	ErrLocked = errors.New("in use by another process")
 	// ErrDamaged: the file cannot be read; the text says what to do.
 	ErrDamaged = errors.New("damaged")
+	// errGone: the file was deleted, or another is in its place.
+	errGone = errors.New("it was deleted or moved away; move it back, or unmount and mount again to start without downloads " +
+		"(you can adopt those of the server by their ids)")
 	// ErrClosed: the journal was closed.
 	ErrClosed = errors.New("closed")
 )
@@ -162,7 +167,7 @@ func (j *Journal) transact(group []change, bad *int) error {
 					return err
 				}
 			}
-			return nil
+			return j.inPlace()
 		})
 		finished = true
 		return err
@@ -178,4 +183,17 @@ func (j *Journal) transact(group []change, bad *int) error {
 		return fmt.Errorf("write journal %s: %w", j.path, err)
 	}
 	return err
+}
+
+// inPlace returns an error unless the file is where the next mount looks for it. A file
+// that was deleted can be written and synced as ever, and is gone with the process.
+func (j *Journal) inPlace() error {
+	info, err := os.Stat(j.path)
+	switch {
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return err
+	case err == nil && os.SameFile(info, j.opened):
+		return nil
+	}
+	return errGone
 }

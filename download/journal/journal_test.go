@@ -178,6 +178,42 @@ func TestJournalNeedsItsDirectory(t *testing.T) {
 	assert.Contains(t, err.Error(), path)
 }
 
+// A file that was deleted can be written, but no next mount finds it.
+// Proves S-235.
+func TestJournalMovedAway(t *testing.T) {
+	put := func(j *Journal, name string) error {
+		return j.Update(func(tx Tx) error { return tx.Put(Downloads, 1, record{name}) })
+	}
+	for name, away := range map[string]func(path string) error{
+		"the file is deleted":      os.Remove,
+		"its directory is deleted": func(path string) error { return os.RemoveAll(filepath.Dir(path)) },
+		"its directory is moved":   func(path string) error { return os.Rename(filepath.Dir(path), filepath.Dir(path)+"-moved") },
+		"another file is in its place": func(path string) error {
+			return errors.Join(os.Rename(path, path+".old"), os.WriteFile(path, nil, 0o600))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "state", "journal.db")
+			require.NoError(t, os.Mkdir(filepath.Dir(path), 0o700))
+			j := mustOpen(t, path)
+			defer func() { require.NoError(t, j.Close()) }()
+			require.NoError(t, put(j, "before"))
+			require.NoError(t, away(path))
+			err := put(j, "after")
+			require.ErrorIs(t, err, errGone)
+			assert.Contains(t, err.Error(), path)
+			if name != "its directory is moved" {
+				return
+			}
+			require.NoError(t, os.Rename(filepath.Dir(path)+"-moved", filepath.Dir(path)))
+			all, err := load(t, j)
+			require.NoError(t, err)
+			assert.Equal(t, map[uint64]string{1: "before"}, all[Downloads], "what failed was written")
+			require.NoError(t, put(j, "again"))
+		})
+	}
+}
+
 // openAndLoad does what a start does.
 func openAndLoad(t *testing.T, path string) (*Journal, error) {
 	j, err := Open(path, testLog(t))

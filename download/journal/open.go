@@ -105,10 +105,10 @@ func (j *Journal) openFile() error {
 		return err
 	}
 	// Nobody else can make it grow any more.
-	if info, err = j.file.Stat(); err != nil {
+	if j.opened, err = j.file.Stat(); err != nil {
 		return err
 	}
-	if err := j.check(info.Size()); err != nil {
+	if err := j.check(j.opened.Size()); err != nil {
 		return err
 	}
 	return j.addBuckets()
