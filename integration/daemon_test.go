@@ -126,6 +126,23 @@ func TestDaemonOutlivesTerminal(t *testing.T) {
 	harness.Run(t, harness.Timeout, harness.Binary(), "unmount", mnt).OK(t)
 }
 
+// A mount in the background does not hold what the program that started it has open.
+// Proves S-233.
+func TestDaemonHoldsNoLock(t *testing.T) {
+	t.Parallel()
+	s := harness.StartServer(t, harness.Samples(t))
+	dir, mnt := harness.Dir(t, harness.User{}), harness.Dir(t, harness.User{})
+	background(t, mnt)
+	lock := filepath.Join(dir, "lock")
+	harness.Cmd{
+		Env:  []string{"ALFRESCO_USERNAME=" + harness.AdminName, "ALFRESCO_PASSWORD=" + harness.AdminPassword, "DOWNLOADFS_CONFIG=/dev/null"},
+		Name: "bash", Args: []string{"-c", `exec 9> "$0" && flock 9 && "$@"`, lock, harness.Binary(), "mount", "--daemon", "--state-dir", dir, "--cache-dir", dir + "/cache", s.URL, mnt},
+	}.Run(t).OK(t)
+	assert.Equal(t, "README\ndownloads", harness.Sh(t, "ls "+mnt).Out(t))
+	assert.Zero(t, harness.Run(t, harness.Timeout, "flock", "-n", lock, "true").Code, "the mount holds the lock")
+	harness.Run(t, harness.Timeout, harness.Binary(), "unmount", mnt).OK(t)
+}
+
 // installMountHelpers puts the binary where mount(8) looks for helpers. Two tests cannot
 // do so at once.
 func installMountHelpers(t *testing.T) {

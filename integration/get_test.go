@@ -26,7 +26,7 @@ func account(t *testing.T, u harness.User) []string {
 	}
 }
 
-// Proves S-159.
+// Proves S-159, S-234.
 func TestGet(t *testing.T) {
 	t.Parallel()
 	s := harness.StartServer(t, harness.Samples(t))
@@ -54,6 +54,15 @@ func TestGet(t *testing.T) {
 	in("mkfifo pipe; cat pipe > piped.zip 2>/dev/null <&- &")
 	get("-o", "pipe", "/"+library).OK(t)
 	in("test -p pipe && rm pipe && while ! unzip -tq piped.zip; do sleep 0.1; done")
+	// Standard output that takes nothing is told, and is told first.
+	asked := s.Stats(t)["create"]
+	for to, says := range map[string]string{">&-": "which is closed; name a file", "1<>/dev/null": "which is closed; name a file", ">/dev/full": "cannot write to standard output: no space left on device"} {
+		r := harness.Cmd{User: u, Env: env, Dir: dir, Name: "sh", Args: []string{"-c", "exec " + harness.Binary() + " get --server " + s.URL + " -o - /" + library + "/report.txt " + to}}.Run(t)
+		assert.NotZero(t, r.Code, "%s: %s", to, r)
+		assert.Contains(t, r.Stderr, says, to)
+	}
+	assert.Equal(t, asked.(float64)+1, s.Stats(t)["create"], "the server has zipped for a closed output")
+	harness.Cmd{User: u, Env: env, Dir: dir, Name: "sh", Args: []string{"-c", harness.Binary() + " get --server " + s.URL + " -o - /" + library + "/report.txt >/dev/null"}}.Run(t).OK(t)
 	r = get("--extract", "unpacked", "/"+photos).OK(t)
 	assert.Contains(t, r.Stderr, "9 files unpacked into unpacked")
 	assert.Equal(t, "9", in("find unpacked -type f | wc -l"))

@@ -18,7 +18,7 @@ import (
 
 // A helper that may mount, as one in a container's host, opens /dev/fuse, mounts it,
 // and hands it to a process that may not.
-// Proves S-157.
+// Proves S-157, S-233.
 func TestPassedDescriptor(t *testing.T) {
 	t.Parallel()
 	if !(harness.User{}).Root() {
@@ -69,6 +69,27 @@ func TestPassedDescriptor(t *testing.T) {
 			}
 		})
 	}
+	t.Run("in the background", func(t *testing.T) {
+		dir, mnt := harness.Dir(t, harness.User{}), harness.Dir(t, harness.User{})
+		fd, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+		require.NoError(t, err)
+		defer fd.Close()
+		require.NoError(t, unix.Mount("helper", mnt, "fuse.downloadfs", unix.MS_NOSUID|unix.MS_NODEV,
+			fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", fd.Fd())))
+		t.Cleanup(func() { _ = unix.Unmount(mnt, unix.MNT_DETACH) })
+		p := exec.Command(harness.Binary(), "mount", "--daemon", "--config", "/dev/null", "--state-dir", dir, "--cache-dir", dir+"/cache", s.URL, "/dev/fd/4")
+		p.Env = []string{"ALFRESCO_USERNAME=" + harness.AdminName, "ALFRESCO_PASSWORD=" + harness.AdminPassword}
+		p.ExtraFiles = []*os.File{nil, fd}
+		out, err := p.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		assert.Equal(t, "mounted "+s.URL+" on /dev/fd/4\n", string(out))
+		require.NoError(t, fd.Close())
+		pid := processOf(t, "/dev/fd/4")
+		require.NotZero(t, pid)
+		harness.Sh(t, "cd "+mnt+"/downloads && echo /"+photos+" >new && unzip -tq */archive.zip").OK(t)
+		harness.Run(t, harness.Timeout, "umount", mnt).OK(t)
+		harness.Eventually(t, harness.Timeout, func() bool { return syscall.Kill(pid, 0) != nil }, "the process goes on after the unmount")
+	})
 	r := harness.Cmd{
 		Env: []string{"ALFRESCO_USERNAME=a", "ALFRESCO_PASSWORD=b"}, Name: harness.Binary(),
 		Args: []string{"mount", "--config", "/dev/null", "--state-dir", harness.Dir(t, harness.User{}), s.URL, "/dev/fd/7"},

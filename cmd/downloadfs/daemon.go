@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -19,21 +20,16 @@ import (
 )
 
 // envDaemon tells the process of a background mount which descriptor its parent waits
-// on. It is not the variable of a flag.
+// on. From the one after it the process reads the password: the environment that a
+// process was started with can be looked at as long as it runs. It is not the variable
+// of a flag.
 const envDaemon = "_DOWNLOADFS_DAEMON_FD"
-
-// The descriptors of that process: the one, and that from which it reads the password. The
-// environment that a process was started with can be looked at as long as it runs.
-const (
-	daemonFD   = 3
-	passwordFD = 4
-)
 
 // startDaemon runs this command again in the background and returns when the mount is
 // ready. If the mount fails, startDaemon returns the exit code; the child has already
 // written the reason to standard error. prepare may change the command before it
 // starts.
-func startDaemon(cmd *cobra.Command, args []string, password client.Secret, prepare func(*exec.Cmd)) error {
+func startDaemon(cmd *cobra.Command, args []string, mountpoint string, password client.Secret, prepare func(*exec.Cmd)) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -50,12 +46,16 @@ func startDaemon(cmd *cobra.Command, args []string, password client.Secret, prep
 	defer secret.Close()
 	child := exec.Command(self, args...)
 	child.Args[0] = "downloadfs" // this process may have another name, such as a mount helper's
-	child.Env = append(os.Environ(), envDaemon+"="+fmt.Sprint(daemonFD))
+	passed := passedFiles(mountpoint)
+	child.Env = append(os.Environ(), envDaemon+"="+fmt.Sprint(firstFD+len(passed)))
 	child.Stdin, child.Stderr = os.Stdin, os.Stderr
-	child.ExtraFiles = []*os.File{w, secret}
+	child.ExtraFiles = append(passed, w, secret)
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // a terminal's hangup does not reach it
 	if prepare != nil {
 		prepare(child)
+	}
+	if err := keepDescriptors(); err != nil {
+		return errors.Join(err, w.Close())
 	}
 	if err := child.Start(); err != nil {
 		return errors.Join(err, w.Close())
@@ -82,6 +82,46 @@ func startDaemon(cmd *cobra.Command, args []string, password client.Secret, prep
 		return &exitError{code: exit.ExitCode(), err: errTold}
 	}
 	return fmt.Errorf("the mount's process ended before the mount was ready (%v)", err)
+}
+
+// firstFD is the first descriptor after standard error.
+const firstFD = 3
+
+// passedFiles returns the files that a child gets from firstFD on, so that the descriptor
+// of a mountpoint /dev/fd/N is N there, too. It returns none for another mountpoint.
+func passedFiles(mountpoint string) []*os.File {
+	number, ok := strings.CutPrefix(mountpoint, "/dev/fd/")
+	if !ok {
+		return nil
+	}
+	fd, err := strconv.Atoi(number)
+	if err != nil || fd < firstFD {
+		return nil // the child says what is wrong with it
+	}
+	again, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	files := make([]*os.File, fd-firstFD+1) // nil is closed in the child
+	files[fd-firstFD] = os.NewFile(uintptr(again), mountpoint)
+	return files
+}
+
+// keepDescriptors keeps the descriptors of this process to itself: a child gets the first
+// three, and those that it is given. A shell or another program may have left some open
+// here. A mount in the background would hold a lock, or the end of a pipe, for as long
+// as it runs.
+func keepDescriptors() error {
+	entries, err := os.ReadDir("/dev/fd")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd >= firstFD {
+			unix.CloseOnExec(fd)
+		}
+	}
+	return nil
 }
 
 // pipeOf returns a pipe from which a secret can be read.
@@ -111,21 +151,26 @@ type daemonChild struct {
 // asDaemon returns this process's side of a background mount, or nil if the mount
 // runs in the foreground.
 func asDaemon() (*daemonChild, error) {
-	if os.Getenv(envDaemon) == "" {
+	text := os.Getenv(envDaemon)
+	if text == "" {
 		return nil, nil
 	}
 	if err := os.Unsetenv(envDaemon); err != nil {
 		return nil, err
 	}
-	unix.CloseOnExec(daemonFD)
-	secret := os.NewFile(passwordFD, "password")
+	fd, err := strconv.Atoi(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", envDaemon, err)
+	}
+	unix.CloseOnExec(fd)
+	secret := os.NewFile(uintptr(fd)+1, "password")
 	defer secret.Close()
 	password, err := io.ReadAll(secret)
 	if err != nil {
 		return nil, err
 	}
 	signal.Ignore(syscall.SIGHUP) // sent when the session ends; the mount stays
-	return &daemonChild{parent: os.NewFile(daemonFD, "parent"), password: client.Secret(password)}, nil
+	return &daemonChild{parent: os.NewFile(uintptr(fd), "parent"), password: client.Secret(password)}, nil
 }
 
 // ready lets go of the session, the terminal and the directory where the mount was

@@ -29,13 +29,18 @@ func main() {
 }
 
 // run executes the command line and returns the exit code. It reports a failure in
-// exactly one line on stderr.
+// exactly one line on stderr. What cannot be written to stdout is a failure.
 func run(args []string, stdout, stderr io.Writer) int {
 	root := newRootCommand()
 	root.SetArgs(args)
-	root.SetOut(stdout)
+	out := &output{w: stdout}
+	root.SetOut(out)
 	root.SetErr(stderr)
-	if err := root.Execute(); err != nil {
+	err := root.Execute()
+	if out.err != nil && (err == nil || errors.Is(err, out.err)) {
+		err = fmt.Errorf("cannot write to standard output: %w", cause(out.err))
+	}
+	if err != nil {
 		if !errors.Is(err, errTold) {
 			fmt.Fprintf(stderr, "downloadfs: %s\n", oneLine(err.Error()))
 		}

@@ -82,7 +82,7 @@ environment variable too: --cache-size as ` + envName("cache-size") + `.`,
 			}
 			if o.daemon && child == nil {
 				tellOfVariables(cmd) // the child tells it in its log only
-				return startDaemon(cmd, os.Args[1:], password, nil)
+				return startDaemon(cmd, os.Args[1:], target.mountpoint, password, nil)
 			}
 			return runMount(cmd, o, target, password, child)
 		},

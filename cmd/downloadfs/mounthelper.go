@@ -214,7 +214,7 @@ func (c *helperCall) run(stdout, stderr io.Writer) error {
 	root := newRootCommand()
 	root.SetOut(io.Discard) // mount(8) prints nothing either
 	root.SetErr(stderr)
-	return startDaemon(root, append(args, "--", c.spec, c.dir), password, func(child *exec.Cmd) {
+	return startDaemon(root, append(args, "--", c.spec, c.dir), c.dir, password, func(child *exec.Cmd) {
 		// autofs and systemd wait at the mountpoint for everybody who is not in their
 		// process group. The child leaves it when the mount is there.
 		child.SysProcAttr.Setsid = false

@@ -16,6 +16,9 @@ func (o *getOptions) checkPlaces() error {
 		if o.extract != "" {
 			return exitf(exitUsage, "--extract needs a file: --output - is standard output")
 		}
+		if outputClosed() {
+			return exitf(exitUsage, "--output - is standard output, which is closed; name a file, or /dev/null to throw the zip away")
+		}
 		return nil
 	}
 	if o.extract != "" {

@@ -112,8 +112,9 @@ func (s *statusView) show() error {
 // watch shows the downloads again and again. On a terminal it has the screen to itself,
 // and leaves the last table when it ends.
 func (s *statusView) watch(ctx context.Context, every time.Duration) error {
-	out, terminal := s.w.(*os.File)
-	if terminal = terminal && !s.json && isTerminal(out); terminal {
+	out := fileOf(s.w)
+	terminal := out != nil && !s.json && isTerminal(out)
+	if terminal {
 		if _, err := io.WriteString(s.w, otherScreen); err != nil {
 			return err
 		}
