@@ -147,6 +147,38 @@ func (m *memStore) snapshot() map[string]string {
 	return all
 }
 
+// TestNoFormat: of an account without the format object nothing is known, so the commands
+// change nothing of it and do not ask for a key. A mount without a key writes the object.
+func TestNoFormat(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s, store := newServer(), newMemStore()
+		info := s.add("a", 20*mib)
+		one := newMount(t, s, store)
+		require.NoError(t, one.read(info))
+		one.settled(info)
+		require.NoError(t, store.Delete(t.Context(), Prefix(Account("test"))+"/"+formatKey))
+		store.age(48 * time.Hour)
+		before := store.snapshot()
+		for _, key := range []*Key{nil, newKey(t)} {
+			archives, err := List(t.Context(), store, key)
+			require.NoError(t, err)
+			require.Len(t, archives, 1)
+			assert.True(t, archives[0].Unmarked && !archives[0].Locked)
+			v, err := Verify(t.Context(), store, key)
+			require.NoError(t, err)
+			assert.Equal(t, Verification{Unmarked: 1}, v)
+			p, err := Prune(t.Context(), store, key, PruneOptions{Size: 0, Age: time.Minute})
+			require.NoError(t, err)
+			assert.Equal(t, Pruned{Unmarked: 1}, p)
+			assert.Equal(t, before, store.snapshot())
+		}
+		require.NoError(t, newMount(t, s, store).share.Check(t.Context()))
+		v, err := Verify(t.Context(), store, nil)
+		require.NoError(t, err)
+		assert.Equal(t, 1, v.Archives)
+	})
+}
+
 // TestOtherKey: a mount whose key is not that of the share reads from the content
 // server, says so once, and changes nothing of what others have written. Nor do the
 // commands.

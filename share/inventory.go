@@ -28,6 +28,8 @@ type Archive struct {
 	Whole   bool
 	// Locked: it is encrypted with a key that was not given.
 	Locked bool
+	// Unmarked: nothing says how it is written, since its account lacks the format object.
+	Unmarked bool
 	// WrittenAt is when its newest object was written, by the store's clock.
 	WrittenAt time.Time
 
@@ -82,10 +84,12 @@ type accounts struct {
 	store Store
 	key   *Key
 	gates map[string]*gate // nil for those that the key does not open
+	// unmarked are those among them that have no format object.
+	unmarked map[string]bool
 }
 
 func openAccounts(store Store, key *Key) *accounts {
-	return &accounts{store, key, make(map[string]*gate)}
+	return &accounts{store, key, make(map[string]*gate), make(map[string]bool)}
 }
 
 // open returns an account's part of the store, decrypted. It returns nil if the key does
@@ -100,8 +104,12 @@ func (a *accounts) open(ctx context.Context, account string) (*gate, error) {
 		g = newGate(a.store, account, nil, false)
 		begun, err = g.check(ctx)
 	}
-	if errors.Is(err, ErrKey) || err == nil && !begun {
-		g, err = nil, nil // without its format object, nothing is known of it
+	if err == nil && !begun { // nothing is known of it
+		a.unmarked[account] = true
+		g = nil
+	}
+	if errors.Is(err, ErrKey) {
+		g, err = nil, nil
 	}
 	if err == nil {
 		a.gates[account] = g
@@ -136,8 +144,9 @@ func List(ctx context.Context, store Store, key *Key) ([]Archive, error) {
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("list the share: %w", err), g.Wait())
 		}
-		a.Locked = account == nil
-		if a.Locked || !a.Whole {
+		a.Unmarked = open.unmarked[a.Account]
+		a.Locked = account == nil && !a.Unmarked
+		if account == nil || !a.Whole {
 			continue
 		}
 		g.Go(func() error {

@@ -60,6 +60,8 @@ type Pruned struct {
 	// Locked is how many accounts were left alone, because they are encrypted with a key
 	// that was not given.
 	Locked int
+	// Unmarked is how many were left alone, because they have no format object.
+	Unmarked int
 }
 
 // pruner is where Prune learns the time; it is not an account.
@@ -163,8 +165,11 @@ func Prune(ctx context.Context, store Store, key *Key, o PruneOptions) (p Pruned
 		}
 		p.Garbage++
 	}
-	for _, is := range locked {
-		if is {
+	for account, is := range locked {
+		switch {
+		case open.unmarked[account]:
+			p.Unmarked++
+		case is:
 			p.Locked++
 		}
 	}

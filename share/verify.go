@@ -27,6 +27,8 @@ type Verification struct {
 	// Locked is how many archives were not read, because they are encrypted with a key
 	// that was not given.
 	Locked int
+	// Unmarked is how many were not read, because their accounts have no format object.
+	Unmarked int
 }
 
 // Verify reads every archive of a store and compares it with its checksums. It deletes
@@ -47,7 +49,11 @@ func Verify(ctx context.Context, store Store, key *Key) (v Verification, err err
 			return v, fmt.Errorf("verify the share: %w", err)
 		}
 		if account == nil {
-			v.Locked++
+			if open.unmarked[a.Account] {
+				v.Unmarked++
+			} else {
+				v.Locked++
+			}
 			continue
 		}
 		v.Archives++

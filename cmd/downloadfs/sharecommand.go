@@ -109,7 +109,10 @@ func makeKeyFile(name string) error {
 }
 
 // lockedText says what was left alone.
-const lockedText = "%d %s of another key left alone; give the key with --share-key-file\n"
+const (
+	lockedText   = "%d %s of another key left alone; give the key with --share-key-file\n"
+	unmarkedText = "%d %s without the object \"format\" left alone; if nothing there is encrypted, mount the account once without --share-key-file\n"
+)
 
 func listShare(ctx context.Context, w io.Writer, store share.Store, key *share.Key) error {
 	archives, err := share.List(ctx, store, key)
@@ -123,6 +126,8 @@ func listShare(ctx context.Context, w io.Writer, store share.Store, key *share.K
 		switch {
 		case a.Locked:
 			what = "of another key"
+		case a.Unmarked:
+			what = "without the object \"format\""
 		case !a.Whole:
 			what = "incomplete"
 		}
@@ -142,6 +147,9 @@ func verifyShare(ctx context.Context, w io.Writer, store share.Store, key *share
 	if v.Locked > 0 {
 		fmt.Fprintf(w, lockedText, v.Locked, "archives")
 	}
+	if v.Unmarked > 0 {
+		fmt.Fprintf(w, unmarkedText, v.Unmarked, "archives")
+	}
 	if err == nil && len(v.Damaged) > 0 {
 		err = fmt.Errorf("%d damaged objects were dropped; the next mount that reads these archives puts them there again if it can", len(v.Damaged))
 	}
@@ -158,6 +166,9 @@ func pruneShare(ctx context.Context, w io.Writer, store share.Store, key *share.
 	fmt.Fprintf(w, "%d archives dropped, %d bytes, and %d objects of no use\n", len(p.Archives), total, p.Garbage)
 	if p.Locked > 0 {
 		fmt.Fprintf(w, lockedText, p.Locked, "accounts")
+	}
+	if p.Unmarked > 0 {
+		fmt.Fprintf(w, unmarkedText, p.Unmarked, "accounts")
 	}
 	return err
 }
