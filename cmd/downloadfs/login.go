@@ -246,9 +246,14 @@ func (o *loginCommandOptions) askPassword(ctx context.Context, cmd *cobra.Comman
 			return login.Entry{}, exitf(exitUsage, "no user name")
 		}
 	}
+	// ReadPassword turns the echo off. It is off before the prompt already, so that what is
+	// typed at once is not shown.
+	if shown, err := term.MakeRaw(int(in.Fd())); err == nil {
+		defer term.Restore(int(in.Fd()), shown)
+	}
 	fmt.Fprintf(w, "Password of %s: ", printable(name))
 	password, err := ask(ctx, in, func() ([]byte, error) { return term.ReadPassword(int(in.Fd())) })
-	fmt.Fprintln(w)
+	fmt.Fprint(w, "\r\n")
 	if err != nil || len(password) == 0 {
 		return login.Entry{}, exitf(exitUsage, "no password")
 	}
