@@ -195,6 +195,56 @@ func TestFstab(t *testing.T) {
 	harness.Sh(t, "umount "+mnt).OK(t)
 }
 
+// mount -a leaves alone what it has mounted, replaces a dead mount, and fails if
+// something else is mounted there.
+// Proves S-155.
+func TestFstabAgain(t *testing.T) {
+	if !(harness.User{}).Root() {
+		t.Skip("fstab is root's")
+	}
+	s, other := harness.StartServer(t, harness.Samples(t)), harness.StartServer(t, harness.Samples(t))
+	dir, mnt := harness.Dir(t, harness.User{}), harness.Dir(t, harness.User{})
+	installMountHelpers(t)
+	profile := func(name, url, user string) string {
+		return "  " + name + ":\n    url: " + url + "\n    username: " + user + "\n    password: " + harness.PasswordOf(user) +
+			"\n    state-dir: " + dir + "/state\n    cache-dir: " + dir + "/cache\n"
+	}
+	config := configFile(t, harness.User{}, "profiles:\n"+profile("work", s.URL+"/share/page", harness.AdminName)+
+		profile("finn", s.URL, harness.UserName)+profile("other", other.URL, harness.AdminName))
+	mount := func(spec string, args ...string) harness.Result {
+		fstab := filepath.Join(dir, "fstab")
+		require.NoError(t, os.WriteFile(fstab, []byte(spec+" "+mnt+" downloadfs config="+config+" 0 0\n"), 0o600))
+		return harness.Run(t, harness.Timeout, "mount", append([]string{"-T", fstab}, args...)...)
+	}
+	mounts := func() string { return harness.Sh(t, "grep -c ' "+mnt+" ' /proc/self/mountinfo").Out(t) }
+	background(t, mnt)
+	mount("work", "-a").OK(t)
+	pid := processOf(t, mnt)
+	require.NotZero(t, pid)
+	for _, args := range [][]string{{"-a"}, {mnt}} {
+		r := mount("work", args...)
+		assert.Zero(t, r.Code, "%s", r)
+		assert.Empty(t, r.Stdout+r.Stderr)
+		assert.Equal(t, "1", mounts())
+		assert.Equal(t, pid, processOf(t, mnt))
+	}
+	for _, spec := range []string{"finn", "other"} {
+		r := mount(spec, "-a")
+		assert.NotZero(t, r.Code, "%s", r)
+		assert.Contains(t, r.Stderr, mnt+" is mounted already ("+s.URL+"); run: downloadfs unmount "+mnt)
+	}
+	r := harness.Run(t, harness.Timeout, harness.Binary(), "mount", "--daemon", "--config", config, "work", mnt)
+	assert.Equal(t, 5, r.Code, "who says mount means a new one: %s", r)
+	assert.Contains(t, r.Stderr, "is mounted already")
+
+	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+	harness.Eventually(t, harness.Timeout, func() bool { return harness.Run(t, harness.Timeout, "stat", mnt).Code != 0 }, "the mount is not dead")
+	mount("work", "-a").OK(t)
+	assert.Equal(t, "1", mounts())
+	assert.Equal(t, "README\ndownloads", harness.Sh(t, "ls "+mnt).Out(t))
+	harness.Run(t, harness.Timeout, "umount", mnt).OK(t)
+}
+
 // The units that come with it are right, as far as systemd can say.
 // Proves S-156.
 func TestUnits(t *testing.T) {

@@ -21,6 +21,7 @@ type Events struct {
 // Snapshot is what is known about a mount at one moment.
 type Snapshot struct {
 	Version    string
+	Account    string
 	Started    time.Time
 	Downloads  download.Census
 	Usage      download.Usage
@@ -37,6 +38,7 @@ type Snapshot struct {
 type Mount struct {
 	*Counts
 	Version string
+	Account string // the same for mounts of one account of one server; it names neither
 	Started time.Time
 	Manager interface{ Census() download.Census }
 	Cache   interface {
@@ -49,7 +51,7 @@ type Mount struct {
 // Snapshot returns how things are now. It asks neither the server nor the kernel.
 func (m Mount) Snapshot() Snapshot {
 	return Snapshot{
-		Version: m.Version, Started: m.Started,
+		Version: m.Version, Account: m.Account, Started: m.Started,
 		Downloads: m.Manager.Census(),
 		Usage:     m.Cache.Usage(), Traffic: m.Cache.Traffic(),
 		Bandwidth: m.Bandwidth.Limit(),
@@ -63,6 +65,7 @@ func (m Mount) Snapshot() Snapshot {
 // new ones may come, none changes its meaning.
 type document struct {
 	Version    string                  `json:"version"`
+	Account    string                  `json:"account"`
 	StartedAt  time.Time               `json:"startedAt"`
 	Downloads  map[download.Status]int `json:"downloads"`
 	Removals   int                     `json:"removals"`
@@ -99,7 +102,7 @@ func (s Snapshot) JSON() []byte {
 	e := json.NewEncoder(&b)
 	e.SetIndent("", "  ")
 	_ = e.Encode(document{ // it has numbers and strings only
-		Version: s.Version, StartedAt: s.Started.UTC().Truncate(time.Second),
+		Version: s.Version, Account: s.Account, StartedAt: s.Started.UTC().Truncate(time.Second),
 		Downloads: s.Downloads.ByStatus, Removals: s.Downloads.Removals, Waiters: s.Downloads.Waiters,
 		Cache: cacheDocument{
 			Limit: s.Usage.Limit, Used: s.Usage.Used, Free: s.Usage.Free,

@@ -25,6 +25,10 @@ import (
 // of a flag.
 const envDaemon = "_DOWNLOADFS_DAEMON_FD"
 
+// envHelper tells that process that mount(8) wants the mount. mount -a wants each mount
+// of fstab again and again, so one that is there already is no failure.
+const envHelper = "_DOWNLOADFS_MOUNT_HELPER"
+
 // startDaemon runs this command again in the background and returns when the mount is
 // ready. If the mount fails, startDaemon returns the exit code; the child has already
 // written the reason to standard error. prepare may change the command before it
@@ -144,6 +148,7 @@ var errTold = errors.New("standard error says what went wrong")
 // it.
 type daemonChild struct {
 	parent   *os.File
+	helper   bool          // the parent is a mount helper
 	password client.Secret // of the parent's environment
 	log      *logFile
 }
@@ -155,7 +160,8 @@ func asDaemon() (*daemonChild, error) {
 	if text == "" {
 		return nil, nil
 	}
-	if err := os.Unsetenv(envDaemon); err != nil {
+	helper := os.Getenv(envHelper) != ""
+	if err := errors.Join(os.Unsetenv(envDaemon), os.Unsetenv(envHelper)); err != nil {
 		return nil, err
 	}
 	fd, err := strconv.Atoi(text)
@@ -170,7 +176,7 @@ func asDaemon() (*daemonChild, error) {
 		return nil, err
 	}
 	signal.Ignore(syscall.SIGHUP) // sent when the session ends; the mount stays
-	return &daemonChild{parent: os.NewFile(uintptr(fd), "parent"), password: client.Secret(password)}, nil
+	return &daemonChild{parent: os.NewFile(uintptr(fd), "parent"), helper: helper, password: client.Secret(password)}, nil
 }
 
 // ready lets go of the session, the terminal and the directory where the mount was
@@ -195,7 +201,12 @@ func (d *daemonChild) ready(line string) error {
 	if err := os.Chdir("/"); err != nil {
 		return err
 	}
-	_, err = io.WriteString(d.parent, line)
+	return d.tell(line)
+}
+
+// tell lets the parent go, which says what is in line.
+func (d *daemonChild) tell(line string) error {
+	_, err := io.WriteString(d.parent, line)
 	return errors.Join(err, d.parent.Close())
 }
 

@@ -27,6 +27,13 @@ func accountKey(server *url.URL, username string) string {
 	return fmt.Sprintf("%s-%s-%s-%s", safeName(host), port, safeName(username), hex.EncodeToString(sum[:4]))
 }
 
+// accountMark returns what .stats tells of one user on one server: mounts of the same
+// account have the same mark, and it does not name the account.
+func accountMark(server *url.URL, username string) string {
+	sum := sha256.Sum256([]byte("mark of " + accountKey(server, username)))
+	return hex.EncodeToString(sum[:8])
+}
+
 // safeName returns s without what could do harm in a file name.
 func safeName(s string) string {
 	s = strings.Map(func(r rune) rune {

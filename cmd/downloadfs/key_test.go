@@ -45,6 +45,20 @@ func TestAccountKey(t *testing.T) {
 	}
 }
 
+// .stats tells whether two mounts are of one account, and does not name it.
+func TestAccountMark(t *testing.T) {
+	mark := func(server, user string) string {
+		u, err := url.Parse(server)
+		require.NoError(t, err)
+		return accountMark(u, user)
+	}
+	a := mark("https://ecm.example.org", "finn")
+	assert.Regexp(t, `^[0-9a-f]{16}$`, a)
+	assert.Equal(t, a, mark("https://ecm.example.org:443/alfresco", "finn"))
+	assert.NotEqual(t, a, mark("https://ecm.example.org", "berta"))
+	assert.NotEqual(t, a, mark("https://ecm.example.net", "finn"))
+}
+
 func TestDefaultDirs(t *testing.T) {
 	t.Setenv("HOME", "/home/finn")
 	t.Setenv("XDG_STATE_HOME", "")

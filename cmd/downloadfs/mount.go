@@ -192,6 +192,9 @@ func runMount(cmd *cobra.Command, o mountOptions, target target, password client
 	if ctx.Err() != nil && err != nil {
 		return fmt.Errorf("interrupted before the mount was ready")
 	}
+	if there, ok := errors.AsType[*mountedError](err); ok && child != nil && child.helper && isMountOf(there.path, target.server, login.username) {
+		return child.tell(fmt.Sprintf("%s is mounted already\n", there.path))
+	}
 	if err != nil {
 		return err
 	}

@@ -218,6 +218,7 @@ func (c *helperCall) run(stdout, stderr io.Writer) error {
 		// autofs and systemd wait at the mountpoint for everybody who is not in their
 		// process group. The child leaves it when the mount is there.
 		child.SysProcAttr.Setsid = false
+		child.Env = append(child.Env, envHelper+"=1")
 		if credential != nil {
 			child.SysProcAttr.Credential = credential
 			child.Env = append(child.Env, "HOME="+home, "USER="+c.user, "LOGNAME="+c.user)

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	iofs "io/fs"
 	"log/slog"
+	"net/url"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -15,6 +19,9 @@ import (
 
 	"downloadfs/fs"
 )
+
+// statsFile is the file in the root of a mount that tells figures about it.
+const statsFile = ".stats"
 
 // probeTimeout is how long a mount that is in the way may take to answer.
 const probeTimeout = 2 * time.Second
@@ -60,12 +67,40 @@ func clearMount(path string, log *slog.Logger) error {
 			return exitf(exitMountpoint, "%s is a mount of %s (%s); unmount it first, or choose another directory", path, m.source, m.fsType)
 		}
 		if err := probe(path, probeTimeout); !errors.Is(err, syscall.ENOTCONN) {
-			return exitf(exitMountpoint, "%s is mounted already (%s); run: downloadfs unmount %s", path, m.source, path)
+			return exitf(exitMountpoint, "%w", &mountedError{path, m.source})
 		}
 		if err := fs.Detach(path, true); err != nil {
 			return exitf(exitMountpoint, "cannot remove the mount that a killed process left on %s: %w", path, err)
 		}
 		log.Info("replaced the mount that a killed process left", "op", "mount", "mountpoint", path)
+	}
+}
+
+// mountedError says that a mount of downloadfs is in the way, whose process is there.
+type mountedError struct{ path, source string }
+
+func (e *mountedError) Error() string {
+	return fmt.Sprintf("%s is mounted already (%s); run: downloadfs unmount %s", e.path, e.source, e.path)
+}
+
+// isMountOf reports whether the mount on path says that it is of this user on this
+// server.
+func isMountOf(path string, server *url.URL, username string) bool {
+	result := make(chan string, 1)
+	go func() { // a mount that hangs would hang us
+		var told struct {
+			Account string `json:"account"`
+		}
+		if text, err := os.ReadFile(filepath.Join(path, statsFile)); err == nil {
+			_ = json.Unmarshal(text, &told)
+		}
+		result <- told.Account
+	}()
+	select {
+	case account := <-result:
+		return account == accountMark(server, username)
+	case <-time.After(probeTimeout):
+		return false
 	}
 }
 

@@ -180,6 +180,7 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 	}
 	observed := stats.Mount{
 		Counts: counts, Version: versionText(), Started: time.Now(),
+		Account: accountMark(cfg.server, cfg.login.username),
 		Manager: s.manager, Cache: s.cache, Bandwidth: metered,
 	}
 	if s.server, err = fs.Mount(fs.Config{
