@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"errors"
 	"syscall"
 	"time"
 
@@ -160,11 +161,25 @@ func (n *downloadsNode) Mkdir(ctx context.Context, name string, _ uint32, out *f
 	defer cancel()
 	d, err := n.fs.domain.Adopt(work, id)
 	if err != nil {
+		if !errors.Is(err, context.Canceled) {
+			n.fs.setListErr(notAdopted(id, err))
+		}
 		return nil, n.fs.errno("adopt", id, err)
 	}
 	n.fs.touch()
 	n.fs.announce.knows(d)
 	return n.lookupEntry(ctx, name, d, out), 0
+}
+
+// notAdopted returns what the control file says of an adoption that failed.
+func notAdopted(id download.ID, err error) error {
+	switch {
+	case errors.Is(err, download.ErrNotFound):
+		return download.Because(err, "%s: the server has no such download; mkdir takes over one that was made elsewhere and is still there", id)
+	case errors.Is(err, context.DeadlineExceeded):
+		return download.Because(err, "%s: the server has not answered in %s; if it does, the download appears", id, adoptPatience)
+	}
+	return err
 }
 
 // Rmdir removes a download. The directory need not be empty, because what is in it

@@ -22,12 +22,12 @@ import (
 const (
 	// maxDrops bounds how many files are kept.
 	maxDrops = 256
-	// dropLife is how long a file that is not open is kept: a temporary one whose
-	// program died, or an empty one.
+	// dropLife is how long a file with a temporary name is kept that is not open: its
+	// program may have died.
 	dropLife = time.Minute
-	// dropAfterlife is how long the process that dropped a file still finds it after
-	// its download was asked for. The process may set its mode and times, or look at
-	// it.
+	// dropAfterlife is how long any other file is kept that is not open. The process
+	// that dropped it may set its mode and times, or look at it. After that, nobody
+	// should be told that a file exists which no listing has.
 	dropAfterlife = 10 * time.Second
 	// dropQuiet is how long that process must not have looked for the file before
 	// watchers are told that the file is gone.
@@ -350,11 +350,15 @@ func (ds *drops) remove(name string, d *dropNode) {
 func (n *dropNode) over() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	life := dropLife
-	if n.asked != nil {
-		life = dropAfterlife
+	return n.opened == 0 && time.Since(n.used) > n.lifeLocked()
+}
+
+// lifeLocked returns how long the file is kept when it is not open.
+func (n *dropNode) lifeLocked() time.Duration {
+	if n.asked == nil && kindOfDrop(n.name) == dropTemporary {
+		return dropLife
 	}
-	return n.opened == 0 && time.Since(n.used) > life
+	return dropAfterlife
 }
 
 // spare reports whether the file can be spared if there are many: its download was
@@ -407,7 +411,7 @@ func (n *dropNode) leavesAt() (time.Time, bool) {
 	case n.opened > 0:
 		return time.Time{}, false
 	case n.asked == nil:
-		return n.used.Add(dropLife), true
+		return n.used.Add(n.lifeLocked()), true
 	case !n.asked.ended():
 		return time.Now().Add(dropQuiet), true
 	}

@@ -186,7 +186,8 @@ func TestDropsGone(t *testing.T) {
 	}{
 		"open":             {&dropNode{opened: 1, asked: ended, used: now}, -1},
 		"refused":          {&dropNode{opened: 1, refused: true, used: now}, 0},
-		"temporary":        {&dropNode{used: now}, dropLife},
+		"temporary":        {&dropNode{name: ".q3", used: now}, dropLife},
+		"empty":            {&dropNode{name: "q3", used: now}, dropAfterlife},
 		"asked for":        {&dropNode{asked: ended, used: now}, dropQuiet},
 		"looked at":        {&dropNode{asked: ended, used: now.Add(-2 * time.Second), looked: now}, dropQuiet},
 		"looked at for 10": {&dropNode{asked: ended, used: now.Add(-10 * time.Second), looked: now}, 0},
@@ -200,6 +201,43 @@ func TestDropsGone(t *testing.T) {
 	at, known := (&dropNode{asked: newSubmission()}).leavesAt()
 	assert.True(t, known)
 	assert.Positive(t, time.Until(at), "the server has not answered")
+}
+
+// A file that asks for nothing is not in the way for long: who makes a directory of its
+// name is told why that cannot be, and not that something exists which no listing has.
+// Proves S-162.
+func TestDropsOver(t *testing.T) {
+	ended := newSubmission()
+	close(ended.done)
+	ago := time.Now().Add(-2 * dropAfterlife)
+	for name, test := range map[string]struct {
+		drop *dropNode
+		over bool
+	}{
+		"empty":     {&dropNode{name: "q3", used: ago}, true},
+		"open":      {&dropNode{name: "q3", used: ago, opened: 1}, false},
+		"fresh":     {&dropNode{name: "q3", used: time.Now()}, false},
+		"asked for": {&dropNode{name: ".q3", used: ago, asked: ended}, true},
+		"temporary": {&dropNode{name: ".q3", used: ago}, false},
+		"died":      {&dropNode{name: ".q3", used: ago.Add(-dropLife)}, true},
+	} {
+		assert.Equal(t, test.over, test.drop.over(), name)
+	}
+
+	m := newTestMount(t)
+	m.ok(`touch $D/q3`)
+	d := m.server.root.downloads.drops.at("q3")
+	require.NotNil(t, d)
+	m.eventually(func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.used = ago
+		return d.opened == 0
+	}, "it is closed")
+	out, err := m.sh(`mkdir $D/q3`)
+	require.Error(t, err)
+	assert.Contains(t, out, "Operation not permitted")
+	assert.Contains(t, m.ok(`cat $D/new`), `"q3": no directories can be made here`)
 }
 
 func TestStem(t *testing.T) {

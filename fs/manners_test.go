@@ -177,6 +177,15 @@ func TestRenameAndAdopt(t *testing.T) {
 	out, err := m.sh(`mkdir $D/` + idB)
 	require.Error(t, err)
 	assert.Contains(t, out, "No such file or directory")
+	assert.Equal(t, "error: "+idB+": the server has no such download; mkdir takes over one that was made elsewhere and is still there", m.ok(`cat $D/new`))
+
+	m.domain.script(func(f *fakeDomain) {
+		f.adopt = func(id download.ID) error { return fmt.Errorf("adopt %s: %w", id, download.ErrForbidden) }
+	})
+	out, err = m.sh(`mkdir $D/` + idB)
+	require.Error(t, err)
+	assert.Contains(t, out, "Permission denied")
+	assert.Equal(t, "error: adopt "+idB+": permission denied", m.ok(`cat $D/new`))
 }
 
 // A position in a directory stays where it is while entries come and go.

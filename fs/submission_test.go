@@ -189,6 +189,7 @@ func TestAdoptIsBounded(t *testing.T) {
 	assert.Equal(t, "d1\nnew", m.ok(`ls $D`))
 	require.Error(t, m.ended(b, 2*adoptPatience))
 	assert.Contains(t, b.out.String(), "Connection timed out")
+	assert.Equal(t, "error: "+idA+": the server has not answered in 5s; if it does, the download appears", m.ok(`cat $D/new`))
 	close(answer)
 	m.eventually(func() bool { return m.ok(`ls $D`) == idA+"\nd1\nnew" }, "the entry appears")
 }
