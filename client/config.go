@@ -1,7 +1,6 @@
 package client
 
 import (
-	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -115,6 +114,7 @@ func (cfg Config) fixedTicket() bool {
 	return isTicket(cfg.Password.Reveal())
 }
 
+// invalid returns a download.ErrInvalid. Its text does not say so.
 func invalid(format string, args ...any) error {
-	return fmt.Errorf(format+": %w", append(args, download.ErrInvalid)...)
+	return download.Because(download.ErrInvalid, format, args...)
 }

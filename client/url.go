@@ -19,6 +19,9 @@ var webApps = []string{"share", "workspace", "digital-workspace", "content-app",
 // groups are what is in front of it, and the tenant.
 var apiRoot = regexp.MustCompile(`^(.*)/api(?:/([^/]+)(?:/public(?:/.*)?)?)?$`)
 
+// hostAndPort matches an address that lacks its scheme and can hold no secret.
+var hostAndPort = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]{0,252}:[0-9]{1,5}/?$`)
+
 // endpoints are the two API roots in use, without a slash at the end.
 type endpoints struct {
 	base *url.URL // the server, for messages
@@ -36,6 +39,8 @@ func ServerURL(address string) (*url.URL, error) {
 	switch {
 	case address == "":
 		return nil, invalid("no server URL was given")
+	case hostAndPort.MatchString(address): // the parser reads some of these as a scheme
+		return nil, invalid("the server URL %q must begin with https:// (or http://)", address)
 	case err != nil:
 		// The parser's error quotes the text, which may hold a password.
 		return nil, invalid("the server URL cannot be read; write it like https://alfresco.example.com")

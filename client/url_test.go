@@ -79,7 +79,9 @@ func TestParseURLRefuses(t *testing.T) {
 	for given, says := range map[string]string{
 		"":                      "no server URL",
 		"ecm.example.org":       "must begin with https://",
-		"ecm.example.org:8443":  "https://",
+		"ecm.example.org:8443":  `the server URL "ecm.example.org:8443" must begin with https:// (or http://)`,
+		"127.0.0.1:18181":       `the server URL "127.0.0.1:18181" must begin with https:// (or http://)`,
+		"finn:sesame@h:80":      "https://",
 		"ftp://ecm.example.org": "must begin with https://",
 		"https://":              "names no host",
 		"https:///alfresco":     "names no host",
@@ -101,5 +103,6 @@ func TestParseURLRefuses(t *testing.T) {
 		require.ErrorIs(t, err, download.ErrInvalid, given)
 		require.ErrorContains(t, err, says, given)
 		require.NotContains(t, err.Error(), "sesame", given)
+		require.NotContains(t, err.Error(), download.ErrInvalid.Error(), "a word for programs")
 	}
 }

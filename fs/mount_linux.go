@@ -13,6 +13,8 @@ import (
 	"github.com/hanwen/go-fuse/v2/splice"
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
+
+	"downloadfs/download"
 )
 
 // Available returns what this machine or this user lacks to mount, as an ErrFUSE.
@@ -29,23 +31,23 @@ func Available(allowOther bool) error {
 	if _, err := fusermountPath(); err != nil {
 		return err
 	}
-	if allowOther && !userAllowOther() {
-		return fmt.Errorf("%w: --allow-other needs the line user_allow_other in /etc/fuse.conf", ErrFUSE)
+	if allowOther {
+		return othersAllowed("/etc/fuse.conf")
 	}
 	return nil
 }
 
-func userAllowOther() bool {
-	text, err := os.ReadFile("/etc/fuse.conf")
-	if err != nil {
-		return false
-	}
-	for line := range strings.Lines(string(text)) {
-		if strings.TrimSpace(line) == "user_allow_other" {
-			return true
+// othersAllowed returns an ErrFUSE unless the configuration of fusermount3 lets ordinary
+// users let others in.
+func othersAllowed(conf string) error {
+	if text, err := os.ReadFile(conf); err == nil {
+		for line := range strings.Lines(string(text)) {
+			if strings.TrimSpace(line) == "user_allow_other" {
+				return nil
+			}
 		}
 	}
-	return false
+	return download.Because(ErrFUSE, "--allow-other needs the line user_allow_other in %s; as root, run: echo user_allow_other >> %s", conf, conf)
 }
 
 // connect mounts on mountpoint and returns the server of the connection. Root mounts

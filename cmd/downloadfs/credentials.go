@@ -102,14 +102,10 @@ func holdsSecret(text string) bool {
 // parseServerURL parses the server's URL on the command line. Its errors never repeat
 // the URL, which may hold a secret.
 func parseServerURL(text string) (*url.URL, error) {
-	u, err := url.Parse(text)
-	if err != nil {
-		return nil, exitf(exitUsage, "the server URL cannot be read; write it like https://alfresco.example.com")
-	}
 	if holdsSecret(text) {
 		return nil, exitf(exitUsage, "%w", errURLSecret)
 	}
-	if (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {
+	if u, err := url.Parse(text); err == nil && (u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "") {
 		return nil, exitf(exitUsage, "%q is not a server URL; write it like https://alfresco.example.com", u.Redacted())
 	}
 	// People give any of the server's addresses, such as the one in their browser.

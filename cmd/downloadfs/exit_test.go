@@ -70,6 +70,8 @@ func TestWrongUsage(t *testing.T) {
 		{"login --password s3cret http://h", "--password takes no value"},
 		{"login http://ecm.example.com", "http:// to ecm.example.com would show the login to the network"},
 		{"mont http://h /m", "did you mean mount?"},
+		{"mount 127.0.0.1:18181 /m", `the server URL "127.0.0.1:18181" must begin with https:// (or http://)`},
+		{"mount localhost:8080 /m", `"localhost:8080" is not a server URL; write it like https://`},
 		{"mount ftp://h /m", "is not a server URL; write it like https://"},
 		{"mount http://h/#x=TICKET_s3cret /m", "the server URL holds a user name, a password or a ticket"},
 		{"mount http://h.example /m", "no password for finn"},
