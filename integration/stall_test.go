@@ -24,8 +24,8 @@ func TestSilentZipFailure(t *testing.T) {
 	t.Parallel()
 	r := newFaultRig(t, harness.StartServer(t, harness.Samples(t), "--fail-zip-after", "300000"))
 	r.mounted(t, "--stall-timeout", stallTimeout.String())
-	id := r.create(t)
 	began := time.Now()
+	id := r.create(t)
 	readers := []*harness.Process{r.read(t, id), r.read(t, id), r.mount.Cmd("exec stat -c %s " + id + "/archive.zip").Start(t)}
 	for _, p := range readers {
 		seesStalled.check(t, p.Wait(), "")

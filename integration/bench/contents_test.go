@@ -95,6 +95,7 @@ func allDocuments(t *testing.T, u harness.User) []cell {
 		out := harness.Dir(t, u)
 		base := sh(t, u, out, `curl -sfK `+config+` -o x.zip '`+contentURL(s, id)+`' && unzip -q x.zip -d unzipped`).Duration
 		sh(t, u, out, `rm -r x.zip unzipped`)
+		harness.Sh(t, "sync")
 		m := harness.StartMount(t, s, harness.MountOptions{User: u, LogLevel: "info", Flags: []string{"--cache-size", "20G"}})
 		n := stat(t, s, "content")
 		adopt(t, m, id)
