@@ -7,6 +7,7 @@ import (
 	"maps"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -49,11 +50,12 @@ type dropNode struct {
 	content []byte
 	mode    uint32
 	changed time.Time
-	used    time.Time // when it was last opened, closed or written
-	looked  time.Time // when the process that asked last looked for it
-	opened  int       // handles
-	refused bool      // no list: its name is gone
-	failed  error     // why nothing is asked for: not everything was written
+	used    time.Time   // when it was last opened, closed or written
+	looked  time.Time   // when the process that asked last looked for it
+	opened  int         // handles
+	refused bool        // no list: its name is gone
+	failed  error       // why nothing is asked for: not everything was written
+	judge   *listReader // reads along what is written from start to end; nil if nothing does
 	asked   *submission
 	by      int  // the process that asked; it finds the file for a while
 	gone    bool // it was removed, or another took its name: its close asks for nothing
@@ -137,6 +139,7 @@ func (n *downloadsNode) newDrop(ctx context.Context, name string, mode uint32) (
 	now := time.Now()
 	d := &dropNode{listNode: listNode{node{fs: n.fs}}, drops: &n.drops, name: name, mode: mode & 0o777, changed: now, used: now}
 	d.self = d
+	d.judgeAnew()
 	if !n.drops.add(name, d) {
 		return nil, syscall.ENOSPC
 	}
@@ -452,10 +455,14 @@ func (n *dropNode) Setattr(ctx context.Context, _ fusefs.FileHandle, in *fuse.Se
 			n.mu.Unlock()
 			return syscall.EFBIG
 		}
+		if int(size) != len(n.content) {
+			n.judge = nil
+		}
 		n.content = append(n.content[:min(int(size), len(n.content))], make([]byte, max(0, int(size)-len(n.content)))...)
 		n.asked = nil
 		if size == 0 {
 			n.failed = nil
+			n.judgeAnew()
 		}
 	}
 	if mode, ok := in.GetMode(); ok {
@@ -467,6 +474,32 @@ func (n *dropNode) Setattr(ctx context.Context, _ fusefs.FileHandle, in *fuse.Se
 	n.mu.Unlock()
 	in.Valid = 0
 	return n.node.Setattr(ctx, nil, in, out)
+}
+
+// judgeAnew has what is written from now on, at the start of the file, judged. A file
+// with a temporary name may still hold anything. n.mu is held, or nobody else has n yet.
+func (n *dropNode) judgeAnew() {
+	n.judge = nil
+	if kindOfDrop(n.name) == dropList {
+		n.judge = n.fs.newListReader()
+	}
+}
+
+// judgeLocked returns why the file can be neither a list nor a link, whatever is written
+// after data. It returns nil unless the file is written from start to end.
+func (n *dropNode) judgeLocked(data []byte, off int64) error {
+	if n.judge == nil || off != int64(len(n.content)) {
+		n.judge = nil
+		return nil
+	}
+	_, err := n.judge.Write(data)
+	if err == nil {
+		return nil
+	}
+	if n.judge = nil; startsLink(slices.Concat(n.content, data)) {
+		return nil
+	}
+	return download.Because(err, "%s: %s", download.Quote(n.name), err)
 }
 
 // Open opens the file again to read or write it.

@@ -45,12 +45,19 @@ with open('$D/.q3.tmp', 'w') as f:
 os.chmod('$D/.q3.tmp', 0o644); os.utime('$D/.q3.tmp', (1, 2))
 assert os.stat('$D/.q3.tmp').st_mtime == 2
 os.replace('$D/.q3.tmp', '$D/q3.txt'); os.stat('$D/q3.txt')"`, "q3"},
-		"browser":       {`cp $T/ids.txt $D/q3.txt.part; mv $D/q3.txt.part $D/q3.txt`, "q3"},
-		"random writes": {`python3 -c "import os;f=os.open('$D/q3',os.O_RDWR|os.O_CREAT);os.pwrite(f,b'@A'[18:],18);os.pwrite(f,b'@A'[:18],0);os.close(f)"`, "q3"},
-		"url":           {`printf '[InternetShortcut]\r\nURL=` + url + `@A\r\n' > $D/Report.url`, "Report"},
-		"desktop":       {`printf '#!/usr/bin/env xdg-open\n[Desktop Entry]\nType=Link\nURL=` + url + `@A\n' > $D/Report.desktop`, "Report"},
-		"webloc":        {`printf '<?xml version="1.0"?><plist><dict><key>URL</key><string>` + url + `@A&amp;x=1</string></dict></plist>' > $D/Report.webloc`, "Report"},
-		"binary webloc": {`printf 'bplist00\321\001\002SURL_\020\140` + url + `@A\010\013\017' > $D/Report.webloc`, "Report"},
+		"browser":               {`cp $T/ids.txt $D/q3.txt.part; mv $D/q3.txt.part $D/q3.txt`, "q3"},
+		"byte by byte":          {`dd if=$T/ids.txt of=$D/q3 bs=1 status=none`, "q3"},
+		"half a list, and more": {`python3 -c "import os;f=os.open('$D/q3',os.O_RDWR|os.O_CREAT);os.write(f,b'@A'[:9]);os.write(f,b'@A'[9:]);os.close(f)"`, "q3"},
+		"cut, and on":           {`python3 -c "import os;f=os.open('$D/q3',os.O_RDWR|os.O_CREAT);os.write(f,b'@A'[:9]+b'1');os.ftruncate(f,9);os.pwrite(f,b'@A'[9:],9);os.close(f)"`, "q3"},
+		"truncated, and anew":   {`python3 -c "import os;f=os.open('$D/q3',os.O_RDWR|os.O_CREAT);os.write(f,b'1');os.ftruncate(f,0);os.pwrite(f,b'@A',0);os.close(f)"`, "q3"},
+		"random writes":         {`python3 -c "import os;f=os.open('$D/q3',os.O_RDWR|os.O_CREAT);os.pwrite(f,b'@A'[18:],18);os.pwrite(f,b'@A'[:18],0);os.close(f)"`, "q3"},
+		"url":                   {`printf '[InternetShortcut]\r\nURL=` + url + `@A\r\n' > $D/Report.url`, "Report"},
+		"desktop":               {`printf '#!/usr/bin/env xdg-open\n[Desktop Entry]\nType=Link\nURL=` + url + `@A\n' > $D/Report.desktop`, "Report"},
+		"desktop byte by byte":  {`printf '# x\n[Desktop Entry]\nType=Link\nURL=` + url + `@A\n' | dd of=$D/Report.desktop bs=1 status=none`, "Report"},
+		"webloc byte by byte":   {`printf '<?xml version="1.0"?><plist><dict><key>URL</key><string>` + url + `@A&amp;x=1</string></dict></plist>' | dd of=$D/Report.webloc bs=1 status=none`, "Report"},
+		"binary byte by byte":   {`printf 'bplist00\321\001\002SURL_\020\140` + url + `@A\010\013\017' | dd of=$D/Report.webloc bs=1 status=none`, "Report"},
+		"webloc":                {`printf '<?xml version="1.0"?><plist><dict><key>URL</key><string>` + url + `@A&amp;x=1</string></dict></plist>' > $D/Report.webloc`, "Report"},
+		"binary webloc":         {`printf 'bplist00\321\001\002SURL_\020\140` + url + `@A\010\013\017' > $D/Report.webloc`, "Report"},
 		// As KDE does it: an empty file, a lock, and a file that is renamed.
 		"KIO": {`cd $D; touch Report.desktop; echo $$ > Report.desktop.lock
 printf '[Desktop Entry]\nType=Link\nURL[$e]=` + url + `@A\n' > Report.desktop.dSiXuB; test -e Report.desktop.dSiXuB
@@ -104,12 +111,15 @@ func TestDropsRefused(t *testing.T) {
 		}
 	})
 	dir := t.TempDir()
-	m.ok("cd " + dir + "; echo nonsense > bad.txt; echo " + idB + " > not-yours.txt; printf '[InternetShortcut]\\nx=y\\n' > none.url; head -c 5000000 /dev/zero > long.txt")
+	m.ok("cd " + dir + "; echo nonsense > bad.txt; echo " + idB + " > not-yours.txt; printf '[InternetShortcut]\\nx=y\\n' > none.url; yes " + idA + " | head -c 5000000 > long.txt")
 	for script, says := range map[string][2]string{
 		`cp $T/bad.txt $D`:                                      {"Invalid argument", "bad.txt"},
 		`mv $T/bad.txt $D`:                                      {"Invalid argument", "line 1"},
 		`rsync -I $T/bad.txt $D`:                                {"Invalid argument", "line 1"},
 		`gio copy $T/bad.txt $D/bad.txt`:                        {"Invalid argument", "line 1"},
+		`echo nonsense > $D/x`:                                  {"write error: Invalid argument", "line 1"},
+		`{ echo ` + idA + `; echo nonsense; } > $D/x`:           {"write error: Invalid argument", "line 2"},
+		`printf 'PK\003\004\000\000' > $D/x.zip`:                {"write error: Invalid argument", "line 1"},
 		`cp $T/not-yours.txt $D`:                                {"Permission denied", "permission denied"},
 		`rsync $T/not-yours.txt $D`:                             {"Permission denied", "permission denied"},
 		`dd if=$T/not-yours.txt of=$D/x conv=fsync status=none`: {"Permission denied", "permission denied"},

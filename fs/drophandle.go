@@ -53,7 +53,8 @@ func (h *dropHandle) Read(_ context.Context, dest []byte, off int64) (fuse.ReadR
 	return fuse.ReadResultData(dest[:copy(dest, n.content[off:])]), 0
 }
 
-// Write keeps what is written, at any offset.
+// Write keeps what is written, at any offset. What cannot be a list or a link fails the
+// write at once, since a shell does not look whether the close fails.
 func (h *dropHandle) Write(_ context.Context, data []byte, off int64) (uint32, syscall.Errno) {
 	n := h.node
 	n.mu.Lock()
@@ -67,6 +68,13 @@ func (h *dropHandle) Write(_ context.Context, data []byte, off int64) (uint32, s
 		n.failed = err
 		n.fs.setListErr(err)
 		return 0, n.fs.errno("write", "", err)
+	}
+	if err := n.judgeLocked(data, off); n.failed == nil {
+		n.failed = err
+	}
+	if n.failed != nil {
+		n.fs.setListErr(n.failed)
+		return 0, n.fs.errno("write", "", n.failed)
 	}
 	if grow := end - int64(len(n.content)); grow > 0 {
 		n.content = append(n.content, make([]byte, grow)...)

@@ -33,7 +33,15 @@ func linkIn(text []byte) (string, bool) {
 	return "", false
 }
 
+// startsLink reports whether a text that linkIn knows could start with this one.
+func startsLink(text []byte) bool {
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	const property = "bplist00"
+	return linkStart.Match(text) || strings.HasPrefix(property, string(text[:min(len(text), len(property))]))
+}
+
 var (
+	linkStart = regexp.MustCompile(`^\s*(?:#[^\n]*\n\s*)*[[<]`)
 	linkGroup = regexp.MustCompile(`(?i)^\s*(?:#[^\n]*\n\s*)*\[(?:InternetShortcut|Desktop Entry)\]`)
 	// addressInside finds the only address in a binary property list. The address is
 	// followed by a number below 32, or by the end.
