@@ -23,7 +23,7 @@ DESTDIR ?=
 
 docs: ## man pages and completions, in bin/docs
 	@rm -rf bin/docs && mkdir -p bin/docs
-	$(GO) run $(NOVCS) -tags gendocs -ldflags "-X main.version=$(VERSION)" ./cmd/downloadfs gendocs bin/docs
+	$(GO) run $(NOVCS) -ldflags "-X main.version=$(VERSION)" ./cmd/downloadfs gendocs bin/docs
 
 install: ## downloadfs, its man pages, completions, units and the helpers of mount(8), in PREFIX
 	@# The PATH of sudo often has no Go, and what root builds only root can replace.

@@ -47,8 +47,9 @@ func newDoctorCommand() *cobra.Command {
 		Short: "Find out why something does not work",
 		Long: `doctor checks what a mount needs on this machine and, with a URL or a profile, on the
 server. It prints a line for each finding, and says what to do about each failure. It
-changes nothing. The exit code is the one that mount would have for the worst
-finding; 0 means that a mount should work.`,
+changes nothing. It takes the flags of mount, to look at what mount would use with
+them. The exit code is the one that mount would have for the worst finding; 0 means
+that a mount should work.`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: completeProfiles,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -1,5 +1,3 @@
-//go:build gendocs
-
 package main
 
 import (
@@ -12,36 +10,32 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/cobra/doc"
 	"github.com/spf13/pflag"
 )
 
-// With the tag gendocs, the program has a command that writes man pages and
-// completions. The program that people install does not need the packages for that.
-func init() {
-	generators = append(generators, func(root *cobra.Command) *cobra.Command {
-		return &cobra.Command{
-			Use: "gendocs DIR", Hidden: true, Args: cobra.ExactArgs(1),
-			RunE: func(_ *cobra.Command, args []string) error { return generateDocs(root, args[0]) },
-		}
-	})
+// newGenerateCommand writes man pages and completions, for packages.
+func newGenerateCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "gendocs DIR", Hidden: true, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return generateDocs(cmd.Root(), args[0]) },
+	}
 }
 
 func generateDocs(root *cobra.Command, dir string) error {
-	date := time.Unix(0, 0)
+	date := time.Unix(0, 0).UTC()
 	if seconds, err := strconv.ParseInt(cmp.Or(os.Getenv("SOURCE_DATE_EPOCH"), "0"), 10, 64); err == nil {
 		date = time.Unix(seconds, 0).UTC()
 	}
-	root.DisableAutoGenTag = true
 	man := filepath.Join(dir, "man")
 	if err := os.MkdirAll(man, 0o755); err != nil {
 		return err
 	}
 	// This machine's directories are not the defaults elsewhere.
 	scrubDefaults(root)
-	header := &doc.GenManHeader{Section: "1", Source: "downloadfs " + versionText(), Manual: "downloadfs", Date: &date}
-	if err := doc.GenManTree(root, header, man); err != nil {
-		return err
+	for name, page := range manPages(root, date) {
+		if err := os.WriteFile(filepath.Join(man, name), page, 0o644); err != nil {
+			return err
+		}
 	}
 	for name, write := range map[string]func(string) error{
 		"downloadfs":      func(f string) error { return root.GenBashCompletionFileV2(f, true) },

@@ -23,8 +23,15 @@ func strictHelp(root *cobra.Command) {
 				return nil
 			}
 		case "completion":
+			c.Use = "completion bash|zsh|fish"
+			c.Short = "Print what completes commands, flags, profiles and paths in a shell"
+			for _, shell := range c.Commands() {
+				if shell.Name() == "powershell" { // nobody has tried it
+					c.RemoveCommand(shell)
+				}
+			}
 			c.RunE = func(cmd *cobra.Command, _ []string) error {
-				return exitf(exitUsage, "say for which shell: bash, zsh, fish or powershell; see '%s --help'", cmd.CommandPath())
+				return exitf(exitUsage, "say for which shell: bash, zsh or fish; see '%s --help'", cmd.CommandPath())
 			}
 		}
 	}

@@ -49,9 +49,6 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-// generators make commands that only special builds have.
-var generators []func(root *cobra.Command) *cobra.Command
-
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "downloadfs",
@@ -95,10 +92,8 @@ Exit codes: 0 all is well, 1 something else, 2 wrong usage, 3 login refused,
 		newServeCommand(),
 		newDemoCommand(),
 		newVersionCommand(),
+		newGenerateCommand(),
 	)
-	for _, generator := range generators {
-		root.AddCommand(generator(root))
-	}
 	strictHelp(root)
 	root.Args = usageArgs(root.Args)
 	for _, c := range root.Commands() {

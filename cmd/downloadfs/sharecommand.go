@@ -28,7 +28,8 @@ func newShareCommand() *cobra.Command {
 		Long: `share lists, verifies or prunes the archives of all accounts in the store that
 mounts share with --share. It may run while they use it. Accounts are shown as the
 hash that keeps them apart. What is encrypted with another key than --share-key-file
-has, it leaves alone. keygen makes such a file.`,
+has, it leaves alone. prune drops the oldest archives above --share-size, and those
+older than --age. keygen makes a key.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return exitf(exitUsage, "say what to do with the share: list, verify, prune or keygen; see '%s --help'", cmd.CommandPath())
@@ -69,13 +70,13 @@ has, it leaves alone. keygen makes such a file.`,
 	}
 	add("list", "List archives, the oldest first", listShare)
 	add("verify", "Read everything and compare it with its checksums; drop what is damaged", verifyShare)
-	prune := add("prune", "Drop what nobody needs, and archives above --share-size or older than --age", func(ctx context.Context, w io.Writer, store share.Store, key *share.Key) error {
+	prune := add("prune", "Drop what nobody needs, and archives that are too many or too old", func(ctx context.Context, w io.Writer, store share.Store, key *share.Key) error {
 		return pruneShare(ctx, w, store, key, share.PruneOptions{Size: int64(o.size), Age: age})
 	})
 	prune.Flags().DurationVar(&age, "age", 0, "also drop archives that were written longer ago than this, such as 720h; 0 keeps them")
 	cmd.AddCommand(&cobra.Command{
 		Use:   "keygen FILE",
-		Short: "Make a key for --share-key-file, in a file that only you can read",
+		Short: "Make a key to encrypt the share, in a file that only you can read",
 		Long: `keygen writes a new key to FILE, which must not be there yet. Give each machine a
 copy. Who has it can read and write the share; without it, what is there is lost. It
 is a key of age: age-keygen writes such files too.`,
