@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"downloadfs/download"
 )
@@ -28,6 +29,11 @@ func (c *Client) Create(ctx context.Context, nodes []download.NodeID) (download.
 		p, f = decodeDownload(body)
 		return f
 	})
+	for _, n := range nodes {
+		if err != nil && strings.Contains(err.Error(), string(n.Bare())) {
+			err = notThere(err, "node "+string(n.Bare()), "id")
+		}
+	}
 	return p, err
 }
 

@@ -103,6 +103,16 @@ func kindOf(code int) error {
 	return download.ErrProtocol
 }
 
+// notThere returns a sentence for people if err is the server's own word that something
+// is not there. Any other error stays as it is. what is looked for, check is what may be
+// mistyped in it.
+func notThere(err error, what, check string) error {
+	if f, ok := errors.AsType[*failure](err); !ok || !f.own || f.kind != download.ErrNotFound {
+		return err
+	}
+	return download.Because(download.ErrNotFound, "%s was not found on the server, or this user may not see it; check the %s", what, check)
+}
+
 // onceFailure returns what f means for a request of size bytes that is not sent again.
 // A server that says 500 in its own words is there, so a person decides. A proxy that
 // does not accept a request of this length may accept a shorter one.

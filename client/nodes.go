@@ -45,7 +45,7 @@ func (c *Client) Resolve(ctx context.Context, path string) (download.NodeID, err
 		id, f = decodeNode(body)
 		return f
 	})
-	return id, err
+	return id, notThere(err, c.scrub.clean(path), "path")
 }
 
 // splitPath splits a path into the alias of its root and the rest.

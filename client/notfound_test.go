@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"downloadfs/download"
+	"downloadfs/repository"
 )
 
 // front is a reverse proxy that answers 404 in its own words while the server
@@ -153,4 +154,23 @@ func TestForbiddenInAGatewaysWords(t *testing.T) {
 		http.Error(w, "Access denied", 403)
 	})
 	require.ErrorIs(t, get(t, newClient(t, testConfig(some.URL))), download.ErrForbidden)
+}
+
+// What is not there is named once, without the words of the API, and with advice.
+// Proves S-237.
+func TestNotFoundSaysWhat(t *testing.T) {
+	r := newRepo(t, repository.Config{})
+	c := r.client(t)
+	_, err := c.Resolve(t.Context(), "/Sites/press/nope")
+	require.ErrorIs(t, err, download.ErrNotFound)
+	require.EqualError(t, err, "/Sites/press/nope was not found on the server, or this user may not see it; check the path")
+
+	report, err := c.Resolve(t.Context(), library+"My report + 100%.txt")
+	require.NoError(t, err)
+	const unknown = "00000000-0000-4000-8000-000000000000"
+	for _, nodes := range [][]download.NodeID{{unknown}, {report, unknown}} {
+		_, err = c.Create(t.Context(), nodes)
+		require.ErrorIs(t, err, download.ErrNotFound)
+		require.EqualError(t, err, "node "+unknown+" was not found on the server, or this user may not see it; check the id")
+	}
 }

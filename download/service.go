@@ -68,7 +68,8 @@ func (a ArchiveInfo) Content() NodeID {
 // Service is a content server's downloads. All methods block until the server answers,
 // the implementation's retry budget is used up or ctx ends. They are safe for
 // concurrent use. Errors wrap the package's sentinels, or ctx.Err(), and begin with
-// verb and subject ("resolve /a/b: …"), so callers do not add them. An error that knows
+// verb and subject ("resolve /a/b: …") or are a sentence about the subject, so callers
+// do not add them. An error that knows
 // more than its sentinel has a method Reason() string that returns that in words for
 // people.
 //

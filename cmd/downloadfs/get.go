@@ -160,17 +160,24 @@ func readItems(stdin io.Reader, args []string) (download.List, error) {
 		text = string(all)
 	}
 	var p list.Parser
-	if _, err := io.WriteString(&p, text); err != nil {
-		return download.List{}, exitf(exitUsage, "%w", err)
-	}
+	_, _ = io.WriteString(&p, text) // Finish returns its error
 	l, err := p.Finish()
 	if err == nil && len(l.Entries) == 0 {
 		err = errors.New("nothing is asked for")
 	}
 	if err != nil {
-		return l, exitf(exitUsage, "%w", err)
+		return l, exitf(exitUsage, "%w", itemError(err, args))
 	}
 	return l, nil
+}
+
+// itemError returns the error of a list. An argument is on no line, and the error quotes
+// it anyway.
+func itemError(err error, args []string) error {
+	if text, rest, ok := strings.Cut(err.Error(), ": "); ok && args[0] != "-" && strings.HasPrefix(text, "line ") {
+		return errors.New(rest)
+	}
+	return err
 }
 
 // recordPath returns the file that remembers a try to get the same nodes, for the

@@ -18,7 +18,8 @@ const (
 	nodeRefStore = "workspace://SpacesStore/"
 	uuidLen      = 36
 
-	reasonUnknown = "it is not a node id, NodeRef, URL or path"
+	reasonUnknown = "it is not a node id, NodeRef or URL, and a path starts with /, -root-/, -my-/ or -shared-/"
+	reasonInLine  = "a path must stand on a line of its own"
 	reasonPWC     = "a private working copy (;pwc) cannot be downloaded"
 	reasonURL     = "the URL carries no node id"
 	reasonStore   = "only NodeRefs of workspace://SpacesStore can be downloaded"
@@ -37,6 +38,8 @@ var (
 // parseToken parses an entry without white space: an id, NodeRef or URL.
 func parseToken(s string) (download.Entry, string) {
 	switch {
+	case startsPath(s):
+		return download.Entry{}, reasonInLine
 	case isURL(s):
 		if id := nodeOfURL(s); id != "" {
 			return download.Entry{Node: download.NodeID(id)}, ""
@@ -69,6 +72,9 @@ func parseNodeID(s string, isID func(string) bool) (download.Entry, string) {
 func checkTokenStart(s string) string {
 	if isURL(s) {
 		return "" // a node id may still come
+	}
+	if startsPath(s) {
+		return reasonInLine
 	}
 	if _, reason := parseToken(s); reason == "" {
 		return ""
@@ -178,6 +184,9 @@ func wordByte(c byte) bool {
 	return c == '-' || c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
+// startsPath reports whether s starts as only a path does.
+func startsPath(s string) bool { return strings.HasPrefix(s, "/") || strings.HasPrefix(s, "-") }
+
 // pathRoots are the aliases that the nodes API resolves paths from.
 var pathRoots = [...]string{"-root-", "-my-", "-shared-"}
 
@@ -218,7 +227,7 @@ func parseJSONEntry(s string) (download.Entry, string) {
 	if s == "" {
 		return download.Entry{}, "an entry is empty"
 	}
-	if s[0] == '/' || s[0] == '-' {
+	if startsPath(s) {
 		return parsePath(s)
 	}
 	if strings.ContainsFunc(s, separates) {
@@ -232,7 +241,7 @@ func checkJSONEntryStart(s string) string {
 	switch {
 	case s == "":
 		return ""
-	case s[0] == '/' || s[0] == '-':
+	case startsPath(s):
 		if strings.ContainsFunc(s, unicode.IsControl) {
 			return reasonPath
 		}

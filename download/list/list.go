@@ -191,13 +191,10 @@ func (lp *Parser) rune(r rune) error {
 		case r == '{' && len(lp.list.Entries) == 0 && lp.state == listBlank:
 			lp.state = listJSON
 			return lp.jsonRune(r)
-		case r == '/' || r == '-':
-			if lp.state == listBetween {
-				return lp.fail(string(r), "a path must stand on a line of its own")
-			}
+		case (r == '/' || r == '-') && lp.state == listBlank:
 			lp.state = listPath
 			lp.add(r)
-		default:
+		default: // also a path in a line, which is refused once it can be quoted
 			lp.state = listToken
 			lp.add(r)
 		}

@@ -98,7 +98,7 @@ func TestListAccepts(t *testing.T) {
 	}
 }
 
-// Proves S-5.
+// Proves S-5, S-237.
 func TestListRefuses(t *testing.T) {
 	for _, test := range []struct {
 		name, text string
@@ -117,9 +117,11 @@ func TestListRefuses(t *testing.T) {
 		{"URL without node", "https://example.org/x\n", 1, "no node id"},
 		{"URL with a NodeRef of another kind", "https://h/x?nodeRef=../../etc\n", 1, "no node id"},
 		{"another scheme", "ftp://h/" + u1 + "\n", 1, "ftp"},
-		{"path after an id", u1 + " /Sites\n", 1, "line of its own"},
-		{"path after a comma", ", /Sites\n", 1, "line of its own"},
-		{"relative path", "Sites/x\n", 1, "Sites/x"},
+		{"path after an id", u1 + " /Sites/x\n", 1, `"/Sites/x": a path must stand on a line of its own`},
+		{"path after a comma", ", /Sites/x", 1, `"/Sites/x": a path must stand on a line of its own`},
+		{"alias after an id", u1 + " -my-/x\n", 1, `"-my-/x": a path must stand on a line of its own`},
+		{"relative path", "Sites/x\n", 1, `"Sites/x": it is not a node id, NodeRef or URL, and a path starts with /`},
+		{"name of a file", "report.pdf\n", 1, "a path starts with /"},
 		{"unknown alias", "-files-/x\n", 1, "-files-"},
 		{"alias with a tail", "-my-x\n", 1, "-my-x"},
 		{"tab in a path", "/a\tb\n", 1, "control"},
