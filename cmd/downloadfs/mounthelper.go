@@ -195,7 +195,7 @@ func (c *helperCall) run(stdout, stderr io.Writer) error {
 	if err != nil || c.fake {
 		return err
 	}
-	home := os.Getenv("HOME")
+	home := helperHome(os.Geteuid())
 	var credential *syscall.Credential
 	if c.user != "" {
 		if credential, home, err = userCredential(c.user); err != nil {
@@ -203,7 +203,7 @@ func (c *helperCall) run(stdout, stderr io.Writer) error {
 		}
 	}
 	flags := c.flags
-	if home == "" { // systemd starts it like this
+	if home == "" {
 		for name, dir := range map[string]string{"--state-dir": systemStateDir, "--cache-dir": systemCacheDir} {
 			if !slices.ContainsFunc(flags, func(f string) bool { return strings.HasPrefix(f, name+"=") }) {
 				flags = append(flags, name+"="+dir)
@@ -219,11 +219,28 @@ func (c *helperCall) run(stdout, stderr io.Writer) error {
 		// process group. The child leaves it when the mount is there.
 		child.SysProcAttr.Setsid = false
 		child.Env = append(child.Env, envHelper+"=1")
+		if home != "" {
+			child.Env = append(child.Env, "HOME="+home)
+		}
 		if credential != nil {
 			child.SysProcAttr.Credential = credential
-			child.Env = append(child.Env, "HOME="+home, "USER="+c.user, "LOGNAME="+c.user)
+			child.Env = append(child.Env, "USER="+c.user, "LOGNAME="+c.user)
 		}
 	})
+}
+
+// helperHome returns the home directory of the user who runs a mount helper. mount(8)
+// takes HOME out of the environment. It is "" for root, whose mounts are the system's.
+func helperHome(uid int) string {
+	home := os.Getenv("HOME")
+	if home != "" || uid == 0 {
+		return home
+	}
+	u, err := user.LookupId(strconv.Itoa(uid))
+	if err != nil {
+		return ""
+	}
+	return u.HomeDir
 }
 
 // userCredential returns the ids that a process of the user has.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os/user"
 	"strings"
 	"testing"
 
@@ -48,6 +49,19 @@ func TestMountHelper(t *testing.T) {
 	for name, want := range map[string]bool{"/sbin/mount.downloadfs": true, "mount.fuse.downloadfs": true, "downloadfs": false, "mount.nfs": false} {
 		assert.Equal(t, want, isMountHelper(name), name)
 	}
+}
+
+// Where fstab lets a user mount, the files are in the user's home directory, although
+// mount(8) does not hand it on.
+// Proves S-155.
+func TestMountHelperHome(t *testing.T) {
+	daemon, err := user.LookupId("1")
+	require.NoError(t, err)
+	t.Setenv("HOME", "")
+	assert.Equal(t, daemon.HomeDir, helperHome(1))
+	assert.Empty(t, helperHome(0), "the system's mounts")
+	t.Setenv("HOME", "/root")
+	assert.Equal(t, "/root", helperHome(0))
 }
 
 // Whatever words options are put together of, quoted or escaped, splitting gives
