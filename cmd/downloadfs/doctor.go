@@ -148,6 +148,7 @@ func (d *doctor) machine() {
 	} else {
 		d.say(findingOK, "mount helper", "%s", path)
 	}
+	d.mountTable("/etc/mtab")
 	if text, err := os.ReadFile("/etc/fuse.conf"); err == nil {
 		allowed := false
 		for line := range strings.Lines(string(text)) {
@@ -158,6 +159,14 @@ func (d *doctor) machine() {
 		} else {
 			d.say(findingOK, "fuse.conf", "user_allow_other is set")
 		}
+	}
+}
+
+// mountTable checks the file that fusermount3 reads before it unmounts. Debian has it as
+// a link; a small container may have none.
+func (d *doctor) mountTable(path string) {
+	if !fileExists(path) {
+		d.say(findingWarn, "mount table", "%s is missing, so fusermount3 cannot unmount; run as root: ln -s /proc/self/mounts %s", path, path)
 	}
 }
 
