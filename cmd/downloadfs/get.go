@@ -74,6 +74,7 @@ If get is interrupted, the same command goes on where it was.`,
 	o.partOptions.addFlags(f)
 	addBandwidthFlag(f, &o.bandwidth)
 	o.serverOptions.addFlags(f)
+	f.Lookup("retry-timeout").Usage = "how long to go on trying while the server cannot be reached; 5 seconds at most when get starts"
 	o.log.addFlags(cmd)
 	setDefault(cmd, "log-level", "error")
 	o.completeFlags(cmd)

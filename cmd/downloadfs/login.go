@@ -92,7 +92,7 @@ user name and password. Without a terminal it reads the password from standard i
 func (o *serverOptions) addStoredFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.username, "username", "", "the account's name, if there is a login for more than one")
 	f.StringVar(&o.stateDir, "state-dir", defaultStateDir(), "where logins are stored if there is no keyring")
-	f.DurationVar(&o.retryTimeout, "retry-timeout", 30*time.Second, "how long the server may be unreachable")
+	f.DurationVar(&o.retryTimeout, "retry-timeout", 30*time.Second, "how long to wait for the server at most")
 	f.StringVar(&o.caCert, "ca-cert", "", "trust the certificate authorities in this PEM file, besides the system's")
 	f.StringVar(&o.clientCert, "client-cert", "", "show the certificate in this PEM file to the server")
 	f.StringVar(&o.clientKey, "client-key", "", "the key of --client-cert, if it is not in the same file")

@@ -25,7 +25,7 @@ type serverOptions struct {
 func (o *serverOptions) addFlags(f *pflag.FlagSet) {
 	o.loginOptions.addFlags(f)
 	f.StringVar(&o.stateDir, "state-dir", defaultStateDir(), "where to remember downloads; one directory per server and user is made in it")
-	f.DurationVar(&o.retryTimeout, "retry-timeout", 2*time.Minute, "how long the server may be unreachable before readers get EHOSTUNREACH")
+	f.DurationVar(&o.retryTimeout, "retry-timeout", 2*time.Minute, "how long the server may be unreachable before readers get EHOSTUNREACH; 5 seconds at most when the mount starts")
 	f.StringVar(&o.caCert, "ca-cert", "", "trust the certificate authorities in this PEM file, besides the system's")
 	f.StringVar(&o.clientCert, "client-cert", "", "show the certificate in this PEM file to the server; it is read again when it has changed")
 	f.StringVar(&o.clientKey, "client-key", "", "the key of --client-cert, if it is not in the same file")
