@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 
 	"downloadfs/integration/faults"
 	"downloadfs/integration/harness"
@@ -82,7 +84,7 @@ func TestPackageInCleanRoot(t *testing.T) {
 	in("dpkg -r downloadfs").OK(t)
 	assert.Equal(t, "/etc/downloadfs/config.yaml", in("find / -xdev -path /proc -prune -o -path /var/lib/dpkg -prune -o -name '*downloadfs*' -type f -print -o -path '/etc/downloadfs/*' -print | grep -v -e ^/srv -e ^/tmp -e ^/var/lib/downloadfs -e ^/var/cache/downloadfs -e ^/root").Out(t),
 		"what is left is what somebody wrote")
-	in("dpkg -P downloadfs && test ! -e /etc/downloadfs").OK(t)
+	in("dpkg -P downloadfs && test ! -e /etc/downloadfs && test ! -e /var/lib/downloadfs && test ! -e /var/cache/downloadfs").OK(t)
 }
 
 // A person who has the package logs in, mounts and switches the unit on. After a reboot
@@ -203,5 +205,65 @@ func TestPackageParts(t *testing.T) {
 	file := configFile(t, harness.User{}, example)
 	r := harness.Run(t, harness.Timeout, harness.Binary(), "config", "check", "--config", file).OK(t)
 	assert.Contains(t, r.Stdout, "profiles: work")
-	harness.Sh(t, "sh -n "+repositoryFile(t, "dist/package/postinstall.sh")+" && bash -n "+repositoryFile(t, "scripts/package")).OK(t)
+	harness.Sh(t, "sh -n "+repositoryFile(t, "dist/package/postinstall.sh")+" && sh -n "+repositoryFile(t, "dist/package/postremove.sh")+" && bash -n "+repositoryFile(t, "scripts/package")).OK(t)
+}
+
+// A purge removes the state and the cache of the system's mounts, but not while a mount
+// uses them. Removing the package alone keeps them.
+// Proves S-175.
+func TestPackagePurge(t *testing.T) {
+	t.Parallel()
+	script := string(must(os.ReadFile("../dist/package/postremove.sh"))(t))
+	s := harness.StartServer(t, harness.Samples(t))
+	dir := harness.Dir(t, harness.User{})
+	state, cache := filepath.Join(dir, "lib/downloadfs"), filepath.Join(dir, "cache/downloadfs")
+	postrm := filepath.Join(dir, "postrm")
+	require.NoError(t, os.WriteFile(postrm, []byte(strings.ReplaceAll(script, "/var/", dir+"/")), 0o755))
+	m := harness.StartMount(t, s, harness.MountOptions{StateDir: state, CacheDir: cache})
+	for _, action := range []string{"remove", "upgrade", "purge"} {
+		r := harness.Run(t, harness.Timeout, "sh", postrm, action).OK(t)
+		assert.Equal(t, action == "purge", strings.Contains(r.Stderr, "a mount still uses "+dir), "%s: %s", action, r)
+		m.Sh(t, "ls "+state+"/*/journal.db "+cache+"/*/lock").OK(t)
+	}
+	m.Unmount(t)
+	harness.Run(t, harness.Timeout, "sh", postrm, "remove").OK(t)
+	harness.Sh(t, "ls "+state+"/*/journal.db "+cache+"/*/lock").OK(t)
+	r := harness.Run(t, harness.Timeout, "sh", postrm, "purge").OK(t)
+	assert.Empty(t, r.Stderr)
+	harness.Sh(t, "test ! -e "+state+" && test ! -e "+cache).OK(t)
+}
+
+// The pages of a package link only to what is in it.
+// Proves S-175.
+func TestPackageLinks(t *testing.T) {
+	t.Parallel()
+	const shared = "/usr/share/doc/downloadfs/"
+	var nfpm struct {
+		Contents []struct{ Src, Dst, Type, Packager string }
+	}
+	text := strings.ReplaceAll(string(must(os.ReadFile("../dist/package/nfpm.yaml"))(t)), "@", "")
+	require.NoError(t, yaml.Unmarshal([]byte(text), &nfpm))
+	packed := make(map[string]string) // where in the package's directory, and the file of the source
+	for _, c := range nfpm.Contents {
+		to, ok := strings.CutPrefix(c.Dst, shared)
+		switch {
+		case !ok || c.Type == "dir" || c.Packager != "":
+		case strings.HasSuffix(to, "/"):
+			for _, file := range must(filepath.Glob("../" + c.Src + "*"))(t) {
+				packed[to+filepath.Base(file)] = file
+			}
+		default:
+			packed[to] = "../" + c.Src
+		}
+	}
+	require.Contains(t, packed, "README.md")
+	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`) // not to a web page
+	for name, file := range packed {
+		if filepath.Ext(name) != ".md" {
+			continue
+		}
+		for _, m := range link.FindAllStringSubmatch(string(must(os.ReadFile(file))(t)), -1) {
+			assert.Contains(t, packed, filepath.Join(filepath.Dir(name), m[1]), "%s links to it", name)
+		}
+	}
 }
