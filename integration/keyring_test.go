@@ -54,8 +54,14 @@ func TestKeyring(t *testing.T) {
 	m.Unmount(t)
 	assertNoSecret(t, "the log", m.Log.Text())
 
-	r = run("", "logout", "--username", harness.AdminName, "--state-dir", dir, s.URL).OK(t)
+	// There is one of whoever names no user, too.
+	harness.Cmd{
+		User: u, Env: append(env, "ALFRESCO_USERNAME="+harness.AdminName), Stdin: strings.NewReader(harness.AdminPassword + "\n"),
+		Name: harness.Binary(), Args: []string{"login", "--password", "--state-dir", dir, s.URL},
+	}.Run(t).OK(t)
+	r = run("", "logout", "--state-dir", dir, s.URL).OK(t)
 	assert.Contains(t, r.Stdout, "removed from the desktop's keyring")
+	assert.Equal(t, 1, run("", "logout", "--state-dir", dir, s.URL).Code, "nothing is left to forget")
 	_, failure := harness.TryMount(t, s, o)
 	require.NotNil(t, failure, "it mounted")
 	assert.Contains(t, failure.Line, "downloadfs login")

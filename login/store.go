@@ -7,6 +7,7 @@ import (
 	iofs "io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -68,7 +69,9 @@ type Store interface {
 	Get(key string) (Entry, error) // ErrNone if there is none
 	Set(key string, e Entry) error
 	Delete(key string) error // ErrNone if there was none
-	String() string          // its name in a sentence
+	// Keys returns the keys of all logins. macOS's keychain tells none.
+	Keys() ([]string, error)
+	String() string // its name in a sentence
 }
 
 // keyringService is the name of our entries in the keyring.
@@ -138,6 +141,9 @@ func (Keyring) Delete(key string) error {
 	return err
 }
 
+// Keys implements Store.
+func (Keyring) Keys() ([]string, error) { return bounded(keyringKeys) }
+
 // Files is a directory of files that only their user can read, for machines
 // without a keyring.
 type Files struct{ Dir string }
@@ -199,6 +205,24 @@ func (f Files) Delete(key string) error {
 		return ErrNone
 	}
 	return err
+}
+
+// Keys implements Store.
+func (f Files) Keys() ([]string, error) {
+	entries, err := os.ReadDir(f.Dir)
+	if errors.Is(err, iofs.ErrNotExist) || errors.Is(err, iofs.ErrPermission) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", download.ErrUnavailable, err)
+	}
+	var keys []string
+	for _, e := range entries {
+		if key, ok := strings.CutSuffix(e.Name(), ".json"); ok {
+			keys = append(keys, key)
+		}
+	}
+	return keys, nil
 }
 
 // Find returns the entry of the first store that has one, and that store. It skips a

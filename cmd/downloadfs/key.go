@@ -34,6 +34,12 @@ func accountMark(server *url.URL, username string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
+// keyName returns the user name in an account's key, without what a file name cannot hold.
+func keyName(key string) string {
+	parts := strings.Split(key, "-") // no part has a hyphen
+	return parts[max(0, len(parts)-2)]
+}
+
 // safeName returns s without what could do harm in a file name.
 func safeName(s string) string {
 	s = strings.Map(func(r rune) rune {

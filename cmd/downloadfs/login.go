@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"os"
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -312,9 +315,10 @@ func newLogoutCommand() *cobra.Command {
 	var o serverOptions
 	cmd := &cobra.Command{
 		Use:   "logout [flags] URL|PROFILE",
-		Short: "Forget the login that 'downloadfs login' has stored",
-		Long: `logout removes the login for a server from the keyring and from the files. Mounts
-that use it go on until their login ends: within an hour on most servers.`,
+		Short: "Forget the logins that 'downloadfs login' has stored",
+		Long: `logout removes the logins for a server from the keyring and from the files: those of
+all its accounts, or with --username that of one. Mounts that use them go on until their
+login ends: within an hour on most servers.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t, err := findServer(cmd, args[0])
@@ -331,28 +335,77 @@ that use it go on until their login ends: within an hour on most servers.`,
 }
 
 func runLogout(w io.Writer, o serverOptions, t target) error {
-	key, found := accountKey(t.server, o.username), false
-	if e, s, err := login.Find(o.loginStores(), accountKey(t.server, "")); err == nil && e.Kind == login.KindAlias && (o.username == "" || o.username == e.Username) {
-		key = accountKey(t.server, e.Username)
-		if err := s.Delete(accountKey(t.server, "")); err != nil {
-			return fmt.Errorf("cannot remove the login from %s: %w", s, err)
-		}
-	}
-	var errs []error
+	found := false
+	var others []string // whose logins stay
+	var unanswered, errs []error
 	for _, s := range o.loginStores() {
-		switch err := s.Delete(key); {
-		case err == nil:
-			found = true
-			fmt.Fprintf(w, "the login for %s was removed from %s\n", t.server, s)
-		case !errors.Is(err, login.ErrNone):
-			errs = append(errs, fmt.Errorf("cannot remove the login from %s: %w", s, err))
+		keys, err := s.Keys()
+		if err != nil {
+			unanswered = append(unanswered, fmt.Errorf("cannot look for logins in %s: %w", s, err))
+			continue
+		}
+		var removed []string
+		for key, name := range loginsOf(s, keys, t.server, o.username) {
+			if o.username != "" && name != o.username {
+				if name != "" { // else it cannot be read
+					others = append(others, strconv.Quote(name))
+				}
+				continue
+			}
+			switch err := s.Delete(key); {
+			case err == nil:
+				found = true
+				removed = append(removed, name)
+			case !errors.Is(err, login.ErrNone):
+				errs = append(errs, fmt.Errorf("cannot remove the login from %s: %w", s, err))
+			}
+		}
+		slices.Sort(removed)
+		for _, name := range slices.Compact(removed) {
+			what := "the login"
+			if name != "" {
+				what = fmt.Sprintf("the login of %q", name)
+			}
+			fmt.Fprintf(w, "%s for %s was removed from %s\n", what, t.server, s)
 		}
 	}
-	if !found && len(errs) == 0 {
-		return exitf(exitOther, "no login for %s is stored", t.server)
-	}
-	if found {
+	slices.Sort(others)
+	switch {
+	case len(errs) > 0:
+		return errors.Join(errs...)
+	case found:
 		return nil // a store that does not answer has no usable login
+	case len(unanswered) > 0:
+		return errors.Join(unanswered...)
+	case len(others) > 0:
+		return exitf(exitOther, "no login of %q for %s is stored; there is one of %s", o.username, t.server, strings.Join(slices.Compact(others), ", "))
 	}
-	return errors.Join(errs...)
+	return exitf(exitOther, "no login for %s is stored", t.server)
+}
+
+// loginsOf returns the keys among keys whose logins are of the server, with the user's
+// name of each. It also looks for the login of username and for the one of whoever names
+// none, which a store may not have told.
+func loginsOf(s login.Store, keys []string, server *url.URL, username string) map[string]string {
+	first := accountKey(server, "")
+	keys = append(keys, first, accountKey(server, username))
+	if e, err := s.Get(first); err == nil {
+		keys = append(keys, accountKey(server, e.Username))
+	}
+	found := map[string]string{}
+	for _, key := range keys {
+		e, err := s.Get(key)
+		switch {
+		case errors.Is(err, login.ErrNone):
+			continue
+		case err != nil && key == accountKey(server, username):
+			e.Username = username // what cannot be read can be removed
+		case err != nil:
+			e.Username = keyName(key)
+		}
+		if key == first || key == accountKey(server, e.Username) {
+			found[key] = e.Username
+		}
+	}
+	return found
 }

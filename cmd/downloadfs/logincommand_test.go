@@ -3,9 +3,16 @@ package main
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"downloadfs/login"
 )
 
 // A password where a switch is expected is not told to whoever reads messages.
@@ -70,4 +77,69 @@ func TestLoginCommandFails(t *testing.T) {
 		assert.NotContains(t, stderr, "refuses")
 		assert.Contains(t, get("echo wr0ng"), server.URL+" refuses the login of \"finn\"")
 	}
+}
+
+// logout forgets every login of the server, and says whose.
+// Proves S-109.
+func TestLogoutForgetsAll(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("DOWNLOADFS_CONFIG", "/dev/null")
+	t.Setenv("DOWNLOADFS_STATE_DIR", dir)
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", "")
+	t.Setenv("XDG_RUNTIME_DIR", "")
+	const address = "https://ecm.example.org"
+	parse := func(text string) *url.URL {
+		server, err := parseServerURL(text)
+		require.NoError(t, err)
+		return server
+	}
+	server, store := parse(address), login.Files{Dir: filepath.Join(dir, loginsDir)}
+	of := func(name string) login.Entry {
+		return login.Entry{Kind: login.KindPassword, Username: name, Secret: "s3cret"}
+	}
+	set := func(key string, e login.Entry) { require.NoError(t, store.Set(key, e)) }
+	neighbour := accountKey(parse(address+"/other/alfresco"), "finn")
+	set(neighbour, of("finn"))
+	// finn typed his name, then gave --username. So did berta.
+	all := func() {
+		set(accountKey(server, ""), of("finn"))
+		set(accountKey(server, "finn"), of("finn"))
+		set(accountKey(server, "berta ä"), of("berta ä"))
+	}
+	left := func() []string {
+		keys, err := store.Keys()
+		require.NoError(t, err)
+		slices.Sort(keys)
+		return keys
+	}
+	removed := func(name string) string {
+		return "the login of \"" + name + "\" for " + address + " was removed from " + store.Dir + "\n"
+	}
+
+	all()
+	code, out, stderr := tool("logout", address)
+	assert.Zero(t, code, stderr)
+	assert.Equal(t, removed("berta ä")+removed("finn"), out)
+	assert.Equal(t, []string{neighbour}, left())
+	code, _, stderr = tool("logout", address)
+	assert.Equal(t, exitOther, code)
+	assert.Equal(t, "downloadfs: no login for "+address+" is stored\n", stderr)
+
+	all()
+	code, out, stderr = tool("logout", "--username", "finn", address)
+	assert.Zero(t, code, stderr)
+	assert.Equal(t, removed("finn"), out)
+	code, _, stderr = tool("logout", "--username", "finn", address)
+	assert.Equal(t, exitOther, code)
+	assert.Equal(t, "downloadfs: no login of \"finn\" for "+address+" is stored; there is one of \"berta ä\"\n", stderr)
+	_, _, _ = tool("logout", address)
+
+	// What cannot be read is forgotten, too.
+	set(accountKey(server, ""), login.Entry{Kind: login.KindAlias, Username: "finn"})
+	set(accountKey(server, "finn"), of("finn"))
+	require.NoError(t, os.WriteFile(filepath.Join(store.Dir, accountKey(server, "finn")+".json"), []byte("{"), 0o600))
+	code, out, stderr = tool("logout", address)
+	assert.Zero(t, code, stderr)
+	assert.Equal(t, removed("finn"), out)
+	assert.Equal(t, []string{neighbour}, left())
 }
