@@ -1,5 +1,7 @@
 package download
 
+import "time"
+
 // Census counts a Manager's downloads at one moment.
 type Census struct {
 	// ByStatus has every status, also those that no download is in.
@@ -9,6 +11,9 @@ type Census struct {
 	// Removals are downloads that are removed here and still to be removed on the
 	// server.
 	Removals int
+	// NoAnswerSince is since when the server has not answered; zero while it answers, and
+	// when nothing was asked lately.
+	NoAnswerSince time.Time
 }
 
 // statuses are all that a download can have.
@@ -29,5 +34,6 @@ func (m *Manager) Census() Census {
 		c.Waiters += d.waiters
 	}
 	c.Removals = len(m.removals)
+	c.NoAnswerSince = m.server.silentSince(time.Now())
 	return c
 }

@@ -74,6 +74,9 @@ type Snapshot struct {
 	BegunAt time.Time
 	// ChangedAt is when the state or a counter last changed.
 	ChangedAt time.Time
+	// NoAnswerSince is since when the server has not answered; zero while it answers, and
+	// for a download that has ended.
+	NoAnswerSince time.Time
 }
 
 // Snapshot returns the state now, without waiting.
@@ -92,6 +95,9 @@ func (d *Download) Snapshot() Snapshot {
 			s.Archive = *d.archive
 		}
 		s.Ready, s.Err = d.verdict(time.Now())
+		if !d.progress.Status.Ended() {
+			s.NoAnswerSince = d.m.server.silentSince(time.Now())
+		}
 		s.Parts = d.partsProgress()
 		inParts = d.parts != nil
 	})

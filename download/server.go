@@ -27,6 +27,9 @@ type serverState struct {
 const (
 	// maxSilence is the most that alive counts of the time between two answers.
 	maxSilence = 30 * time.Second
+	// lately is how long a failure says something about the server. While a download is
+	// in trouble, it is asked more often.
+	lately = 5 * time.Minute
 	// failsToHold is how many failures in a row stop all polls but one probe.
 	failsToHold = 3
 )
@@ -62,6 +65,15 @@ func (s *serverState) failing() bool { return s.fails >= failsToHold }
 
 func (s *serverState) unreachable(now time.Time, timeout time.Duration) bool {
 	return s.failing() && now.Sub(s.failingSince) >= timeout
+}
+
+// silentSince returns since when the server has not answered. It returns zero while the
+// server answers, and when nobody has asked it lately.
+func (s *serverState) silentSince(now time.Time) time.Time {
+	if s.fails == 0 || now.Sub(s.failedAt) > lately {
+		return time.Time{}
+	}
+	return s.failingSince
 }
 
 // refusedSince reports whether a request that began at since or later was refused.

@@ -14,7 +14,7 @@ import (
 	"downloadfs/download/downloadtest"
 )
 
-// Proves S-77.
+// Proves S-77, S-132.
 func TestUnreachable(t *testing.T) {
 	for _, kind := range []struct {
 		name string
@@ -39,6 +39,8 @@ func TestUnreachable(t *testing.T) {
 				assert.InDelta(t, 150, time.Since(began).Seconds(), 40, "2 minutes and what a request takes")
 				assert.ErrorIs(t, d.Snapshot().Err, download.ErrUnavailable)
 				assert.Equal(t, download.StatusInProgress, d.Snapshot().Status)
+				assert.WithinDuration(t, began, d.Snapshot().NoAnswerSince, time.Minute)
+				assert.Equal(t, d.Snapshot().NoAnswerSince, w.Census().NoAnswerSince)
 
 				// New waiters do not wait those minutes again.
 				began = time.Now()
@@ -53,6 +55,7 @@ func TestUnreachable(t *testing.T) {
 				f.set(nil)
 				later(2*time.Minute + f.slow)
 				assert.NoError(t, d.Snapshot().Err)
+				assert.Zero(t, d.Snapshot().NoAnswerSince)
 			})
 		})
 	}

@@ -97,6 +97,7 @@ type status struct {
 	CreatedAt   time.Time       `json:"createdAt,omitzero" yaml:"createdAt,omitempty"`
 	BegunAt     time.Time       `json:"begunAt,omitzero" yaml:"begunAt,omitempty"`
 	ChangedAt   time.Time       `json:"changedAt,omitzero" yaml:"changedAt,omitempty"`
+	Silent      time.Time       `json:"noAnswerSince,omitzero" yaml:"noAnswerSince,omitempty"`
 }
 
 func newStatus(s download.Snapshot) status {
@@ -112,6 +113,7 @@ func newStatus(s download.Snapshot) status {
 		CreatedAt:   s.CreatedAt.UTC().Truncate(time.Second),
 		BegunAt:     s.BegunAt.UTC().Truncate(time.Second),
 		ChangedAt:   s.ChangedAt.UTC().Truncate(time.Second),
+		Silent:      s.NoAnswerSince.UTC().Truncate(time.Second),
 	}
 	out.Folders, out.Nodes = s.Parts.Looked.Folders, s.Parts.Looked.Nodes
 	if s.Parts.Total > 0 {

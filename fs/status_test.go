@@ -50,6 +50,8 @@ func TestStatusPendingAndFailed(t *testing.T) {
 		Progress: download.Progress{ID: "d1", Status: download.StatusPending},
 		Name:     "d1",
 		Err:      fmt.Errorf("the zip of d1: %w for 10m: see the server's log", download.ErrStalled),
+
+		NoAnswerSince: time.Date(2026, 8, 1, 12, 2, 0, 0, time.UTC),
 	}
 	assert.Equal(t, `id: d1
 name: d1
@@ -60,6 +62,7 @@ totalBytes: 0
 filesAdded: 0
 totalFiles: 0
 cachedBytes: 0
+noAnswerSince: 2026-08-01T12:02:00Z
 `, string(statusYAML(newStatus(s))))
 }
 

@@ -248,6 +248,25 @@ func TestStatusAndList(t *testing.T) {
 	m.Detach(t)
 }
 
+// A server that does not answer is not taken for one that zips slowly.
+// Proves S-132.
+func TestStatusOfASilentServer(t *testing.T) {
+	t.Parallel()
+	u := harness.Ordinary(t)
+	s := harness.StartServer(t, harness.Samples(t), "--archive-rate", "10k")
+	m := harness.StartMount(t, s, harness.MountOptions{User: u, Flags: []string{"--retry-timeout", "2s"}, Allow: []string{`"level":"WARN"`}})
+	id := submit(t, m, photos)
+	m.AwaitStatus(t, harness.Timeout, id, "status", "IN_PROGRESS")
+	s.Stop(t)
+	run := func(args ...string) string {
+		return harness.Cmd{User: u, Name: harness.Binary(), Args: args}.Run(t).Out(t)
+	}
+	silent := regexp.MustCompile(id + ` +IN_PROGRESS +\d+% +- +no answer for \d+ `)
+	harness.Eventually(t, harness.Timeout, func() bool { return silent.MatchString(run("status", m.Path)) }, "status does not tell")
+	assert.Regexp(t, `(?m)^`+m.Path+` +`+s.URL+` +mounted; the server has not answered for \d+ `, run("list"))
+	assert.Regexp(t, `"mountpoint":"`+m.Path+`","server":"`+s.URL+`","state":"mounted","noAnswerSince":"20`, run("list", "--json"))
+}
+
 // Each thing that keeps a mount from working is found, with the exit code of mount.
 // Proves S-133.
 func TestDoctor(t *testing.T) {

@@ -77,6 +77,7 @@ type document struct {
 	Requests   []eventsDocument        `json:"requests"`
 	Operations []eventsDocument        `json:"operations"`
 	Goroutines int                     `json:"goroutines"`
+	Silent     time.Time               `json:"noAnswerSince,omitzero"`
 }
 
 type cacheDocument struct {
@@ -111,6 +112,7 @@ func (s Snapshot) JSON() []byte {
 		Fetched: s.Fetched, Served: s.Served, Bandwidth: s.Bandwidth,
 		Requests: documents(s.Requests), Operations: documents(s.Operations),
 		Goroutines: s.Goroutines,
+		Silent:     s.Downloads.NoAnswerSince.UTC().Truncate(time.Second),
 	})
 	return b.Bytes()
 }

@@ -32,8 +32,9 @@ func (l limit) Limit() int64 { return int64(l) }
 func sample(c *Counts) Mount {
 	return Mount{
 		Counts: c, Version: "1.2.3", Account: "5ca1ab1e", Started: time.Date(2026, 11, 1, 12, 0, 0, 5, time.UTC),
-		Manager: fakeManager{download.Census{ByStatus: map[download.Status]int{download.StatusDone: 2}, Waiters: 4, Removals: 1}},
-		Cache:   fakeCache{}, Bandwidth: limit(5000),
+		Manager: fakeManager{download.Census{ByStatus: map[download.Status]int{download.StatusDone: 2}, Waiters: 4, Removals: 1,
+			NoAnswerSince: time.Date(2026, 11, 1, 12, 30, 0, 7, time.UTC)}},
+		Cache: fakeCache{}, Bandwidth: limit(5000),
 	}
 }
 
@@ -55,7 +56,7 @@ func TestJSON(t *testing.T) {
 	delete(got, "goroutines")
 	want := map[string]any{
 		"version": "1.2.3", "account": "5ca1ab1e", "startedAt": "2026-11-01T12:00:00Z",
-		"downloads": map[string]any{"DONE": 2.}, "removals": 1., "waiters": 4.,
+		"downloads": map[string]any{"DONE": 2.}, "removals": 1., "waiters": 4., "noAnswerSince": "2026-11-01T12:30:00Z",
 		"cache":        map[string]any{"limit": 100., "used": 40., "free": 60., "hits": 7., "misses": 3., "evictions": 1., "waiting": 2.},
 		"bytesFetched": 10., "bytesServed": 20., "bandwidth": 5000.,
 		"requests": []any{

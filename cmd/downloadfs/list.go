@@ -7,8 +7,10 @@ import (
 	"io"
 	iofs "io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -19,8 +21,9 @@ func newListCommand() *cobra.Command {
 		Use:   "list [flags]",
 		Short: "List the mounts of downloadfs on this machine",
 		Long: `list shows each mount of downloadfs that this process can see: where, of which
-server, and whether it is well. A dead mount is one whose process is gone; the next
-mount there replaces it, and 'downloadfs unmount' removes it.`,
+server, and whether it is well. A mount of yours also tells whether its server has
+answered lately. A dead mount is one whose process is gone; the next mount there
+replaces it, and 'downloadfs unmount' removes it.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return listMounts(cmd.OutOrStdout(), asJSON) },
 	}
@@ -33,6 +36,8 @@ type listedMount struct {
 	Mountpoint string `json:"mountpoint"`
 	Server     string `json:"server"`
 	State      string `json:"state"`
+	// Silent is since when the server has not answered; zero if that is not known.
+	Silent time.Time `json:"noAnswerSince,omitzero"`
 }
 
 // ourMounts returns the mounts of downloadfs and their states. Of mounts on one path
@@ -49,7 +54,7 @@ func ourMounts() ([]listedMount, error) {
 			covered = covered || later.path == m.path
 		}
 		if m.ours() && !covered {
-			listed = append(listed, listedMount{m.path, m.source, mountState(m.path)})
+			listed = append(listed, listedMount{Mountpoint: m.path, Server: m.source, State: mountState(m.path)})
 		}
 	}
 	return listed, nil
@@ -71,10 +76,28 @@ func mountState(path string) string {
 	}
 }
 
+// silentSince returns since when the server of a mount has not answered, as the mount
+// tells. It returns zero if the mount does not tell.
+func silentSince(mountpoint string) time.Time {
+	var told struct {
+		Silent time.Time `json:"noAnswerSince"`
+	}
+	text, err := os.ReadFile(filepath.Join(mountpoint, ".stats"))
+	if err != nil || json.Unmarshal(text, &told) != nil {
+		return time.Time{}
+	}
+	return told.Silent
+}
+
 func listMounts(w io.Writer, asJSON bool) error {
 	listed, err := ourMounts()
 	if err != nil {
 		return fmt.Errorf("cannot list mounts: %w", err)
+	}
+	for i, m := range listed {
+		if m.State == "mounted" {
+			listed[i].Silent = silentSince(m.Mountpoint)
+		}
 	}
 	if asJSON {
 		return json.NewEncoder(w).Encode(listed)
@@ -86,7 +109,11 @@ func listMounts(w io.Writer, asJSON bool) error {
 	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(table, "MOUNTPOINT\tSERVER\tSTATE")
 	for _, m := range listed {
-		fmt.Fprintf(table, "%s\t%s\t%s\n", printable(m.Mountpoint), printable(m.Server), m.State)
+		state := m.State
+		if !m.Silent.IsZero() {
+			state += "; the server has not answered for " + timeText(time.Since(m.Silent))
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\n", printable(m.Mountpoint), printable(m.Server), state)
 	}
 	return table.Flush()
 }

@@ -72,6 +72,13 @@ func TestStatusTable(t *testing.T) {
 		downloadStatus{ID: "5", Name: "parted", Status: download.StatusDone, BytesAdded: 10, TotalBytes: 10, Parts: 3, CreatedAt: now.Add(-time.Minute)})
 	all = append(all, downloadStatus{ID: "6", Name: "queued", Status: download.StatusInProgress, BytesAdded: 250, TotalBytes: 1000,
 		CreatedAt: now.Add(-time.Hour), BegunAt: now.Add(-10 * time.Second)})
+	all = append(all,
+		downloadStatus{ID: "7", Name: "stuck", Status: download.StatusInProgress, BytesAdded: 250, TotalBytes: 1000,
+			CreatedAt: now.Add(-time.Hour), ChangedAt: now.Add(-62 * time.Second)},
+		downloadStatus{ID: "8", Name: "silent", Status: download.StatusInProgress, BytesAdded: 250, TotalBytes: 1000,
+			CreatedAt: now.Add(-time.Hour), ChangedAt: now.Add(-62 * time.Second), Silent: now.Add(-59 * time.Second)},
+		downloadStatus{ID: "9", Name: "slow", Status: download.StatusInProgress, BytesAdded: 250, TotalBytes: 1000,
+			CreatedAt: now.Add(-100 * time.Second), ChangedAt: now.Add(-50 * time.Second)})
 	s.table(&b, all)
 	lines := strings.Split(b.String(), "\n")
 	assert.Regexp(t, `^NAME +STATE +ZIPPED +RATE +LEFT +HERE +AGE +EXPIRES$`, lines[0])
@@ -81,6 +88,9 @@ func TestStatusTable(t *testing.T) {
 	assert.Regexp(t, `^fresh +IN_PROGRESS +1% +- +- +- +2 s +-$`, lines[4], "it is too early to tell")
 	assert.Regexp(t, `^parted +DONE +100% +- +- +- +1 min 00 s +-$`, lines[5], "nothing of it is left on the server")
 	assert.Regexp(t, `^queued +IN_PROGRESS +25% +25 B/s +30 s +- +1 h 00 min +-$`, lines[6], "the hour in which it waited for its turn does not count")
+	assert.Regexp(t, `^stuck +IN_PROGRESS +25% +- +no progress for 1 min 02 s +- `, lines[7])
+	assert.Regexp(t, `^silent +IN_PROGRESS +25% +- +no answer for 59 s +- `, lines[8])
+	assert.Regexp(t, `^slow +IN_PROGRESS +25% +2 B/s +5 min 00 s +- `, lines[9], "it may be between two steps")
 	assert.NotContains(t, b.String(), "\x1b")
 
 	// Looked at again, the rate is that since then.

@@ -27,6 +27,10 @@ import (
 // another time.
 const serverKeeps = time.Hour
 
+// quietAfter is how long the counters of a download may stand still before its rate says
+// nothing any more. A slow server takes its time for a step.
+const quietAfter = time.Minute
+
 // steadyAfter is how old a download is before its rate says something: a server counts
 // in large steps.
 const steadyAfter = 5 * time.Second
@@ -38,9 +42,10 @@ func newStatusCommand() *cobra.Command {
 		Use:   "status [flags] [MOUNTPOINT|PROFILE…]",
 		Short: "Show how far the downloads of a mount are",
 		Long: `status shows the downloads of a mount, or of all mounts of yours: name, state, how
-far the server is with zipping, its rate and the time left, how much of the archive
-is here, the age, and when the server will delete it (an hour after it was made,
-unless its administrator has set something else; never, if it was got in parts).`,
+far the server is with zipping, its rate and the time left (or how long it has not
+answered, or made no progress), how much of the archive is here, the age, and when the
+server will delete it (an hour after it was made, unless its administrator has set
+something else; never, if it was got in parts).`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
@@ -81,6 +86,7 @@ type downloadStatus struct {
 	CreatedAt   time.Time       `json:"createdAt,omitzero"`
 	BegunAt     time.Time       `json:"begunAt,omitzero"`
 	ChangedAt   time.Time       `json:"changedAt,omitzero"`
+	Silent      time.Time       `json:"noAnswerSince,omitzero"`
 }
 
 // statusSample is the basis for computing a download's rate.
@@ -259,7 +265,14 @@ func (s *statusView) table(w io.Writer, all []downloadStatus) {
 		if d.TotalBytes > 0 && d.Status != download.StatusTooLarge {
 			zipped = fmt.Sprintf("%d%%", int(100*float64(d.BytesAdded)/float64(d.TotalBytes)))
 		}
-		if r := s.rate(d, now); r > 0 && !d.Status.Ended() {
+		quiet := now.Sub(d.ChangedAt)
+		switch r := s.rate(d, now); {
+		case d.Status.Ended():
+		case !d.Silent.IsZero():
+			left = "no answer for " + timeText(now.Sub(d.Silent))
+		case d.Status == download.StatusInProgress && !d.ChangedAt.IsZero() && quiet >= quietAfter:
+			left = "no progress for " + timeText(quiet)
+		case r > 0:
 			rate = bytesText(int64(r)) + "/s"
 			left = timeText(time.Duration(float64(d.TotalBytes-d.BytesAdded) / r * float64(time.Second)))
 		}
