@@ -19,6 +19,9 @@ const (
 	exitLocked      = 6 // another process uses the state or the cache
 )
 
+// errInterrupted: a signal ended the command.
+var errInterrupted = errors.New("interrupted")
+
 // exitError is an error that decides the exit code.
 type exitError struct {
 	code int

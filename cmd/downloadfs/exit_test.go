@@ -2,13 +2,20 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
+	"downloadfs/client"
 	"downloadfs/download"
 )
 
@@ -94,6 +101,41 @@ func TestWrongUsage(t *testing.T) {
 		assert.Contains(t, stderr.String(), c.want, c.args)
 		assert.NotContains(t, stderr.String(), "s3cret", c.args)
 	}
+}
+
+// Whoever interrupts a command that waits for the server is not told that something is
+// wrong with the server.
+// Proves S-238.
+func TestInterruptedWhileTheServerIsSilent(t *testing.T) {
+	t.Setenv("DOWNLOADFS_CONFIG", "/dev/null")
+	t.Setenv("DOWNLOADFS_STATE_DIR", t.TempDir())
+	t.Setenv(envUsername, "finn")
+	t.Setenv(envPassword, "s3cret")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		cancel()
+		<-ended
+	}))
+	defer server.Close()
+	defer close(ended)
+	root := newRootCommand()
+	root.SetArgs([]string{"get", "--server", server.URL, "/Sites"})
+	err := root.ExecuteContext(ctx)
+	require.EqualError(t, err, "interrupted")
+	assert.Equal(t, exitOther, exitCode(err))
+
+	o := serverOptions{retryTimeout: time.Minute}
+	login := credentials{username: "finn", password: "s3cret"}
+	parsed, err := parseServerURL(server.URL)
+	require.NoError(t, err)
+	c, err := client.New(o.clientConfig(parsed, login, slog.New(slog.DiscardHandler)))
+	require.NoError(t, err)
+	defer c.Close()
+	offline, err := checkServer(ctx, c, parsed, login)
+	assert.NoError(t, offline, "a mount would go on without the server")
+	assert.ErrorIs(t, err, errInterrupted)
 }
 
 func TestHelp(t *testing.T) {

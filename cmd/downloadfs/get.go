@@ -124,7 +124,10 @@ func runGet(ctx context.Context, cmd *cobra.Command, o *getOptions, args []strin
 		StallTimeout: o.stallTimeout, Tell: show.event,
 	}
 	nodes, err := f.Resolve(ctx, wanted)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return errInterrupted
+	case err != nil:
 		return getError(t, err)
 	}
 	path := o.recordPath(t, c.login.username, nodes)
@@ -142,6 +145,8 @@ func runGet(ctx context.Context, cmd *cobra.Command, o *getOptions, args []strin
 	switch {
 	case ctx.Err() != nil && o.output != "-":
 		return errors.New("interrupted; the same command goes on from here")
+	case ctx.Err() != nil && err != nil:
+		return errInterrupted
 	case err != nil:
 		return getError(t, err)
 	}

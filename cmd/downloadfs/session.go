@@ -178,6 +178,9 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 		}
 		cfg.log.Warn("the server cannot be used now; mounting what is here, and trying again", "op", "mount", "err", offline)
 	}
+	if ctx.Err() != nil { // what was mounted now would only be unmounted again
+		return nil, errors.Join(errInterrupted, s.close())
+	}
 	observed := stats.Mount{
 		Counts: counts, Version: versionText(), Started: time.Now(),
 		Account: accountMark(cfg.server, cfg.login.username),
@@ -231,14 +234,17 @@ func managerStallTimeout(flag time.Duration) time.Duration {
 
 // checkServer logs in. offline says why the server cannot be used now. That need not
 // end the mount: it would not end a running one, and what is here is useful without
-// the server. err ends the mount. Both carry exit codes.
+// the server. err ends the mount; it is errInterrupted if ctx was cancelled. Both carry
+// exit codes.
 func checkServer(ctx context.Context, c *client.Client, server *url.URL, login credentials) (offline, err error) {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	bounded, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	err = c.Check(ctx)
+	err = c.Check(bounded)
 	switch {
 	case err == nil:
 		return nil, nil
+	case errors.Is(ctx.Err(), context.Canceled):
+		return nil, errInterrupted
 	case errors.Is(err, download.ErrUnauthorized) && login.commandFailed():
 		return nil, exitf(exitLogin, "cannot log in to %s: %s", server, advised(err, "check "+login.source))
 	case errors.Is(err, download.ErrUnauthorized):
