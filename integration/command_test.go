@@ -75,6 +75,29 @@ func TestMountFailures(t *testing.T) {
 	assert.Empty(t, taken.List(t), "the mount in the way was harmed")
 }
 
+// A server or a password that was mistyped leaves no directories, nor does the mountpoint
+// of a profile stay.
+// Proves S-53, S-156.
+func TestFailedMountLeavesNothing(t *testing.T) {
+	t.Parallel()
+	s := harness.StartServer(t, harness.Samples(t))
+	dir := harness.Dir(t, harness.User{})
+	for _, c := range []struct {
+		url, password string
+		code          int
+	}{{s.URL, "wr0ng", 3}, {"http://127.0.0.1:1", harness.AdminPassword, 4}} {
+		config := configFile(t, harness.User{}, "profiles:\n  work:\n    url: "+c.url+"\n    mountpoint: "+dir+"/mnt/work\n")
+		r := harness.Cmd{
+			Env: []string{"ALFRESCO_USERNAME=" + harness.AdminName, "ALFRESCO_PASSWORD=" + c.password}, Name: harness.Binary(),
+			Args: []string{"mount", "--config", config, "--retry-timeout", "1s", "--state-dir", dir + "/state", "--cache-dir", dir + "/cache", "work"},
+		}.Run(t)
+		assert.Equal(t, c.code, r.Code, "%s", r)
+		left, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		assert.Empty(t, left)
+	}
+}
+
 // The service manager is told when the mount is ready, and when it ends.
 // Proves S-59.
 func TestServiceManagerIsTold(t *testing.T) {

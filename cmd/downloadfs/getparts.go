@@ -164,7 +164,7 @@ func (g *getter) openParts(dir partsDir, copied bool) (*download.Manager, func()
 		PartSize:           g.fetcher.PartSize,
 		MaxFile:            g.fetcher.MaxFile,
 		Archives:           c,
-		JournalPath:        filepath.Join(dir.path, "journal.db"),
+		JournalPath:        filepath.Join(dir.path, journalName),
 		StallTimeout:       managerStallTimeout(g.options.stallTimeout),
 		UnreachableTimeout: g.options.retryTimeout,
 		Logger:             g.log,

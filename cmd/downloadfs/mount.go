@@ -52,8 +52,9 @@ name and the password come from the environment, ` + envUsername + ` and
 ` + envPassword + `, or from what a flag names, such as --password-file.
 
 A PROFILE is a name in a configuration file, which has the URL and any other setting
-of mount; see 'downloadfs config --help'. Each flag can be given as an
-environment variable too: --cache-size as ` + envName("cache-size") + `.`,
+of mount; see 'downloadfs config --help'. The mountpoint of a profile is made if it is
+missing. Each flag can be given as an environment variable too: --cache-size as
+` + envName("cache-size") + `.`,
 		Example: `  downloadfs login https://alfresco.example.com
   mkdir -p ~/alfresco
   downloadfs mount --daemon https://alfresco.example.com ~/alfresco
@@ -174,9 +175,11 @@ func runMount(cmd *cobra.Command, o mountOptions, target target, password client
 			return err
 		}
 	}
+	unmake := func() {}
 	if target.ofProfile {
-		if err := os.MkdirAll(target.mountpoint, 0o700); err != nil && !errors.Is(err, syscall.ENOTCONN) && !errors.Is(err, os.ErrExist) {
-			return exitf(exitMountpoint, "cannot make the mountpoint of the profile: %w", err)
+		if unmake, err = makeMountpoint(target.mountpoint); err != nil {
+			unmake()
+			return err
 		}
 	}
 	signals := watchSignals()
@@ -189,13 +192,14 @@ func runMount(cmd *cobra.Command, o mountOptions, target target, password client
 		mountpoint: target.mountpoint,
 		log:        log,
 	})
-	if ctx.Err() != nil && err != nil {
-		return fmt.Errorf("interrupted before the mount was ready")
-	}
-	if there, ok := errors.AsType[*mountedError](err); ok && child != nil && child.helper && isMountOf(there.path, target.server, login.username) {
+	if there, ok := errors.AsType[*mountedError](err); ok && ctx.Err() == nil && child != nil && child.helper && isMountOf(there.path, target.server, login.username) {
 		return child.tell(fmt.Sprintf("%s is mounted already\n", there.path))
 	}
 	if err != nil {
+		unmake()
+		if ctx.Err() != nil {
+			return errors.New("interrupted before the mount was ready")
+		}
 		return err
 	}
 	line := fmt.Sprintf("mounted %s on %s\n", target.server, s.mountpoint)
@@ -220,6 +224,14 @@ func watchSignals() <-chan os.Signal {
 		signal.Notify(signals, syscall.SIGHUP)
 	}
 	return signals
+}
+
+// journalName is the journal's file in the state directory of an account.
+const journalName = "journal.db"
+
+// journal returns the path of an account's journal.
+func (o *mountOptions) journal(server *url.URL, username string) string {
+	return filepath.Join(o.stateDir, accountKey(server, username), journalName)
 }
 
 // accountDirs returns the directories of one user on one server. It creates the one

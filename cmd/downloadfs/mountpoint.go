@@ -26,6 +26,28 @@ const statsFile = ".stats"
 // probeTimeout is how long a mount that is in the way may take to answer.
 const probeTimeout = 2 * time.Second
 
+// makeMountpoint makes the mountpoint of a profile if it is missing. unmake removes the
+// directories that it has made, unless something is in them.
+func makeMountpoint(path string) (unmake func(), err error) {
+	var made []string // the lowest first
+	for dir := filepath.Clean(path); ; dir = filepath.Dir(dir) {
+		if _, err := os.Lstat(dir); !errors.Is(err, iofs.ErrNotExist) {
+			break
+		}
+		made = append(made, dir)
+	}
+	unmake = func() {
+		for _, dir := range made {
+			_ = os.Remove(dir)
+		}
+	}
+	// A mount whose process is gone is in the way of every call.
+	if err := os.MkdirAll(path, 0o700); err != nil && !errors.Is(err, syscall.ENOTCONN) && !errors.Is(err, iofs.ErrExist) {
+		return unmake, exitf(exitMountpoint, "cannot make the mountpoint of the profile: %w", err)
+	}
+	return unmake, nil
+}
+
 // prepareMountpoint returns the absolute path of a directory that can be mounted on,
 // or an error that says why not. It replaces a downloadfs mount whose process is
 // gone. Any other mount stays.

@@ -102,15 +102,19 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 	if err != nil {
 		return nil, err
 	}
-	stateDir, cacheDir, err := o.accountDirs(cfg.server, cfg.login.username)
-	if err != nil {
-		return nil, err
-	}
 	var offline error
 	if c != nil {
 		if offline, err = checkServer(ctx, c, cfg.server, cfg.login); err != nil {
 			return nil, err
 		}
+	}
+	// A server that was mistyped leaves no directories.
+	if offline != nil && o.share.url == "" && !fileExists(o.journal(cfg.server, cfg.login.username)) {
+		return nil, offline
+	}
+	stateDir, cacheDir, err := o.accountDirs(cfg.server, cfg.login.username)
+	if err != nil {
+		return nil, err
 	}
 
 	shared, err := startSharing(ctx, &o, cfg.server, cfg.login.username, cfg.log)
@@ -149,7 +153,7 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 			MaxFile:            int64(o.maxZipEntry),
 			Archives:           archives,
 			Turns:              shared.turns(),
-			JournalPath:        filepath.Join(stateDir, "journal.db"),
+			JournalPath:        filepath.Join(stateDir, journalName),
 			StallTimeout:       managerStallTimeout(o.stallTimeout),
 			UnreachableTimeout: o.retryTimeout,
 			Prefetch:           o.prefetch == "auto",
