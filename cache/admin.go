@@ -37,10 +37,14 @@ func (c *Cache) List() ([]Info, error) {
 		}
 	}
 	c.mu.Unlock()
+	sortInfos(infos)
+	return infos, nil
+}
+
+func sortInfos(infos []Info) {
 	slices.SortFunc(infos, func(a, b Info) int {
 		return cmp.Or(a.UsedAt.Compare(b.UsedAt), cmp.Compare(a.ID, b.ID))
 	})
-	return infos, nil
 }
 
 // Result is what Verify found.

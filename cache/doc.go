@@ -9,7 +9,7 @@
 // process at a time owns the directory (0700, files 0600) through a lock file:
 //
 //	CACHEDIR.TAG  tells backup programs to leave the directory out
-//	lock          flock, held while the cache is open
+//	lock          flock, held while the cache is open; a list is read without it
 //	index.db      which blocks are there
 //	archives/     the data files; their names derive from a hash of the id
 //

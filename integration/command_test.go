@@ -56,8 +56,8 @@ func TestMountFailures(t *testing.T) {
 			{"mountpoint is not empty", harness.MountOptions{Path: full}, 5, "not empty"},
 			{"mounted already", harness.MountOptions{Path: taken.Path}, 5, "downloadfs unmount"},
 			{"foreign mount", harness.MountOptions{Path: "/proc"}, 5, "choose another directory"},
-			{"state in use", harness.MountOptions{StateDir: taken.StateDir}, 6, "in use by another downloadfs"},
-			{"cache in use", harness.MountOptions{CacheDir: taken.CacheDir}, 6, "in use by another downloadfs"},
+			{"state in use", harness.MountOptions{StateDir: taken.StateDir}, 6, "in use by another downloadfs, which is mounted on " + taken.Path + "; "},
+			{"cache in use", harness.MountOptions{CacheDir: taken.CacheDir}, 6, "in use by another downloadfs, which is mounted on " + taken.Path + "; "},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()
@@ -314,7 +314,7 @@ func TestDemo(t *testing.T) {
 	})
 }
 
-// cache lists, verifies and clears what mounts keep, but not under a running one.
+// cache lists, verifies and clears what mounts keep; it only lists that of a running one.
 // Proves S-42.
 func TestCacheCommand(t *testing.T) {
 	t.Parallel()
@@ -330,7 +330,9 @@ func TestCacheCommand(t *testing.T) {
 		}
 		r := cache("clear")
 		assert.Equal(t, 6, r.Code, "%s", r)
-		assert.Contains(t, r.Stderr, "in use by another downloadfs")
+		assert.Contains(t, r.Stderr, "in use by another downloadfs, which is mounted on "+m.Path+"; ")
+		listed := id + "  photos.zip  " + size + " of " + size + " bytes"
+		harness.Eventually(t, harness.Timeout, func() bool { return strings.Contains(cache("list").Out(t), listed) }, "it is not listed")
 		assert.Equal(t, size, m.Status(t, id, "cachedBytes"))
 		m.Unmount(t)
 

@@ -23,8 +23,8 @@ func newCacheCommand() *cobra.Command {
 		Use:   "cache list|verify|clear",
 		Short: "Look after the archives on disk",
 		Long: `cache lists, verifies or clears the archives that mounts keep on disk: those of all
-servers and users below --cache-dir. It leaves the cache of a running mount alone
-(exit code 6).`,
+servers and users below --cache-dir. The cache of a running mount is listed, too, but
+left alone otherwise (exit code 6).`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return exitf(exitUsage, "say what to do with the cache: list, verify or clear; see '%s --help'", cmd.CommandPath())
@@ -49,15 +49,16 @@ servers and users below --cache-dir. It leaves the cache of a running mount alon
 		})
 	}
 	add("list", "List archives, the least recently used first", listCache)
-	add("verify", "Read everything and compare it with its checksums; drop what is damaged", verifyCache)
-	add("clear", "Drop all archives, also those that the server has deleted", clearCache)
+	add("verify", "Read everything and compare it with its checksums; drop what is damaged", opened(verifyCache))
+	add("clear", "Drop all archives, also those that the server has deleted", opened(clearCache))
 	return cmd
 }
 
-// cacheAction does something with the cache of one account and reports it on w.
-type cacheAction func(ctx context.Context, w io.Writer, account string, c *cache.Cache) error
+// cacheAction does something with the cache of one account, which is in dir, and reports
+// it on w.
+type cacheAction func(ctx context.Context, w io.Writer, dir string, log *slog.Logger) error
 
-// eachCache opens the caches below dir, one after the other.
+// eachCache does it with the caches below dir, one after the other.
 func eachCache(ctx context.Context, cmd *cobra.Command, dir string, do cacheAction) error {
 	if dir == "" {
 		return exitf(exitUsage, "no home directory to look in; give --cache-dir")
@@ -74,20 +75,22 @@ func eachCache(ctx context.Context, cmd *cobra.Command, dir string, do cacheActi
 	var errs []error
 	for _, index := range indexes {
 		if ctx.Err() != nil {
-			return errors.Join(append(errs, errors.New("interrupted"))...)
+			return errors.Join(append(errs, errInterrupted)...)
 		}
-		accountDir := filepath.Dir(index)
-		errs = append(errs, oneCache(ctx, cmd.OutOrStdout(), accountDir, log, do))
+		errs = append(errs, do(ctx, cmd.OutOrStdout(), filepath.Dir(index), log))
 	}
 	return errors.Join(errs...)
 }
 
-func oneCache(ctx context.Context, w io.Writer, dir string, log *slog.Logger, do cacheAction) error {
-	c, err := cache.Open(cache.Config{Dir: dir, Size: 1 << 62, Logger: log})
-	if err != nil {
-		return lockedHint(err, "cache "+dir)
+// opened makes an action of one that needs the cache for itself.
+func opened(do func(ctx context.Context, w io.Writer, account string, c *cache.Cache) error) cacheAction {
+	return func(ctx context.Context, w io.Writer, dir string, log *slog.Logger) error {
+		c, err := cache.Open(cache.Config{Dir: dir, Size: 1 << 62, Logger: log})
+		if err != nil {
+			return lockedHint(err, "cache", dir)
+		}
+		return errors.Join(do(ctx, w, filepath.Base(dir), c), c.Close())
 	}
-	return errors.Join(do(ctx, w, filepath.Base(dir), c), c.Close())
 }
 
 // escapeGlob escapes a name so that a pattern matches exactly that name.
@@ -103,8 +106,8 @@ func escapeGlob(name string) string {
 	return string(escaped)
 }
 
-func listCache(_ context.Context, w io.Writer, account string, c *cache.Cache) error {
-	archives, err := c.List()
+func listCache(_ context.Context, w io.Writer, dir string, log *slog.Logger) error {
+	archives, err := cache.List(dir, log)
 	if err != nil {
 		return err
 	}
@@ -118,7 +121,7 @@ func listCache(_ context.Context, w io.Writer, account string, c *cache.Cache) e
 		total += a.Cached
 		fmt.Fprintf(table, "%s\t%s\t%d of %d bytes\tread %s\n", a.ID, printable(a.Name), a.Cached, a.Size, used)
 	}
-	fmt.Fprintf(w, "%s: %s, %s\n", account, counted(len(archives), "archive", "archives"), counted(total, "byte", "bytes"))
+	fmt.Fprintf(w, "%s: %s, %s\n", filepath.Base(dir), counted(len(archives), "archive", "archives"), counted(total, "byte", "bytes"))
 	return table.Flush()
 }
 

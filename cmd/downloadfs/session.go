@@ -64,6 +64,7 @@ type session struct {
 	metrics    *metrics.Server // nil without --metrics
 	notifier   *notifier       // nil without --notify
 	stopDump   func()
+	notes      []string // files, see note
 	log        *slog.Logger
 	before     int // number of goroutines before it started
 }
@@ -132,8 +133,9 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 			Logger:  cfg.log,
 		})
 	}); err != nil {
-		return nil, errors.Join(lockedHint(err, "cache "+cacheDir), shared.close())
+		return nil, errors.Join(lockedHint(err, "cache", cacheDir), shared.close())
 	}
+	s.note(cacheDir)
 	archives := shared.archives(s.cache)
 	var tell func(download.Snapshot)
 	if o.notify {
@@ -161,8 +163,10 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 			Ended:              tell,
 		})
 	}); err != nil {
-		return nil, errors.Join(lockedHint(err, "state "+stateDir), shared.close(), s.cache.Close())
+		s.forgetNotes()
+		return nil, errors.Join(lockedHint(err, "state", stateDir), shared.close(), s.cache.Close())
 	}
+	s.note(stateDir)
 	shared.follow(ctx, s.manager)
 	// Who holds the locks has the metrics' address too.
 	var listener net.Listener
@@ -293,11 +297,50 @@ func whenUnlocked[T any](ctx context.Context, open func() (T, error)) (T, error)
 	}
 }
 
-func lockedHint(err error, what string) error {
-	if errors.Is(err, download.ErrLocked) {
-		return exitf(exitLocked, "the %s is in use by another downloadfs; unmount that one, or choose other directories", what)
+// lockedHint is the error for an account's directory that cannot be opened. what says which
+// of its directories it is.
+func lockedHint(err error, what, dir string) error {
+	if !errors.Is(err, download.ErrLocked) {
+		return fmt.Errorf("cannot open the %s %s: %w", what, dir, err)
 	}
-	return fmt.Errorf("cannot open the %s: %w", what, err)
+	where := ""
+	if path := notedMount(dir); path != "" {
+		where = ", which is mounted on " + path
+	}
+	return exitf(exitLocked, "the %s %s is in use by another downloadfs%s; unmount that one, or choose other directories", what, dir, where)
+}
+
+// noteName is the file in an account's directory that says where the mount is that uses
+// the directory.
+const noteName = "mountpoint"
+
+// note writes down that this mount uses dir. Only messages need it.
+func (s *session) note(dir string) {
+	path := filepath.Join(dir, noteName)
+	if os.WriteFile(path, []byte(s.mountpoint+"\n"), 0o600) == nil {
+		s.notes = append(s.notes, path)
+	}
+}
+
+// forgetNotes removes what note has written.
+func (s *session) forgetNotes() {
+	for _, path := range s.notes {
+		_ = os.Remove(path)
+	}
+}
+
+// notedMount returns where the mount is that uses dir, "" if that is not known. A mount
+// that was killed has left its note.
+func notedMount(dir string) string {
+	text, err := os.ReadFile(filepath.Join(dir, noteName))
+	if err != nil {
+		return ""
+	}
+	path := strings.TrimSuffix(string(text), "\n")
+	if m, mounted, err := mountAt(path); err != nil || !mounted || !m.ours() {
+		return ""
+	}
+	return printable(path)
 }
 
 // serve blocks until the file system is unmounted, from outside or because a signal
@@ -432,6 +475,7 @@ func (s *session) close() error {
 	if s.metrics != nil {
 		err = s.metrics.Close()
 	}
+	s.forgetNotes()
 	err = errors.Join(err, s.manager.Close(), s.sharing.close(), s.cache.Close())
 	if s.notifier != nil {
 		s.notifier.close()
