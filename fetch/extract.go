@@ -13,54 +13,65 @@ import (
 	"strings"
 )
 
-// Extract unpacks the zip file into dir and returns how many files it has written. It
-// makes dir if it is missing. It writes nothing outside dir, whatever names the
-// archive has, and replaces nothing there: if a name is taken, the new file gets a
-// number.
-func Extract(ctx context.Context, file, dir string) (files int, err error) {
+// Extracted says what Extract has written.
+type Extracted struct {
+	Files int
+	// Numbered are those files whose names were taken, as they are called now.
+	Numbered []string
+}
+
+// Extract unpacks the zip file into dir. It makes dir if it is missing. It writes
+// nothing outside dir, whatever names the archive has, and replaces nothing there: if a
+// name is taken, the new file gets a number.
+func Extract(ctx context.Context, file, dir string) (Extracted, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return 0, err
+		return Extracted{}, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return 0, err
+		return Extracted{}, err
 	}
 	return ExtractFrom(ctx, f, info.Size(), dir)
 }
 
 // ExtractFrom does what [Extract] does, with the zip of size bytes that r reads.
-func ExtractFrom(ctx context.Context, r io.ReaderAt, size int64, dir string) (files int, err error) {
+func ExtractFrom(ctx context.Context, r io.ReaderAt, size int64, dir string) (Extracted, error) {
+	var e Extracted
 	z, err := zip.NewReader(r, size)
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
-		return 0, fmt.Errorf("the archive cannot be read: %w", err)
+		return e, fmt.Errorf("the archive cannot be read: %w", err)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return 0, err
+		return e, err
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return 0, err
+		return e, err
 	}
 	defer root.Close()
 	for _, entry := range z.File {
 		if ctx.Err() != nil {
-			return files, ctx.Err()
+			return e, ctx.Err()
 		}
 		name := localName(entry.Name)
 		if strings.HasSuffix(entry.Name, "/") {
 			if err := root.MkdirAll(name, 0o755); err != nil {
-				return files, err
+				return e, err
 			}
 			continue
 		}
-		if err := extractFile(root, entry, name); err != nil {
-			return files, fmt.Errorf("unpack %s: %w", name, err)
+		called, err := extractFile(root, entry, name)
+		if err != nil {
+			return e, fmt.Errorf("unpack %s: %w", name, err)
 		}
-		files++
+		e.Files++
+		if called != name {
+			e.Numbered = append(e.Numbered, called)
+		}
 	}
-	return files, nil
+	return e, nil
 }
 
 // localName turns a name in an archive into a path that stays below a directory.
@@ -86,29 +97,30 @@ func localName(name string) string {
 	return path.Join(parts...)
 }
 
-func extractFile(root *os.Root, entry *zip.File, name string) error {
+// extractFile writes one file and returns what it is called.
+func extractFile(root *os.Root, entry *zip.File, name string) (string, error) {
 	if dir := path.Dir(name); dir != "." {
 		if err := root.MkdirAll(dir, 0o755); err != nil {
-			return err
+			return "", err
 		}
 	}
 	from, err := entry.Open()
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer from.Close()
 	to, name, err := createNew(root, name)
 	if err != nil {
-		return err
+		return "", err
 	}
 	_, err = io.Copy(to, from) // checks the CRC at its end
 	if err = errors.Join(err, to.Close()); err != nil {
-		return errors.Join(err, root.Remove(name))
+		return "", errors.Join(err, root.Remove(name))
 	}
 	if when := entry.Modified; !when.IsZero() {
 		_ = root.Chtimes(name, when, when)
 	}
-	return nil
+	return name, nil
 }
 
 // createNew creates a file, with a number in its name if that is taken.

@@ -216,9 +216,9 @@ func TestExtract(t *testing.T) {
 	outside := filepath.Join(dir, "outside")
 	require.NoError(t, os.Mkdir(outside, 0o755))
 
-	files, err := Extract(t.Context(), file, out)
+	extracted, err := Extract(t.Context(), file, out)
 	require.NoError(t, err)
-	assert.Equal(t, 9, files)
+	assert.Equal(t, Extracted{Files: 9, Numbered: []string{"a (1).txt"}}, extracted)
 	var got []string
 	require.NoError(t, filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
 		if err == nil && !e.IsDir() {

@@ -32,7 +32,7 @@ until the mount ends; --bandwidth of mount is the limit to begin with.`,
 			}
 			var r byteRate
 			if err := r.Set(args[0]); err != nil {
-				return exitf(exitUsage, "%w", err)
+				return exitf(exitUsage, "invalid value %q for RATE: %w", args[0], err)
 			}
 			mountpoints, err := answeringMounts(cmd, args[1:])
 			if err != nil {
@@ -45,6 +45,7 @@ until the mount ends; --bandwidth of mount is the limit to begin with.`,
 				if err := setBandwidth(m, r); err != nil {
 					return err
 				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", printable(m), r.String())
 			}
 			return nil
 		},

@@ -49,7 +49,7 @@ func TestWrongUsage(t *testing.T) {
 		args string
 		want string // what the line must hold
 	}{
-		{"frobnicate", "unknown command"},
+		{"frobnicate", "there is no command \"frobnicate\"; see 'downloadfs --help'"},
 		{"mount", "wrong number of arguments; write: downloadfs mount [flags] URL MOUNTPOINT | PROFILE [MOUNTPOINT]; see 'downloadfs mount --help'"},
 		{"mount http://h.example", "no mountpoint"},
 		{"mount wrok /m", "no profile"},
@@ -76,7 +76,7 @@ func TestWrongUsage(t *testing.T) {
 		{"login ecm.example.com", "did you mean https://ecm.example.com?"},
 		{"login --password s3cret http://h", "--password takes no value"},
 		{"login http://ecm.example.com", "http:// to ecm.example.com would show the login to the network"},
-		{"mont http://h /m", "did you mean mount?"},
+		{"mont http://h /m", "there is no command \"mont\"; did you mean mount?"},
 		{"mount 127.0.0.1:18181 /m", `the server URL "127.0.0.1:18181" must begin with https:// (or http://)`},
 		{"mount localhost:8080 /m", `"localhost:8080" is not a server URL; write it like https://`},
 		{"mount ftp://h /m", "is not a server URL; write it like https://"},
@@ -87,12 +87,16 @@ func TestWrongUsage(t *testing.T) {
 		{"serve", "wrong number of arguments"},
 		{"serve --user finn /", "NAME:PASSWORD"},
 		{"demo a b", "wrong number of arguments"},
-		{"version x", "unknown command"},
+		{"version x", "wrong number of arguments; write: downloadfs version [flags]; see 'downloadfs version --help'"},
+		{"cache lst", "there is no command \"cache lst\"; did you mean list?"},
+		{"get -my-/letter.txt", "-my-/letter.txt looks like a flag; write it after --, as in 'downloadfs get -- -my-/letter.txt'"},
+		{"bandwidth 2X", "invalid value \"2X\" for RATE: write bytes a second like 500K or 5M, or off"},
 		{"cache", "cache --help"},
 		{"help frobnicate", "there is no command \"frobnicate\"; see 'downloadfs --help'"},
-		{"help config frobnicate", "there is no command \"config frobnicate\""},
+		{"help config frobnicate", "there is no command \"config frobnicate\"; see 'downloadfs config --help'"},
+		{"help mont", "there is no command \"mont\"; did you mean mount?"},
 		{"completion", "say for which shell: bash"},
-		{"completion frob", "unknown command \"frob\""},
+		{"completion frob", "there is no command \"completion frob\""},
 	} {
 		var stdout, stderr bytes.Buffer
 		assert.Equal(t, exitUsage, run(strings.Fields(c.args), &stdout, &stderr), "%s: %s", c.args, &stderr)
@@ -148,10 +152,12 @@ func TestHelp(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	var stdout, stderr bytes.Buffer
-	assert.Zero(t, run([]string{"version"}, &stdout, &stderr))
-	assert.Regexp(t, `^downloadfs \S+ \w+/\w+ go\S+\n$`, stdout.String())
-	assert.Empty(t, stderr.String())
+	for _, word := range []string{"version", "--version"} {
+		code, out, stderr := tool(word)
+		assert.Zero(t, code, word)
+		assert.Regexp(t, `^downloadfs \S+ \w+/\w+ go\S+\n$`, out)
+		assert.Empty(t, stderr)
+	}
 }
 
 func TestOneLine(t *testing.T) {

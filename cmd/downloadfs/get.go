@@ -47,6 +47,7 @@ func newGetCommand() *cobra.Command {
 directory. The zip is named after the document or the folder. You give get what
 downloads/new of a mount takes: ids, links to nodes, and paths such as
 /Sites/press/documentLibrary/report.pdf. With - it reads them from standard input.
+A path that begins with - comes after --, as in: downloadfs get -- -my-/letter.txt
 
 What the server refuses as too large comes in parts, as it does in a mount, and is
 one zip in the end. The parts are kept beside the zip until it is whole, so that needs
@@ -215,10 +216,10 @@ type getter struct {
 
 // getResult says where the files are.
 type getResult struct {
-	file  string // the zip, "" if none is kept
-	dir   string // where it is unpacked
-	files int
-	size  int64
+	file      string // the zip, "" if none is kept
+	dir       string // where it is unpacked
+	extracted fetch.Extracted
+	size      int64
 }
 
 func (g *getter) run(ctx context.Context, nodes []download.NodeID) (getResult, error) {
@@ -292,7 +293,7 @@ func (g *getter) place(ctx context.Context, a download.ArchiveInfo, part string)
 	result.size = a.Size
 	if g.options.extract != "" {
 		result.dir = g.options.extract
-		if result.files, err = fetch.Extract(ctx, part, g.options.extract); err != nil {
+		if result.extracted, err = fetch.Extract(ctx, part, g.options.extract); err != nil {
 			return result, err
 		}
 	}

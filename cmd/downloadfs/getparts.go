@@ -90,7 +90,7 @@ func (g *getter) save(ctx context.Context, m *download.Manager, d *download.Down
 		return result, errors.Join(g.fetcher.Copy(ctx, info, archive, to), to.Close())
 	case g.options.output == "" && g.options.extract != "":
 		result.dir = g.options.extract
-		result.files, err = fetch.ExtractFrom(ctx, fetch.ReaderAt(ctx, archive), info.Size, g.options.extract)
+		result.extracted, err = fetch.ExtractFrom(ctx, fetch.ReaderAt(ctx, archive), info.Size, g.options.extract)
 		return result, err
 	}
 	part, err := g.partFile(info)

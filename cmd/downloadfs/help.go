@@ -1,10 +1,6 @@
 package main
 
-import (
-	"strings"
-
-	"github.com/spf13/cobra"
-)
+import "github.com/spf13/cobra"
 
 // strictHelp makes help and completion refuse words that they do not know. Cobra's
 // own print a help text and succeed.
@@ -16,8 +12,8 @@ func strictHelp(root *cobra.Command) {
 		case "help":
 			show := c.Run
 			c.RunE = func(cmd *cobra.Command, args []string) error {
-				if _, unknown, err := root.Find(args); err != nil || len(unknown) > 0 {
-					return exitf(exitUsage, "there is no command %q; see '%s --help'", strings.Join(args, " "), root.CommandPath())
+				if parent, unknown, err := root.Find(args); err != nil || len(unknown) > 0 {
+					return unknownCommand(parent, unknown)
 				}
 				show(cmd, args)
 				return nil

@@ -67,6 +67,7 @@ Exit codes: 0 all is well, 1 something else, 2 wrong usage, 3 login refused,
   downloadfs unmount ~/alfresco`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Version:       versionText(),
 		Args:          cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
@@ -76,6 +77,8 @@ Exit codes: 0 all is well, 1 something else, 2 wrong usage, 3 login refused,
 		},
 	}
 	root.SetFlagErrorFunc(flagError)
+	root.Flags().Bool(flagVersion, false, "print the version")
+	root.SetVersionTemplate(versionLine())
 	root.AddCommand(
 		newMountCommand(),
 		newUnmountCommand(),
@@ -113,21 +116,32 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 			return nil
 		}
 		err := check(cmd, args)
-		switch {
-		case err == nil:
+		if err == nil {
 			return nil
-		case strings.Contains(err.Error(), "arg(s)"):
+		}
+		unknown := strings.HasPrefix(err.Error(), "unknown command ")
+		switch {
+		case unknown && cmd.HasSubCommands():
+			return unknownCommand(cmd, args[:1])
+		case unknown, strings.Contains(err.Error(), "arg(s)"):
 			return exitf(exitUsage, "wrong number of arguments; write: %s; see '%s --help'", cmd.UseLine(), cmd.CommandPath())
-		}
-		var names []string
-		for _, c := range cmd.Commands() {
-			names = append(names, c.Name())
-		}
-		if near := config.Closest(args[0], names); near != "" {
-			err = fmt.Errorf("%w; did you mean %s?", err, near)
 		}
 		return exitf(exitUsage, "%w; see '%s --help'", err, cmd.CommandPath())
 	}
+}
+
+// unknownCommand is the usage error for words that should name a subcommand of parent.
+func unknownCommand(parent *cobra.Command, words []string) error {
+	var names []string
+	for _, c := range parent.Commands() {
+		names = append(names, c.Name())
+	}
+	path := append(strings.Fields(parent.CommandPath())[1:], words...)
+	advice := fmt.Sprintf("see '%s --help'", parent.CommandPath())
+	if near := config.Closest(words[0], names); near != "" {
+		advice = fmt.Sprintf("did you mean %s?", near)
+	}
+	return exitf(exitUsage, "there is no command %q; %s", strings.Join(path, " "), advice)
 }
 
 // oneLine joins the lines of a message. It then stays one line for people and for

@@ -41,8 +41,24 @@ type helperCall struct {
 	fake      bool     // do everything except mounting
 }
 
+// helperUsage is what a mount helper says of itself.
+const helperUsage = `Usage: mount.downloadfs URL|PROFILE DIRECTORY [-sfnv] [-o OPTIONS]
+
+mount(8) runs this for 'mount -t downloadfs' and for lines of fstab. Each flag of
+'downloadfs mount' is an option; see 'downloadfs mount --help'.
+`
+
 // runMountHelper is main for a mount helper. It returns when the mount is ready.
 func runMountHelper(args []string, stdout, stderr io.Writer) int {
+	switch strings.Join(args, " ") {
+	case "--help", "-h":
+		if _, err := io.WriteString(stdout, helperUsage); err != nil {
+			return exitOther
+		}
+		return exitOK
+	case "--version", "-V":
+		return run([]string{"--" + flagVersion}, stdout, stderr)
+	}
 	call, err := parseHelper(args)
 	if err == nil {
 		err = call.run(stdout, stderr)

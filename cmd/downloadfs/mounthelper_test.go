@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os/user"
 	"strings"
 	"testing"
@@ -45,6 +46,12 @@ func TestMountHelper(t *testing.T) {
 		_, err := parseHelper(strings.Fields(args))
 		require.ErrorContains(t, err, says, args)
 		assert.Equal(t, exitUsage, exitCode(err))
+	}
+	for arg, says := range map[string]string{"--help": "Usage: mount.downloadfs ", "--version": versionLine()} {
+		var out, errors bytes.Buffer
+		assert.Zero(t, runMountHelper([]string{arg}, &out, &errors), arg)
+		assert.Contains(t, out.String(), says)
+		assert.Empty(t, errors.String(), arg)
 	}
 	for name, want := range map[string]bool{"/sbin/mount.downloadfs": true, "mount.fuse.downloadfs": true, "downloadfs": false, "mount.nfs": false} {
 		assert.Equal(t, want, isMountHelper(name), name)

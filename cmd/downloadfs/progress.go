@@ -98,11 +98,17 @@ func (p *progress) end() {
 // done reports where the files are.
 func (p *progress) done(r getResult) {
 	if p.json {
-		p.line(map[string]any{"phase": "done", "file": r.file, "directory": r.dir, "files": r.files, "size": r.size})
+		p.line(map[string]any{"phase": "done", "file": r.file, "directory": r.dir, "files": r.extracted.Files, "numbered": append([]string{}, r.extracted.Numbered...), "size": r.size})
 		return
 	}
 	if r.dir != "" {
-		fmt.Fprintf(p.w, "%s unpacked into %s\n", counted(r.files, "file", "files"), printable(r.dir))
+		fmt.Fprintf(p.w, "%s unpacked into %s\n", counted(r.extracted.Files, "file", "files"), printable(r.dir))
+		switch numbered := r.extracted.Numbered; {
+		case len(numbered) == 1:
+			fmt.Fprintf(p.w, "1 name was taken there; the new file is %s\n", printable(numbered[0]))
+		case len(numbered) > 1:
+			fmt.Fprintf(p.w, "%d names were taken there; the new files have a number, as %s\n", len(numbered), printable(numbered[0]))
+		}
 	}
 	if r.file != "" {
 		fmt.Fprintf(p.w, "saved %s (%s)\n", printable(r.file), bytesText(r.size))

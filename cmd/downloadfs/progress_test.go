@@ -55,6 +55,13 @@ func TestPlainProgress(t *testing.T) {
 	assert.Len(t, lines, 13)
 	assert.Equal(t, "saved a?.zip (2 B)", lines[12])
 	assert.NotContains(t, b.String(), "\r")
+
+	b.Reset()
+	p.done(getResult{dir: "out", extracted: fetch.Extracted{Files: 3, Numbered: []string{"sub/a (1).txt"}}})
+	assert.Equal(t, "3 files unpacked into out\n1 name was taken there; the new file is sub/a (1).txt\n", b.String())
+	b.Reset()
+	p.done(getResult{dir: "out", extracted: fetch.Extracted{Files: 3, Numbered: []string{"a (1).txt", "b (4).txt"}}})
+	assert.Equal(t, "3 files unpacked into out\n2 names were taken there; the new files have a number, as a (1).txt\n", b.String())
 }
 
 // Proves S-132.

@@ -33,9 +33,10 @@ const (
 var pathFlags = map[string]bool{"state-dir": true, "cache-dir": true, "password-file": true, "client-secret-file": true, "keytab": true,
 	"log-file": true, "ca-cert": true, "client-cert": true, "client-key": true, "share-key-file": true}
 
-// notFromEnvironment are flags without a variable of their own name: help, flags whose
-// variable has another name, and the one whose variable would look like the password's.
-var notFromEnvironment = map[string]bool{"help": true, "user": true, flagPassword: true}
+// notFromEnvironment are flags without a variable of their own name: help and version,
+// flags whose variable has another name, and the one whose variable would look like the
+// password's.
+var notFromEnvironment = map[string]bool{"help": true, flagVersion: true, "user": true, flagPassword: true}
 
 // envName returns the name of a flag's variable.
 func envName(flag string) string {

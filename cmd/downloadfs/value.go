@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kballard/go-shellquote"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -40,6 +41,9 @@ func remedy(f *pflag.Flag, err error) string {
 // errPasswordValue is for who gives a password to the switch that has it asked for.
 var errPasswordValue = exitf(exitUsage, "--password takes no value: every local user sees a command line; leave the value out, and the password is asked for")
 
+// itemRoots are what a path in the repository may begin with besides a slash.
+var itemRoots = []string{"-root-", "-my-", "-shared-"}
+
 // flagError makes the usage error for what pflag says about the command line.
 func flagError(cmd *cobra.Command, err error) error {
 	if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
@@ -49,6 +53,9 @@ func flagError(cmd *cobra.Command, err error) error {
 		return exitf(exitUsage, "invalid value %q for --%s: %s", bad.GetValue(), bad.GetFlag().Name, remedy(bad.GetFlag(), err))
 	}
 	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		if item := "-" + unknown.GetSpecifiedShortnames(); slices.ContainsFunc(itemRoots, func(root string) bool { return strings.HasPrefix(item, root) }) {
+			return exitf(exitUsage, "%s looks like a flag; write it after --, as in '%s -- %s'", item, cmd.CommandPath(), shellquote.Join(item))
+		}
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 		if near := config.Closest(unknown.GetSpecifiedName(), names); near != "" {
