@@ -79,7 +79,7 @@ func manPage(cmd *cobra.Command, date time.Time) []byte {
 	cmd.InitDefaultHelpFlag()
 	cmd.InheritedFlags() // adds them to cmd.Flags
 	var b bytes.Buffer
-	fmt.Fprintf(&b, ".TH %s 1 %q %q \"User Commands\"\n.nh\n.ad l\n", troff(strings.ToUpper(pageName(cmd))), date.Format(time.DateOnly), "downloadfs "+versionText())
+	fmt.Fprintf(&b, ".TH %s 1 %q %q \"User Commands\"\n.nr HY 0\n.nh\n.ad l\n", troff(strings.ToUpper(pageName(cmd))), date.Format(time.DateOnly), "downloadfs "+versionText())
 	fmt.Fprintf(&b, ".SH NAME\n%s \\- %s\n", troff(pageName(cmd)), troff(strings.ToLower(cmd.Short[:1])+cmd.Short[1:]))
 	arguments := strings.TrimPrefix(cmd.UseLine(), cmd.CommandPath())
 	if !cmd.HasParent() {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -14,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// shownPages returns each page as man shows it on a wide terminal.
-func shownPages(t *testing.T, root *cobra.Command) map[string]string {
+// shownPages returns each page as man shows it on a terminal of so many columns.
+func shownPages(t *testing.T, root *cobra.Command, columns int) map[string]string {
 	t.Helper()
 	groff, err := exec.LookPath("groff")
 	if err != nil {
@@ -24,7 +25,7 @@ func shownPages(t *testing.T, root *cobra.Command) map[string]string {
 	shown := make(map[string]string)
 	for name, page := range manPages(root, time.Unix(0, 0)) {
 		var out, problems bytes.Buffer
-		cmd := exec.Command(groff, "-Kutf8", "-man", "-Tutf8", "-ww", "-rLL=500n", "-P-cbou")
+		cmd := exec.Command(groff, "-Kutf8", "-man", "-Tutf8", "-ww", fmt.Sprintf("-rLL=%dn", columns), "-P-cbou")
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(page), &out, &problems
 		require.NoError(t, cmd.Run(), "%s: %s", name, &problems)
 		assert.Empty(t, problems.String(), name)
@@ -40,7 +41,7 @@ func asOne(text string) string { return strings.Join(strings.Fields(text), " ") 
 // Proves S-236.
 func TestManPagesAreWhole(t *testing.T) {
 	root := newRootCommand()
-	pages := shownPages(t, root)
+	pages := shownPages(t, root, 500)
 	const margin = "           " // of an example: 7 of a section, and 4
 	var check func(cmd *cobra.Command)
 	check = func(cmd *cobra.Command) {
@@ -82,7 +83,7 @@ func TestManPagesAreWhole(t *testing.T) {
 // The example of a configuration can be copied from its page.
 // Proves S-236.
 func TestManPageExampleIsRight(t *testing.T) {
-	page := shownPages(t, newRootCommand())["downloadfs-config.1"]
+	page := shownPages(t, newRootCommand(), 500)["downloadfs-config.1"]
 	_, example, ok := strings.Cut(page, "A file looks like this:\n")
 	require.True(t, ok, page)
 	example, _, _ = strings.Cut(example, "It is ")
@@ -95,7 +96,7 @@ func TestManPageExampleIsRight(t *testing.T) {
 // says where the files are and what the environment does.
 // Proves S-236.
 func TestManPagesReferAndTitle(t *testing.T) {
-	pages := shownPages(t, newRootCommand())
+	pages := shownPages(t, newRootCommand(), 500)
 	named := regexp.MustCompile(`downloadfs[a-z-]*\(1\)`)
 	for name, page := range pages {
 		for _, other := range named.FindAllString(page, -1) {
@@ -115,6 +116,9 @@ func TestManPagesReferAndTitle(t *testing.T) {
 		for _, text := range says {
 			assert.Contains(t, pages[name], text, name)
 		}
+	}
+	for name, page := range shownPages(t, newRootCommand(), 60) {
+		assert.NotContains(t, page, "\u2010", "%s: a word is divided, and cannot be copied", name)
 	}
 	assert.NotContains(t, pages, "downloadfs-completion-powershell.1", "README names bash, zsh and fish")
 }
