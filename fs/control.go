@@ -2,7 +2,6 @@ package fs
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"syscall"
 	"time"
@@ -56,9 +55,6 @@ func (n *controlNode) Setattr(ctx context.Context, fh fusefs.FileHandle, in *fus
 			if errno := h.truncate(size); errno != 0 {
 				return errno
 			}
-		}
-		if size == 0 { // an open with O_TRUNC comes without the handle
-			n.fs.clearRefusal()
 		}
 	}
 	in.Valid = 0
@@ -151,12 +147,10 @@ func (n *controlNode) replaced(who caller) {
 // download, or why there is none.
 func (f *filesystem) outcome() []byte {
 	f.mu.Lock()
-	err, id, cleared := f.listErr, f.again, f.cleared
+	err, id := f.listErr, f.again
 	f.mu.Unlock()
 	if err == nil && id == "" {
-		if id, err = f.domain.LastOutcome(); cleared != nil && errors.Is(err, cleared) {
-			err = nil
-		}
+		id, err = f.domain.LastOutcome()
 	}
 	switch {
 	case err != nil:
@@ -171,16 +165,7 @@ func (f *filesystem) outcome() []byte {
 func (f *filesystem) setListErr(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.listErr, f.again, f.cleared = err, "", nil
-}
-
-// clearRefusal notes that the latest list is empty. It is no error, whatever the list
-// before it was.
-func (f *filesystem) clearRefusal() {
-	_, last := f.domain.LastOutcome()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.listErr, f.cleared = nil, last
+	f.listErr, f.again = err, ""
 }
 
 // setAgain remembers that the latest list was answered with a download that already
@@ -188,5 +173,5 @@ func (f *filesystem) clearRefusal() {
 func (f *filesystem) setAgain(id download.ID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.listErr, f.again, f.cleared = nil, id, nil
+	f.listErr, f.again = nil, id
 }

@@ -198,37 +198,6 @@ func TestControlNothing(t *testing.T) {
 	assert.Equal(t, "new", m.ok(`ls $D`))
 }
 
-// After an empty list new no longer tells that the one before was refused: it would look
-// as if the empty one was. What is no list changes nothing.
-// Proves S-3.
-func TestControlNothingAfterRefusal(t *testing.T) {
-	m := newTestMount(t)
-	m.domain.script(func(f *fakeDomain) {
-		f.create = func(_ context.Context, l download.List) error {
-			if l.Entries[0].Node == idB {
-				return fmt.Errorf("create download: %w", download.ErrForbidden)
-			}
-			return nil
-		}
-	})
-	for _, refused := range []string{`echo nonsense > $D/new`, `echo ` + idB + ` | cp /dev/stdin $D/new`} {
-		for _, script := range []string{`: > $D/new`, `truncate -s 0 $D/new`, `cp /dev/null $D/new`, `echo '# nothing' > $D/new`, `echo '# nothing' >> $D/new`, `echo | dd of=$D/new conv=notrunc status=none`} {
-			_, err := m.sh(refused)
-			require.Error(t, err)
-			m.ok(`touch $D/new; chmod 600 $D/new; : >> $D/new; ls -l $D > /dev/null`)
-			require.Contains(t, m.ok(`cat $D/new`), "error: ", refused)
-			m.ok(script)
-			assert.Empty(t, m.ok(`cat $D/new`), "%s and then %s", refused, script)
-			assert.Equal(t, "0", m.ok(`stat -c %s $D/new`))
-		}
-	}
-	m.ok(`echo ` + idA + ` > $D/new; : > $D/new`)
-	assert.Equal(t, "d1", m.ok(`cat $D/new`), "an id stays")
-	_, err := m.sh(`echo ` + idB + ` | cp /dev/stdin $D/new`)
-	require.Error(t, err)
-	assert.Contains(t, m.ok(`cat $D/new`), "permission denied", "refused again")
-}
-
 // Threads of one process write lists of their own at the same time, and each
 // close waits for its own answer.
 func TestControlThreads(t *testing.T) {

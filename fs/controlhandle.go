@@ -197,7 +197,6 @@ func (h *controlHandle) submit(ctx context.Context, patience time.Duration) sysc
 // nil.
 func (h *controlHandle) end() (*submission, error) {
 	h.mu.Lock()
-	written := h.length > 0
 	parser, err := h.takeLocked()
 	asked := h.asked
 	h.mu.Unlock()
@@ -219,8 +218,6 @@ func (h *controlHandle) end() (*submission, error) {
 	case len(list.Entries) > 0:
 		f.setListErr(nil)
 		return h.ask(list), nil
-	case written && asked == nil:
-		f.clearRefusal()
 	}
 	return asked, nil
 }

@@ -43,7 +43,6 @@ type filesystem struct {
 	touched time.Time   // when the list of downloads last changed
 	listErr error       // why the latest list was refused before it was submitted
 	again   download.ID // the latest list's answer, if the list was a repetition
-	cleared error       // the domain's latest outcome, if an empty list has cleared it since
 }
 
 func newFilesystem(cfg Config, d domain) *filesystem {

@@ -18,7 +18,6 @@ var posixApplies = map[string]string{
 	"ReadDirConsistency": "--- PASS",
 	"Tmpfile":            "does not support O_TMPFILE", // an answer that it allows for
 	"FcntlFlockSetLk":    "--- PASS",
-	"FallocateKeepSize":  "--- PASS",
 	"XAttr":              "does not support xattrs", // another
 }
 
