@@ -7,7 +7,6 @@ import (
 	"io"
 	iofs "io/fs"
 	"os"
-	"path/filepath"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -76,19 +75,6 @@ func mountState(path string) string {
 	}
 }
 
-// silentSince returns since when the server of a mount has not answered, as the mount
-// tells. It returns zero if the mount does not tell.
-func silentSince(mountpoint string) time.Time {
-	var told struct {
-		Silent time.Time `json:"noAnswerSince"`
-	}
-	text, err := os.ReadFile(filepath.Join(mountpoint, ".stats"))
-	if err != nil || json.Unmarshal(text, &told) != nil {
-		return time.Time{}
-	}
-	return told.Silent
-}
-
 func listMounts(w io.Writer, asJSON bool) error {
 	listed, err := ourMounts()
 	if err != nil {
@@ -96,7 +82,7 @@ func listMounts(w io.Writer, asJSON bool) error {
 	}
 	for i, m := range listed {
 		if m.State == "mounted" {
-			listed[i].Silent = silentSince(m.Mountpoint)
+			listed[i].Silent = toldBy(m.Mountpoint).Silent
 		}
 	}
 	if asJSON {

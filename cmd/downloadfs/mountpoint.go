@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	iofs "io/fs"
@@ -19,9 +18,6 @@ import (
 
 	"downloadfs/fs"
 )
-
-// statsFile is the file in the root of a mount that tells figures about it.
-const statsFile = ".stats"
 
 // probeTimeout is how long a mount that is in the way may take to answer.
 const probeTimeout = 2 * time.Second
@@ -108,22 +104,7 @@ func (e *mountedError) Error() string {
 // isMountOf reports whether the mount on path says that it is of this user on this
 // server.
 func isMountOf(path string, server *url.URL, username string) bool {
-	result := make(chan string, 1)
-	go func() { // a mount that hangs would hang us
-		var told struct {
-			Account string `json:"account"`
-		}
-		if text, err := os.ReadFile(filepath.Join(path, statsFile)); err == nil {
-			_ = json.Unmarshal(text, &told)
-		}
-		result <- told.Account
-	}()
-	select {
-	case account := <-result:
-		return account == accountMark(server, username)
-	case <-time.After(probeTimeout):
-		return false
-	}
+	return toldBy(path).Account == accountMark(server, username)
 }
 
 // checkPassed checks that a descriptor is one of /dev/fuse. The program that started

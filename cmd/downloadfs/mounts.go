@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -91,25 +92,58 @@ func resolveMountpoint(path string) (string, error) {
 // time.
 var errNoAnswer = errors.New("no answer")
 
+// within returns what look returns, or false if it takes longer, as it does at a mount
+// that hangs. Then its goroutine is left behind, so look only in a process that is about
+// to give up on the path.
+func within[T any](limit time.Duration, look func() T) (T, bool) {
+	result := make(chan T, 1)
+	go func() { result <- look() }()
+	select {
+	case r := <-result:
+		return r, true
+	case <-time.After(limit):
+		var none T
+		return none, false
+	}
+}
+
 // probe looks at a mount from outside. It returns ENOTCONN if the mount's process is
-// gone, and errNoAnswer if it hangs. In the second case a goroutine is left behind,
-// so use probe only in a process that is about to give up on the path.
+// gone, and errNoAnswer if it hangs.
 func probe(path string, timeout time.Duration) error {
-	result := make(chan error, 1)
-	go func() {
+	err, ok := within(timeout, func() error {
 		_, err := os.Stat(path)
 		if err == nil {
 			// The kernel may know the root's attributes without asking. For statfs it asks.
 			err = unix.Statfs(path, new(unix.Statfs_t))
 		}
-		result <- err
-	}()
-	select {
-	case err := <-result:
 		return err
-	case <-time.After(timeout):
+	})
+	if !ok {
 		return errNoAnswer
 	}
+	return err
+}
+
+// statsFile is the file in the root of a mount that tells figures about it.
+const statsFile = ".stats"
+
+// mountTold is what other commands need of what a mount tells in statsFile.
+type mountTold struct {
+	Account string    `json:"account"` // see accountMark
+	Silent  time.Time `json:"noAnswerSince"`
+}
+
+// toldBy returns what a mount tells of itself, or nothing if it does not tell within
+// probeTimeout.
+func toldBy(mountpoint string) mountTold {
+	told, _ := within(probeTimeout, func() (told mountTold) {
+		text, err := os.ReadFile(filepath.Join(mountpoint, statsFile))
+		if err != nil || json.Unmarshal(text, &told) != nil {
+			return mountTold{}
+		}
+		return told
+	})
+	return told
 }
 
 // answeringMounts returns the mountpoints that names mean, or with no names all mounts
