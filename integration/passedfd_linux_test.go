@@ -16,6 +16,17 @@ import (
 	"downloadfs/integration/harness"
 )
 
+// mountedFuse opens /dev/fuse and mounts it on mnt.
+func mountedFuse(t testing.TB, mnt string) *os.File {
+	t.Helper()
+	fd, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	require.NoError(t, err)
+	require.NoError(t, unix.Mount("helper", mnt, "fuse.downloadfs", unix.MS_NOSUID|unix.MS_NODEV,
+		fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", fd.Fd())))
+	t.Cleanup(func() { _ = unix.Unmount(mnt, unix.MNT_DETACH) })
+	return fd
+}
+
 // A helper that may mount, as one in a container's host, opens /dev/fuse, mounts it,
 // and hands it to a process that may not.
 // Proves S-157, S-233.
@@ -28,12 +39,8 @@ func TestPassedDescriptor(t *testing.T) {
 	for _, name := range []string{"unmounted from outside", "ended by a signal"} {
 		t.Run(name, func(t *testing.T) {
 			dir, mnt := harness.Dir(t, harness.User{}), harness.Dir(t, harness.User{})
-			fd, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
-			require.NoError(t, err)
+			fd := mountedFuse(t, mnt)
 			defer fd.Close()
-			require.NoError(t, unix.Mount("helper", mnt, "fuse.downloadfs", unix.MS_NOSUID|unix.MS_NODEV,
-				fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", fd.Fd())))
-			t.Cleanup(func() { _ = unix.Unmount(mnt, unix.MNT_DETACH) })
 			p := exec.Command(harness.Binary(), "mount", "--config", "/dev/null", "--state-dir", dir, "--cache-dir", dir+"/cache", s.URL, "/dev/fd/3")
 			p.Env = []string{"ALFRESCO_USERNAME=" + harness.AdminName, "ALFRESCO_PASSWORD=" + harness.AdminPassword}
 			p.ExtraFiles = []*os.File{fd}
@@ -71,12 +78,8 @@ func TestPassedDescriptor(t *testing.T) {
 	}
 	t.Run("in the background", func(t *testing.T) {
 		dir, mnt := harness.Dir(t, harness.User{}), harness.Dir(t, harness.User{})
-		fd, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
-		require.NoError(t, err)
+		fd := mountedFuse(t, mnt)
 		defer fd.Close()
-		require.NoError(t, unix.Mount("helper", mnt, "fuse.downloadfs", unix.MS_NOSUID|unix.MS_NODEV,
-			fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", fd.Fd())))
-		t.Cleanup(func() { _ = unix.Unmount(mnt, unix.MNT_DETACH) })
 		p := exec.Command(harness.Binary(), "mount", "--daemon", "--config", "/dev/null", "--state-dir", dir, "--cache-dir", dir+"/cache", s.URL, "/dev/fd/4")
 		p.Env = []string{"ALFRESCO_USERNAME=" + harness.AdminName, "ALFRESCO_PASSWORD=" + harness.AdminPassword}
 		p.ExtraFiles = []*os.File{nil, fd}

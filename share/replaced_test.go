@@ -19,17 +19,23 @@ func (m *machine) told() int {
 	return strings.Count(m.log.String(), "taken the place of the shared one; using that")
 }
 
+// sharing returns two machines that share a directory, and an archive that one of them
+// has put there.
+func sharing(t *testing.T) (server *downloadtest.Service, dir string, one, two *machine, info download.ArchiveInfo) {
+	t.Helper()
+	dir, server = filepath.Join(t.TempDir(), "share"), downloadtest.NewService()
+	one, two = newMachine(t, server, openDir(t, dir)), newMachine(t, server, openDir(t, dir))
+	time.Sleep(5 * time.Second)
+	return server, dir, one, two, stored(t, one)
+}
+
 // TestDirectoryReplaced: when the shared directory is moved away and another one is put
 // in its place, all mounts go over to that, and tell it once. What they have is shared
 // there too.
 // Proves S-232.
 func TestDirectoryReplaced(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		dir := filepath.Join(t.TempDir(), "share")
-		server := downloadtest.NewService()
-		one, two := newMachine(t, server, openDir(t, dir)), newMachine(t, server, openDir(t, dir))
-		time.Sleep(5 * time.Second)
-		info := stored(t, one)
+		server, dir, one, two, info := sharing(t)
 		time.Sleep(5 * time.Second)
 		require.Equal(t, download.StatusDone, two.status(t, info.ID))
 
@@ -67,11 +73,7 @@ func TestDirectoryReplaced(t *testing.T) {
 // Proves S-232.
 func TestDirectoryGone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		dir := filepath.Join(t.TempDir(), "share")
-		server := downloadtest.NewService()
-		one, two := newMachine(t, server, openDir(t, dir)), newMachine(t, server, openDir(t, dir))
-		time.Sleep(5 * time.Second)
-		info := stored(t, one)
+		server, dir, one, two, info := sharing(t)
 		want, _ := server.Content(info.ID)
 		time.Sleep(5 * time.Second)
 
