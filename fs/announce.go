@@ -234,7 +234,10 @@ func (a *announcer) tell(d item, w watchers) {
 		if w.watches(inoDownloads) {
 			a.make(&change{Kind: changeMkdir, Dir: downloadsName, Name: s.Name})
 		}
-		return
+		if !w.watchesEntry(serial) {
+			return
+		}
+		before = shown{name: now.name, status: download.StatusPending} // as it was when they came
 	}
 	if before.name != now.name && w.watches(inoDownloads) {
 		a.make(&change{Kind: changeRename, Dir: downloadsName, Name: before.name, To: now.name, item: d})

@@ -41,7 +41,7 @@ func TestAdoptWithoutAnswer(t *testing.T) {
 
 	restore := network.Add(faults.Blackhole(0))
 	mkdir := m.Cmd("exec mkdir " + elsewhere.Entry.ID).Start(t)
-	mkdir.Blocked(t)
+	harness.Eventually(t, harness.Timeout, func() bool { return mkdir.BlockedThreads() > 0 }, "mkdir does not wait")
 	var lookers []*harness.Process
 	for _, script := range []string{"ls -l", "ls -lR", "du -a", "find . -ls", "head */status"} {
 		lookers = append(lookers, m.Cmd(script).Start(t))
