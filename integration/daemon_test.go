@@ -221,6 +221,8 @@ func TestFstabAgain(t *testing.T) {
 	mount("work", "-a").OK(t)
 	pid := processOf(t, mnt)
 	require.NotZero(t, pid)
+	assert.DirExists(t, dir+"/state", "the profile's directory is not used")
+	assert.DirExists(t, dir+"/cache", "the profile's directory is not used")
 	for _, args := range [][]string{{"-a"}, {mnt}} {
 		r := mount("work", args...)
 		assert.Zero(t, r.Code, "%s", r)

@@ -270,13 +270,8 @@ func TestFaultTable(t *testing.T) {
 			into[m.name+"/"+w.fault] = func(t *testing.T) { m.meet(t, newFaultRig(t, server), w, want) }
 		}
 	}
-	// Most cells wait most of the time, but not on one processor, and least of all on a
-	// slow one.
-	atOnce := min(20, 10*runtime.GOMAXPROCS(0))
-	if slowMachine {
-		atOnce = 3
-	}
-	sideBySide(t, atOnce, cells)
+	// Most cells wait most of the time, but not on one processor.
+	sideBySide(t, min(20, 10*runtime.GOMAXPROCS(0)), cells)
 	sideBySide(t, 2, bombs)
 }
 

@@ -181,10 +181,13 @@ func (r *faultRig) forgotten(t testing.TB, id string) {
 		"the server still has the download")
 }
 
-// sideBySide runs subtests, so many at once. They mostly wait, so there may be
-// more of them than -parallel allows for.
+// sideBySide runs subtests, so many at once, and at most three on a slow machine. They
+// mostly wait, so there may be more of them than -parallel allows for.
 func sideBySide(t *testing.T, limit int, tests map[string]func(*testing.T)) {
 	t.Helper()
+	if slowMachine {
+		limit = min(limit, 3)
+	}
 	var running sync.WaitGroup
 	slots := make(chan struct{}, limit)
 	for name, test := range tests {

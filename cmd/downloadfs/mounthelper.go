@@ -218,15 +218,7 @@ func (c *helperCall) run(stdout, stderr io.Writer) error {
 			return err
 		}
 	}
-	flags := c.flags
-	if home == "" {
-		for name, dir := range map[string]string{"--state-dir": systemStateDir, "--cache-dir": systemCacheDir} {
-			if !slices.ContainsFunc(flags, func(f string) bool { return strings.HasPrefix(f, name+"=") }) {
-				flags = append(flags, name+"="+dir)
-			}
-		}
-	}
-	args := append([]string{"mount", "--daemon"}, flags...)
+	args := append([]string{"mount", "--daemon"}, c.flags...)
 	root := newRootCommand()
 	root.SetOut(io.Discard) // mount(8) prints nothing either
 	root.SetErr(stderr)
@@ -237,6 +229,8 @@ func (c *helperCall) run(stdout, stderr io.Writer) error {
 		child.Env = append(child.Env, envHelper+"=1")
 		if home != "" {
 			child.Env = append(child.Env, "HOME="+home)
+		} else { // not as flags: a profile may say otherwise
+			child.Env = append(child.Env, "XDG_STATE_HOME="+filepath.Dir(systemStateDir), "XDG_CACHE_HOME="+filepath.Dir(systemCacheDir))
 		}
 		if credential != nil {
 			child.SysProcAttr.Credential = credential
