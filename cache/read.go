@@ -177,7 +177,10 @@ func (a *archive) readFile(p []byte, b, from int) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.ReadAt(p, blockOffset(b)+int64(from))
+	off := blockOffset(b) + int64(from)
+	if _, err = f.ReadAt(p, off); err == nil {
+		a.passed(f, off, int64(len(p)))
+	}
 	return err
 }
 
