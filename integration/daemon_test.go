@@ -240,7 +240,7 @@ func TestFstabAgain(t *testing.T) {
 	assert.Contains(t, r.Stderr, "is mounted already")
 
 	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
-	harness.Eventually(t, harness.Timeout, func() bool { return harness.Run(t, harness.Timeout, "stat", mnt).Code != 0 }, "the mount is not dead")
+	harness.Eventually(t, harness.Timeout, func() bool { return harness.Run(t, harness.Timeout, "ls", mnt).Code != 0 }, "the mount is not dead")
 	mount("work", "-a").OK(t)
 	assert.Equal(t, "1", mounts())
 	assert.Equal(t, "README\ndownloads", harness.Sh(t, "ls "+mnt).Out(t))
