@@ -6,10 +6,10 @@ import (
 )
 
 // lanes decides how many streams run side by side for a reader. It starts with one.
-// While readers wait for the network, it tries as many as are allowed, and keeps them
-// only if the throughput of all streams together rises. From time to time it checks
-// whether half of them do as well. All archives come from one server over one link,
-// so what one archive teaches holds for the next.
+// While readers wait for streams, and streams for the network, it tries as many as are
+// allowed, and keeps them only if the throughput of all streams together rises. From time
+// to time it checks whether half of them do as well. All archives come from one server
+// over one link, so what one archive teaches holds for the next.
 type lanes struct {
 	mu      sync.Mutex
 	max     int
@@ -21,7 +21,9 @@ type lanes struct {
 	// The current measurement.
 	since  time.Time
 	bytes  int64
-	spoilt bool // a stream stood still, so the measurement says nothing
+	wanted int64         // of them, those that came while a reader waited
+	waited time.Duration // how long streams waited for the network, in sum
+	spoilt bool          // a stream stood still, so the measurement says nothing
 
 	// The current experiment, if n has changed.
 	before  int     // n before the experiment, 0 if there is none
@@ -94,14 +96,19 @@ func (l *lanes) pause() {
 	l.spoilt = true
 }
 
-// note counts n bytes that stream s received.
-func (l *lanes) note(n int, s *stream) {
+// note counts n bytes that stream s received after it had waited for so long. wanted says
+// that a reader waits.
+func (l *lanes) note(n int, waited time.Duration, wanted bool, s *stream) {
 	if s.background.Load() {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.bytes += int64(n)
+	l.waited += waited
+	if wanted {
+		l.wanted += int64(n)
+	}
 	now := time.Now()
 	took := now.Sub(l.since)
 	if took < laneEpoch {
@@ -109,14 +116,16 @@ func (l *lanes) note(n int, s *stream) {
 	}
 	rate := float64(l.bytes) / took.Seconds()
 	spoilt := l.spoilt || took > 5*laneEpoch || l.running < l.n || l.n < l.before && l.running > l.n
-	l.since, l.bytes, l.spoilt = now, 0, false
+	network := 2*l.wanted >= l.bytes && 2*l.waited >= took*time.Duration(l.running)
+	l.since, l.bytes, l.wanted, l.waited, l.spoilt = now, 0, 0, 0, false
 	if !spoilt {
-		l.judge(rate, now)
+		l.judge(rate, network, now)
 	}
 }
 
-// judge draws the conclusion from one valid measurement.
-func (l *lanes) judge(rate float64, now time.Time) {
+// judge draws the conclusion from one valid measurement. network says that the network
+// was the limit, and not the readers, the disk or the processors.
+func (l *lanes) judge(rate float64, network bool, now time.Time) {
 	last := l.last
 	l.last = rate
 	switch {
@@ -133,7 +142,7 @@ func (l *lanes) judge(rate float64, now time.Time) {
 	case last == 0:
 	case l.n > 1 && !now.Before(l.check):
 		l.try(l.n/2, min(rate, last))
-	case l.n < l.max && !now.Before(l.next) && max(rate, last)/float64(l.n) < laneEnough:
+	case network && l.n < l.max && !now.Before(l.next) && max(rate, last)/float64(l.n) < laneEnough:
 		l.try(l.max, max(rate, last))
 	}
 }

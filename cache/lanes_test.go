@@ -131,13 +131,39 @@ func TestLanesOnABusyMachine(t *testing.T) {
 	const epochs = 20_000
 	for range epochs {
 		now = now.Add(laneEpoch)
-		l.judge(400e6*(0.6+0.8*r.Float64()), now)
+		l.judge(400e6*(0.6+0.8*r.Float64()), true, now)
 		if l.n > 1 {
 			more++
 		}
 	}
 	t.Logf("more than one stream for %.1f%% of the time", 100*float64(more)/epochs)
 	require.Less(t, more, epochs/3)
+}
+
+// TestOneStreamWhereTheNetworkIsNotTheLimit: more streams are tried only where readers wait
+// for a stream, and the stream for the network. A program that copies many files, or a
+// busy machine, is slow by itself.
+// Proves S-47.
+func TestOneStreamWhereTheNetworkIsNotTheLimit(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		waited time.Duration // by the stream, of 50 ms
+		wanted bool          // by a reader
+		lanes  int
+	}{
+		{"the network", 45 * time.Millisecond, true, 4},
+		{"the reader", 45 * time.Millisecond, false, 1},
+		{"the processors", 5 * time.Millisecond, true, 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l, s := lanes{n: 1, max: 4, running: 1}, &stream{}
+			for range 4 * laneEpoch / (50 * time.Millisecond) {
+				time.Sleep(50 * time.Millisecond)
+				l.note(BlockSize, c.waited, c.wanted, s)
+			}
+			require.Equal(t, c.lanes, l.allowed(), c.name)
+		})
+	}
 }
 
 // TestOneStreamWhereTheLinkIsTheLimit: more streams are tried, found useless and

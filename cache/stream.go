@@ -300,15 +300,16 @@ func (s *stream) fill(e *memBlock) (uint32, error) {
 				continue
 			}
 		}
+		asked := time.Now()
 		n, err := s.body.Read(e.buf[filled:e.full])
 		if n < 0 || n > e.full-filled {
 			return 0, fmt.Errorf("source read %d of %d bytes: %w", n, e.full-filled, download.ErrProtocol)
 		}
 		if n > 0 {
+			a.c.lanes.note(n, time.Since(asked), a.c.waiting.Load() > 0, s)
 			sum = crc32.Update(sum, castagnoli, e.buf[filled:filled+n])
 			filled += n
 			attempt = 0
-			a.c.lanes.note(n, s)
 			e.advance(n)
 		}
 		if err != nil {
