@@ -61,12 +61,15 @@ func openS3(ctx context.Context, u *url.URL) (*bucket, error) {
 	if _, err := cfg.Credentials.Retrieve(within); err != nil {
 		return nil, fmt.Errorf("no login is known; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the machine a role: %w", withoutSecrets(err))
 	}
+	if cfg.HTTPClient == nil {
+		cfg.HTTPClient = awshttp.NewBuildableClient()
+	}
 	closeIdle := func() {}
 	if c, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
-		cfg.HTTPClient = c.Freeze()
-		if c, ok := cfg.HTTPClient.(*http.Client); ok {
-			closeIdle = c.CloseIdleConnections
-		}
+		// The client that it builds hides its connections, so they could not be closed.
+		transport := c.GetTransport()
+		cfg.HTTPClient = &http.Client{Transport: transport, Timeout: c.GetTimeout(), CheckRedirect: onlyTemporary}
+		closeIdle = transport.CloseIdleConnections
 	}
 	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
 		o.UsePathStyle = pathStyle
@@ -109,4 +112,14 @@ func openS3(ctx context.Context, u *url.URL) (*bucket, error) {
 			return status, name
 		},
 	}, nil
+}
+
+// onlyTemporary follows a redirection that keeps the method. Any other is an answer about
+// the bucket's region, which the library reads.
+func onlyTemporary(r *http.Request, _ []*http.Request) error {
+	switch r.Response.StatusCode {
+	case http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return nil
+	}
+	return http.ErrUseLastResponse
 }
