@@ -3,6 +3,7 @@ package fs
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -66,6 +67,11 @@ func newTestMount(t *testing.T, options ...func(*Config)) *testMount {
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		err := m.server.Unmount()
+		// A program that a test beside starts has this process's files for a moment.
+		for end := time.Now().Add(5 * time.Second); errors.Is(err, ErrBusy) && time.Now().Before(end); {
+			time.Sleep(10 * time.Millisecond)
+			err = m.server.Unmount()
+		}
 		if err != nil {
 			require.NoError(t, m.server.UnmountLazy())
 		}
