@@ -38,14 +38,16 @@ func inParts(t *testing.T, u harness.User, parts int64, flags ...string) []cell 
 	data := harness.Dir(t, harness.User{})
 	limited := harness.StartServerIn(t, data, dir, append(flags, "--max-content-size", fmt.Sprint(*size/parts))...)
 	over, took, base, memory, room := ratio(), seconds(), seconds(), resident(), resident()
-	got := 0
+	got, warm := 0, warmed()
 	for range *runs {
+		warm.before(t, *size)
 		start := time.Now()
 		curl(t, free, u, zipped(t, free, "site"), "/dev/null")
 		one := time.Since(start)
 
 		m := mount(t, limited, u)
 		peak := watchSize(data)
+		warm.before(t, *size)
 		start = time.Now()
 		id := submit(t, m, limited.NodeID(t, "site"))
 		long(m.Cmd("exec cat " + id + "/archive.zip >/dev/null")).Run(t).OK(t)
@@ -64,7 +66,7 @@ func inParts(t *testing.T, u harness.User, parts int64, flags ...string) []cell 
 		memory.add(float64(most) / 1e6)
 	}
 	limit := fmt.Sprintf("%d parts of at most %.0f MB", got, float64(*size/parts)/1e6)
-	return []cell{{pair{over, took}, "one zip, curl " + base.String()}, {room, limit}, {memory, limit}}
+	return []cell{{pair{over, took}, "one zip, curl " + base.String() + "; " + warm.String()}, {room, limit}, {memory, limit}}
 }
 
 // watchSize watches how large the files below dir are in all, until the returned
