@@ -18,6 +18,6 @@ const (
 // memory serves for the next bytes.
 func (a *archive) passed(f *os.File, off, n int64) {
 	if start := blockOffset(blockOf(off + n - 1)); start >= off && start > behindLeast {
-		giveUp(f, max(0, start-behindMost), start-behindLeast)
+		leavePageCache(f, max(0, start-behindMost), start-behindLeast)
 	}
 }

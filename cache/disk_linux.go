@@ -23,9 +23,9 @@ func punch(f *os.File, off, n int64) error {
 	return unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
 }
 
-// giveUp has the page cache give up f's bytes [from, to), but none that are not on the
+// leavePageCache has the page cache give up f's bytes [from, to), but none that are not on the
 // disk yet. It is of no consequence if it cannot.
-func giveUp(f *os.File, from, to int64) {
+func leavePageCache(f *os.File, from, to int64) {
 	_ = unix.Fadvise(int(f.Fd()), from, to-from, unix.FADV_DONTNEED)
 }
 

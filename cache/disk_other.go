@@ -13,8 +13,8 @@ func syncData(f *os.File) error { return f.Sync() }
 // punch is not supported here. Its callers then give up the whole file.
 func punch(*os.File, int64, int64) error { return errors.ErrUnsupported }
 
-// giveUp is not supported here.
-func giveUp(*os.File, int64, int64) {}
+// leavePageCache is not supported here.
+func leavePageCache(*os.File, int64, int64) {}
 
 const canDirect = false
 
