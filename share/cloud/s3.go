@@ -66,10 +66,12 @@ func openS3(ctx context.Context, u *url.URL) (*bucket, error) {
 	}
 	closeIdle := func() {}
 	if c, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
-		// The client that it builds hides its connections, so they could not be closed.
-		transport := c.GetTransport()
-		cfg.HTTPClient = &http.Client{Transport: transport, Timeout: c.GetTimeout(), CheckRedirect: onlyTemporary}
-		closeIdle = transport.CloseIdleConnections
+		if frozen, ok := c.Freeze().(*http.Client); ok {
+			// It hides its transport, so nobody could close the connections.
+			transport := c.GetTransport()
+			frozen.Transport = transport
+			cfg.HTTPClient, closeIdle = frozen, transport.CloseIdleConnections
+		}
 	}
 	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
 		o.UsePathStyle = pathStyle
@@ -112,14 +114,4 @@ func openS3(ctx context.Context, u *url.URL) (*bucket, error) {
 			return status, name
 		},
 	}, nil
-}
-
-// onlyTemporary follows a redirection that keeps the method. Any other is an answer about
-// the bucket's region, which the library reads.
-func onlyTemporary(r *http.Request, _ []*http.Request) error {
-	switch r.Response.StatusCode {
-	case http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-		return nil
-	}
-	return http.ErrUseLastResponse
 }
