@@ -10,13 +10,13 @@ const (
 	behindMost  = 16 * BlockSize
 )
 
-// passed notes that a reader gets [off, off+n) from the data file. Once in each block it
-// has the kernel give up what lies behind.
+// leaveBehind notes that a reader gets [off, off+n) from the data file. Once in each block
+// it has the kernel give up what lies behind.
 //
 // FUSE keeps what readers get in a page cache of its own. Kept in the data file's too,
 // an archive takes new memory twice, which costs more than all else; given up, the same
 // memory serves for the next bytes.
-func (a *archive) passed(f *os.File, off, n int64) {
+func (a *archive) leaveBehind(f *os.File, off, n int64) {
 	if start := blockOffset(blockOf(off + n - 1)); start >= off && start > behindLeast {
 		leavePageCache(f, max(0, start-behindMost), start-behindLeast)
 	}

@@ -77,7 +77,7 @@ func (h *handle) File(off, n int64) (*os.File, bool) {
 	a.noteRead(off, n)
 	if n < a.info.Size || n <= BlockSize { // not an open of the whole archive
 		a.c.traffic.answered(blockOf(off+n-1)-blockOf(off)+1, false)
-		a.passed(f, off, n)
+		a.leaveBehind(f, off, n)
 	}
 	return f, true
 }

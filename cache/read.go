@@ -179,7 +179,7 @@ func (a *archive) readFile(p []byte, b, from int) error {
 	}
 	off := blockOffset(b) + int64(from)
 	if _, err = f.ReadAt(p, off); err == nil {
-		a.passed(f, off, int64(len(p)))
+		a.leaveBehind(f, off, int64(len(p)))
 	}
 	return err
 }
