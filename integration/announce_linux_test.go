@@ -246,16 +246,17 @@ func TestAnnouncesNothingForUsers(t *testing.T) {
 	})
 }
 
-// holdsMount reports whether a process has a descriptor in the mount, or of its
-// connection.
-func holdsMount(t *testing.T, pid string, m *harness.Mount) bool {
+// opened returns what the descriptors of a process are of.
+func opened(t *testing.T, pid string) (files []string) {
+	t.Helper()
 	fds, err := filepath.Glob("/proc/" + pid + "/fd/*")
 	require.NoError(t, err)
 	require.NotEmpty(t, fds)
-	return slices.ContainsFunc(fds, func(fd string) bool {
-		link, _ := os.Readlink(fd)
-		return link == "/dev/fuse" || strings.HasPrefix(link, m.Path)
-	})
+	for _, fd := range fds {
+		file, _ := os.Readlink(fd)
+		files = append(files, file)
+	}
+	return files
 }
 
 // TestAnnouncedAtTheEnd: announcements that are under way keep nobody from ending the
@@ -282,7 +283,10 @@ func TestAnnouncedAtTheEnd(t *testing.T) {
 			w.sees(m, "CREATE,ISDIR", first)
 			pids := announcers(t, m)
 			require.Len(t, pids, 1)
-			harness.Eventually(t, harness.Timeout, func() bool { return !holdsMount(t, pids[0], m) }, "the child keeps the mount busy")
+			assert.NotContains(t, opened(t, pids[0]), "/dev/fuse", "the child keeps a killed mount alive")
+			harness.Eventually(t, harness.Timeout, func() bool { // once it has made its change
+				return !slices.ContainsFunc(opened(t, pids[0]), func(file string) bool { return strings.HasPrefix(file, m.Path) })
+			}, "the child keeps the mount busy")
 			m.Sh(t, fmt.Sprintf("for i in $(seq 30); do echo '%s;1.'$i > new; done", document)).OK(t)
 			harness.Eventually(t, harness.Timeout, func() bool { return strings.Count(w.Output(), "CREATE") > 5 }, "nothing is seen")
 			w.Signal(t, syscall.SIGKILL) // it would keep the mount busy

@@ -152,6 +152,7 @@ func TestPartsOnce(t *testing.T) {
 				p = mustFind(t, m, id).Snapshot().Progress
 			}
 			assert.Equal(t, download.StatusInProgress, p.Status, "machine %d", i)
+			assert.Positive(t, p.BytesAdded, "machine %d", i)
 			assert.Greater(t, p.TotalBytes, p.BytesAdded, "machine %d", i)
 		}
 		archives := make(map[string]bool)
