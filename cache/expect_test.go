@@ -44,13 +44,19 @@ func TestExpectedOutside(t *testing.T) {
 	c := openCache(t, t.TempDir(), src)
 	a := info("expected", 10*BlockSize)
 	h := openArchive(t, c, a)
+	ar := c.lookup(a.ID)
+	cursors := func() int {
+		ar.mu.Lock()
+		defer ar.mu.Unlock()
+		return len(ar.cursors)
+	}
 	for off, n := range map[int64]int64{-1: 10, a.Size: 1, 1 << 62: 1 << 62, 5: 0, 6: -1} {
 		download.Expect(h, off, n)
 	}
-	require.Empty(t, c.lookup(a.ID).cursors)
+	require.Zero(t, cursors())
 	download.Expect(h, a.Size-10, 1<<62)
 	readAll(t, h, a, a.Size-10, a.Size)
 	require.NoError(t, h.Close())
 	download.Expect(h, 0, 10)
-	require.Empty(t, c.lookup(a.ID).cursors)
+	require.Zero(t, cursors())
 }
