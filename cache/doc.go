@@ -1,6 +1,6 @@
 // Package cache keeps finished archives on local disk and reads what is missing from a
-// [download.Source]. It implements [download.Archives]. It is not an HTTP client and does
-// not know what a zip is.
+// [download.Source]. It implements [download.Archives]. It is not an HTTP client, and it
+// does not parse zips; it only fetches an archive's tail early, where a zip's directory is.
 //
 // # On disk
 //
@@ -23,8 +23,8 @@
 // logged, fetched again and never served. A failed sync gives up all blocks that it was to
 // cover. A corrupt or missing index empties the cache and nothing else.
 //
-// The size limit is hard. Room is reserved before a write and counts until the disk has it
-// back: when the last descriptor of a file without a name is closed, or a damaged block is
+// The size limit is hard. Room is reserved before a write. It stays charged until the disk
+// has it back, that is, when the last descriptor of a file without a name is closed, or a damaged block is
 // punched out or fetched again. To make room, the cache evicts whole archives, the least
 // recently used first, but none that is open. An archive that could never fit whole takes
 // only free room. If there is no room, or the disk is full or unusable, archives are read

@@ -14,7 +14,7 @@ import (
 // faster and ends DONE, but takes over the counters that the server reaches. If the
 // download has ended, Discard drops the local copy, which is not fetched again in the
 // background. An archive that was got in parts is nowhere else, so it becomes EXPIRED.
-// An error means that nothing has changed.
+// An error means that the download is what it was; its local copy may be gone.
 func (m *Manager) Discard(d *Download) error {
 	m.mu.Lock()
 	if d.removed {

@@ -7,8 +7,8 @@ import (
 )
 
 // The sentinel errors of the domain. Errors are wrapped with verb and subject; test for
-// them with errors.Is. HTTP becomes a sentinel only in client/errors.go, and a sentinel
-// becomes an errno only in fs/errno.go.
+// them with errors.Is. The content server's HTTP becomes a sentinel only in
+// client/errors.go, and a sentinel becomes an errno only in fs/errno.go.
 var (
 	// ErrInvalid: the request is malformed; the server would answer 400.
 	ErrInvalid = errors.New("invalid request")

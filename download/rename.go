@@ -8,7 +8,8 @@ import (
 
 // Rename gives the download's directory another name. It returns ErrExists when the
 // name is taken, and ErrName or ErrNameText when no directory can have it. An error
-// means that nothing has changed.
+// means that nothing has changed. If the journal cannot be written and the old name is
+// taken by then, the download keeps the new name, which is journaled later.
 func (m *Manager) Rename(d *Download, name string) error {
 	if err := checkName(name, d.id); err != nil {
 		return fmt.Errorf("rename %s: %w", d.id, err)

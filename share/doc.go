@@ -7,7 +7,7 @@
 //
 // Without a [Key], whoever may read the store may read the archives in it, and whoever
 // may write to it may give its readers other bytes: the checksums are against damage, not
-// against a forger. With one, only who has it can do either. No password and no ticket is
+// against a forger. With one, only those who have it can do either. No password and no ticket is
 // ever written there.
 //
 // # In the store
@@ -17,13 +17,13 @@
 // one half old and one half new. Below a prefix for each account there are:
 //
 //	format            how all others are written: encrypted or not
-//	archive/ID/p-N    16 blocks of an archive, behind a header with their checksums
+//	archive/ID/p-N    up to 16 blocks of an archive, behind a header with their checksums
 //	archive/ID/done   what the archive is; written when all its pieces are there
 //	list/N            record N of the list of downloads
 //	snap/N            the list after record N
 //	nodes/ID          the nodes of a download that has many
 //	lease/ID/N        who fetches the archive; link N of a chain
-//	clock/MOUNT       written to learn the store's time, and removed again
+//	clock/MOUNT       written to learn the store's time, then removed
 //
 // # Guarantees
 //

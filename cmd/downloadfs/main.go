@@ -1,9 +1,10 @@
 // Command downloadfs mounts the Downloads of an Alfresco content server as a
-// file system, and serves a folder as such a server for trying and testing.
+// file system. It also gets archives without a mount, logs in, tells how a mount
+// does, and serves a folder as such a server for trying and testing.
 //
 // Each subcommand has its own file. This package is the only one that reads
-// flags, environment and configuration; it hands every other package one small
-// struct. Exit codes are in exit.go.
+// flags and the environment. It has package config read the files, and hands every
+// other package one small struct. Exit codes are in exit.go.
 package main
 
 import (
