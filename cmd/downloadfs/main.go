@@ -51,6 +51,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 func newRootCommand() *cobra.Command {
+	var version bool
 	root := &cobra.Command{
 		Use:   "downloadfs",
 		Short: "Mount the Downloads of an Alfresco content server",
@@ -68,9 +69,11 @@ Exit codes: 0 all is well, 1 something else, 2 wrong usage, 3 login refused,
   downloadfs unmount ~/alfresco`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Version:       versionText(),
 		Args:          cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if version {
+				return printVersion(cmd)
+			}
 			return cmd.Help()
 		},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
@@ -78,8 +81,9 @@ Exit codes: 0 all is well, 1 something else, 2 wrong usage, 3 login refused,
 		},
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.Flags().Bool(flagVersion, false, "print the version")
-	root.SetVersionTemplate(versionLine())
+	// Cobra's own flag has no text but a template's, which costs the binary 4 MB:
+	// with text/template the linker must keep every exported method.
+	root.Flags().BoolVar(&version, flagVersion, false, "print the version")
 	root.AddCommand(
 		newMountCommand(),
 		newUnmountCommand(),

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -169,4 +170,17 @@ func TestOnlyTheCommandReadsTheEnvironment(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestNoTemplates: no way leads from the program to text/template, with which the linker
+// must keep every exported method: 4 MB of program, a part of it in memory.
+func TestNoTemplates(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "downloadfs")
+	out, err := exec.Command("go", "build", "-o", binary, module+"/cmd/downloadfs").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	out, err = exec.Command("go", "tool", "nm", binary).Output()
+	require.NoError(t, err)
+	has := func(symbol string) bool { return strings.Contains(string(out), " "+symbol+"\n") }
+	require.True(t, has("main.run"))
+	require.False(t, has("text/template.(*Template).Execute"), "text/template is used; 'go build -ldflags=-dumpdep' says by whom")
 }
