@@ -179,6 +179,30 @@ func TestNoFormat(t *testing.T) {
 	})
 }
 
+// TestNoFormatOfEncrypted: an encrypted share whose format object somebody has removed is
+// not taken for a plain one, nor for one of whatever key comes first.
+// Proves S-222.
+func TestNoFormatOfEncrypted(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s, store, key := newServer(), newMemStore(), newKey(t)
+		with := func(key *Key) func(*Config) { return func(cfg *Config) { cfg.Key = key } }
+		info := s.add("a", 20*mib)
+		one := newMount(t, s, store, with(key))
+		require.NoError(t, one.read(info))
+		one.settled(info)
+		require.NoError(t, store.Delete(t.Context(), Prefix(Account("test"))+"/"+formatKey))
+		before := store.snapshot()
+		require.ErrorIs(t, newMount(t, s, store).share.Check(t.Context()), encryptedShare)
+		for _, key := range []*Key{key, newKey(t)} {
+			two := newMount(t, s, store, with(key))
+			require.NoError(t, two.share.Check(t.Context()), "there is still the content server")
+			require.NoError(t, two.read(info))
+			assert.Contains(t, two.log.String(), `the object \"format\" of the share is missing`)
+		}
+		require.Equal(t, before, store.snapshot())
+	})
+}
+
 // TestOtherKey: a mount whose key is not that of the share reads from the content
 // server, says so once, and changes nothing of what others have written. Nor do the
 // commands.

@@ -13,7 +13,10 @@ type keyError string
 func (e keyError) Error() string        { return string(e) }
 func (e keyError) Is(target error) bool { return target == ErrKey }
 
-const notEncrypted = keyError("the share is not encrypted, and --share-key-file is given; leave that out, or begin another share")
+const (
+	encryptedShare = keyError("the share is encrypted; mount with its --share-key-file")
+	notEncrypted   = keyError("the share is not encrypted, and --share-key-file is given; leave that out, or begin another share")
+)
 
 var (
 	// errDamaged means that an object is not what its key promises.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	iofs "io/fs"
+	"slices"
 	"sync/atomic"
 )
 
@@ -77,28 +78,46 @@ func (g *gate) check(ctx context.Context) (begun bool, err error) {
 	return true, nil
 }
 
-// begin writes the object that says how all others are written.
+// begin writes the object that says how all others are written. Whoever has removed that
+// object may have left others: then it is written again only if nothing is encrypted.
 func (g *gate) begin(ctx context.Context) error {
-	if g.key != nil {
-		// Who has removed that object may have left others.
-		objects, err := g.stored.List(ctx, "")
-		if err != nil {
+	objects, err := g.stored.List(ctx, "")
+	if err != nil {
+		return err
+	}
+	for _, o := range objects {
+		if o.Key == formatKey {
+			return nil // another mount was faster
+		}
+	}
+	if len(objects) > 0 {
+		sealed, err := g.sealed(ctx, objects)
+		switch {
+		case err != nil:
 			return err
-		}
-		for _, o := range objects {
-			if o.Key == formatKey {
-				return nil // another mount was faster
-			}
-		}
-		if len(objects) > 0 {
+		case sealed && g.key == nil:
+			return encryptedShare
+		case sealed:
+			return fmt.Errorf("the object %q of the share is missing; empty the share, or restore that object", formatKey)
+		case g.key != nil:
 			return notEncrypted
 		}
 	}
-	err := g.plain.Create(ctx, formatKey, []byte(formatText))
+	err = g.plain.Create(ctx, formatKey, []byte(formatText))
 	if errors.Is(err, iofs.ErrExist) {
 		return nil
 	}
 	return err
+}
+
+// sealed reports whether the objects are encrypted. They all are, or none is.
+func (g *gate) sealed(ctx context.Context, objects []Object) (bool, error) {
+	i := slices.IndexFunc(objects, func(o Object) bool { return o.Size > frameHeader })
+	if i < 0 {
+		return false, nil
+	}
+	head, err := readAll(ctx, g.stored, objects[i].Key, frameHeader)
+	return isEncrypted(head), err
 }
 
 // match compares what the format object holds with the key.
@@ -106,7 +125,7 @@ func (g *gate) match(stored []byte) error {
 	sealed, text := isEncrypted(stored), stored
 	switch {
 	case g.key == nil && sealed:
-		return keyError("the share is encrypted; mount with its --share-key-file")
+		return encryptedShare
 	case g.key != nil && !sealed && string(stored) == formatText:
 		return notEncrypted
 	case g.key != nil:
