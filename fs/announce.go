@@ -216,8 +216,7 @@ func (a *announcer) tell(d item, w watchers) {
 		return
 	}
 	listed := a.listed(d)
-	s, serial := d.Snapshot(), d.Serial()
-	now := newShown(s)
+	serial, now := d.Serial(), newShown(d.Snapshot())
 	a.mu.Lock()
 	before, known := a.shown[serial]
 	if a.shown[serial] = now; !listed {
@@ -230,39 +229,50 @@ func (a *announcer) tell(d item, w watchers) {
 		}
 		return
 	}
+	for _, c := range differences(d, before, known, now, w) {
+		a.make(c)
+	}
+}
+
+// differences returns the changes that tell watchers how a listed download differs from
+// what they know, if they know it.
+func differences(d item, before shown, known bool, now shown, w watchers) (changes []*change) {
+	add := func(c *change) { changes = append(changes, c) }
+	serial := d.Serial()
 	if !known {
 		if w.watches(inoDownloads) {
-			a.make(&change{Kind: changeMkdir, Dir: downloadsName, Name: s.Name})
+			add(&change{Kind: changeMkdir, Dir: downloadsName, Name: now.name})
 		}
 		if !w.watchesEntry(serial) {
-			return
+			return changes
 		}
 		before = shown{name: now.name, status: download.StatusPending} // as it was when they came
 	}
 	if before.name != now.name && w.watches(inoDownloads) {
-		a.make(&change{Kind: changeRename, Dir: downloadsName, Name: before.name, To: now.name, item: d})
+		add(&change{Kind: changeRename, Dir: downloadsName, Name: before.name, To: now.name, item: d})
 	}
 	if before.status == now.status && before.step == now.step {
-		return
+		return changes
 	}
 	if w.watchesEntry(serial) {
-		dir := downloadsName + "/" + s.Name
-		a.make(&change{Kind: changeMTime, Dir: dir, Name: statusName})
-		a.make(&change{Kind: changeMTime, Dir: dir, Name: statusJSONName})
+		dir := downloadsName + "/" + now.name
+		add(&change{Kind: changeMTime, Dir: dir, Name: statusName})
+		add(&change{Kind: changeMTime, Dir: dir, Name: statusJSONName})
 		if before.other != now.other && w.desktopsOnly(serial) {
 			// Their views list the archive under one name. A view that looks at the old
 			// name meanwhile, because its times are new, would find it and keep it.
-			a.make(&change{Kind: changeRename, Dir: dir, Name: cmp.Or(before.other, archiveName), To: cmp.Or(now.other, archiveName)})
+			add(&change{Kind: changeRename, Dir: dir, Name: cmp.Or(before.other, archiveName), To: cmp.Or(now.other, archiveName)})
 		} else {
-			a.make(&change{Kind: changeTimes, Dir: dir, Name: archiveName})
+			add(&change{Kind: changeTimes, Dir: dir, Name: archiveName})
 			if before.other == "" && now.other != "" {
-				a.make(&change{Kind: changeLink, Dir: dir, Name: archiveName, To: now.other})
+				add(&change{Kind: changeLink, Dir: dir, Name: archiveName, To: now.other})
 			}
 		}
 	}
 	if before.status != now.status && w.watches(inoDownloads) {
-		a.make(&change{Kind: changeTimes, Dir: downloadsName, Name: s.Name})
+		add(&change{Kind: changeTimes, Dir: downloadsName, Name: now.name})
 	}
+	return changes
 }
 
 // tellGone announces that a dropped file is gone. The program that dropped it still

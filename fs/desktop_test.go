@@ -1,6 +1,8 @@
 package fs
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -134,6 +136,67 @@ func TestContentsInDesktops(t *testing.T) {
 	assert.Contains(t, m.ok(asDesktop+`desktop $D/d1/contents 'print(os.listdir(d))'`), "a.txt")
 }
 
+// TestDifferences: those who watch are told all that they do not know, also if a download
+// came, ended and got its name in one round.
+// Proves S-199, S-202.
+func TestDifferences(t *testing.T) {
+	d := &fakeItem{serial: 7}
+	directory, archive := inodeNumber(7, kindDirectory), inodeNumber(7, kindArchive)
+	watched := func(inodes ...uint64) (w watchers) {
+		w.merge(watching(inodes...), false)
+		return w
+	}
+	var desktops watchers
+	desktops.merge(watching(directory, archive), true)
+	pending := shown{name: "d7", status: download.StatusPending}
+	tenth := shown{name: "d7", status: download.StatusInProgress, step: 1}
+	twice := shown{name: "d7", status: download.StatusInProgress, step: 2}
+	done := shown{name: "d7", status: download.StatusDone, step: 10, other: "a.zip"}
+	named := shown{name: "q3", status: download.StatusDone, step: 10, other: "a.zip"}
+	for name, c := range map[string]struct {
+		before *shown
+		now    shown
+		w      watchers
+		want   string
+	}{
+		"nobody":                 {nil, done, watchers{}, ""},
+		"comes":                  {nil, pending, watched(inoDownloads), "mkdir downloads/d7"},
+		"comes, watched":         {nil, pending, watched(inoDownloads, directory), "mkdir downloads/d7"},
+		"comes and ends":         {nil, done, watched(inoDownloads), "mkdir downloads/d7"},
+		"comes and ends, inside": {nil, done, watched(directory), "mtime downloads/d7/status, mtime downloads/d7/status.json, times downloads/d7/archive.zip, link downloads/d7/archive.zip a.zip"},
+		"comes and ends, both": {nil, done, watched(inoDownloads, directory), "mkdir downloads/d7, mtime downloads/d7/status, mtime downloads/d7/status.json, " +
+			"times downloads/d7/archive.zip, link downloads/d7/archive.zip a.zip, times downloads/d7"},
+		"comes and ends, desktops": {nil, done, desktops, "mtime downloads/d7/status, mtime downloads/d7/status.json, rename downloads/d7/archive.zip a.zip"},
+		"moves on":                 {&tenth, twice, watched(inoDownloads, directory), "mtime downloads/d7/status, mtime downloads/d7/status.json, times downloads/d7/archive.zip"},
+		"moves on, outside":        {&tenth, twice, watched(inoDownloads), ""},
+		"ends":                     {&tenth, done, desktops, "mtime downloads/d7/status, mtime downloads/d7/status.json, rename downloads/d7/archive.zip a.zip"},
+		"ends, outside":            {&tenth, done, watched(inoDownloads), "times downloads/d7"},
+		"is renamed":               {&done, named, watched(inoDownloads, directory), "rename downloads/d7 q3"},
+		"is as known":              {&done, done, watchers{all: true}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := shown{}
+			if c.before != nil {
+				before = *c.before
+			}
+			var got []string
+			for _, c := range differences(d, before, c.before != nil, c.now, c.w) {
+				got = append(got, strings.TrimSpace(fmt.Sprintf("%s %s/%s %s", c.Kind, c.Dir, c.Name, c.To)))
+			}
+			assert.Equal(t, c.want, strings.Join(got, ", "))
+		})
+	}
+}
+
+// watching is what a program watches.
+func watching(inodes ...uint64) (w watchers) {
+	w.inodes = make(map[uint64]bool)
+	for _, ino := range inodes {
+		w.inodes[ino] = true
+	}
+	return w
+}
+
 // Watchers are told of progress in tenths.
 // Proves S-199.
 func TestShownSteps(t *testing.T) {
@@ -166,13 +229,6 @@ func TestWatchedInodes(t *testing.T) {
 // watches.
 // Proves S-202.
 func TestWatchedByDesktopsOnly(t *testing.T) {
-	watching := func(inos ...uint64) (w watchers) {
-		w.inodes = make(map[uint64]bool)
-		for _, ino := range inos {
-			w.inodes[ino] = true
-		}
-		return w
-	}
 	directory, archive, status := inodeNumber(1, kindDirectory), inodeNumber(1, kindArchive), inodeNumber(1, kindStatus)
 	for name, test := range map[string]struct {
 		desktop, plain watchers
