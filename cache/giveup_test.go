@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,16 +17,16 @@ import (
 // Proves S-105.
 func TestAnotherArchiveAtItsEnd(t *testing.T) {
 	a := info("other", 4*BlockSize)
-	wrong := true
+	var right atomic.Bool
 	src := &fakeSource{}
 	src.seed = func(id download.ID) uint64 {
-		if wrong {
+		if !right.Load() {
 			return 1
 		}
 		return seedOf(id)
 	}
 	src.cut = func(r request) (int64, error) {
-		if wrong {
+		if !right.Load() {
 			return r.end - r.off - 1, fmt.Errorf("read: %w", download.ErrChanged)
 		}
 		return -1, nil
@@ -37,7 +38,7 @@ func TestAnotherArchiveAtItsEnd(t *testing.T) {
 	require.Less(t, got, a.Size)
 	require.Zero(t, c.Cached(a.ID))
 
-	wrong = false
+	right.Store(true)
 	_, err = h.ReadAt(t.Context(), make([]byte, 10), 0)
 	require.ErrorIs(t, err, download.ErrChanged, "what is open is not to be believed any more")
 	_, ok := h.File(0, 10)

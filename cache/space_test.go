@@ -143,6 +143,7 @@ func TestNothingIsRememberedOfNothing(t *testing.T) {
 			require.NoError(t, h.Close())
 		}
 		time.Sleep(5 * time.Second)
+		synctest.Wait()
 		require.Empty(t, c.archives)
 		require.Empty(t, c.active)
 		files, err := os.ReadDir(filepath.Join(dir, filesName))

@@ -229,7 +229,7 @@ func TestContractErrors(t *testing.T) {
 }
 
 func TestContractCancel(t *testing.T) {
-	r := newRepo(t, repository.Config{ArchiveRate: 3 << 20})
+	r := newRepo(t, repository.Config{ArchiveRate: 1 << 20})
 	c := r.client(t)
 	id, err := c.Resolve(t.Context(), library+"Übersicht & Co.bin")
 	require.NoError(t, err)

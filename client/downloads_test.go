@@ -159,7 +159,8 @@ func TestCreateWaitsForAServerThatIsNotThere(t *testing.T) {
 	cfg.MaxElapsed = 20 * time.Second
 	c := newClient(t, cfg)
 	time.AfterFunc(300*time.Millisecond, func() {
-		if l, err = net.Listen("tcp", addr); err != nil {
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
 			return
 		}
 		srv := &http.Server{Handler: http.HandlerFunc((&server{handle: func(w http.ResponseWriter, _ *http.Request) {

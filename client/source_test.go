@@ -30,7 +30,7 @@ func newTokenServer(t *testing.T, source TokenSource) (*tokenServer, *Client) {
 	srv := httptest.NewServer(s)
 	t.Cleanup(srv.Close)
 	cfg := testConfig(srv.URL)
-	cfg.Username, cfg.Password, cfg.TokenSource, cfg.LoginHold = "", "", source, 100*time.Millisecond
+	cfg.Username, cfg.Password, cfg.TokenSource, cfg.LoginHold = "", "", source, time.Minute
 	return s, newClient(t, cfg)
 }
 
@@ -80,7 +80,9 @@ func TestTokenThatIsNeverAccepted(t *testing.T) {
 	}
 	require.Equal(t, int64(2), calls.Load())
 	require.Equal(t, int64(2), s.refused.Load())
-	time.Sleep(150 * time.Millisecond)
+	c.auth.mu.Lock()
+	c.auth.until = time.Now() // the pause is over
+	c.auth.mu.Unlock()
 	require.ErrorIs(t, get(t, c), download.ErrUnauthorized)
 	require.Greater(t, calls.Load(), int64(2))
 }

@@ -380,7 +380,7 @@ func TestStreamIdleBeforeItsFirstByteIsTriedAgain(t *testing.T) {
 		<-r.Context().Done()
 	})
 	cfg := testConfig(srv.URL)
-	cfg.IdleTimeout = 200 * time.Millisecond
+	cfg.IdleTimeout = time.Second
 	rc, err := newClient(t, cfg).Stream(t.Context(), a, 0, a.Size)
 	require.NoError(t, err)
 	got, err := io.ReadAll(rc)
@@ -399,12 +399,12 @@ func TestSlowStreamThatMovesIsLeftAlone(t *testing.T) {
 		for i := range content {
 			_, _ = w.Write(content[i : i+1])
 			_ = http.NewResponseController(w).Flush()
-			time.Sleep(30 * time.Millisecond)
+			time.Sleep(100 * time.Millisecond)
 		}
 	})
 	cfg := testConfig(srv.URL)
-	cfg.IdleTimeout = 300 * time.Millisecond
-	cfg.RequestTimeout = 300 * time.Millisecond // bounds the wait for the beginning only
+	cfg.IdleTimeout = time.Second
+	cfg.RequestTimeout = time.Second // bounds the wait for the beginning only
 	rc, err := newClient(t, cfg).Stream(t.Context(), a, 0, a.Size)
 	require.NoError(t, err)
 	defer rc.Close()

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -238,7 +237,7 @@ func TestControlInterrupted(t *testing.T) {
 			b := m.background(closeList)
 			<-asked
 			require.NoError(t, b.Process.Signal(signal))
-			require.Error(t, m.ended(b, time.Second))
+			require.Error(t, m.ended(b, soon))
 			if signal == syscall.SIGINT {
 				assert.Regexp(t, `InterruptedError|KeyboardInterrupt`, b.out.String())
 			}

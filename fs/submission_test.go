@@ -61,13 +61,14 @@ def alarm(*a): raise Alarm
 signal.signal(signal.SIGALRM, alarm)
 f = os.open('$D/new', os.O_RDWR)
 os.write(f, b'` + idA + `\n')
-signal.setitimer(signal.ITIMER_REAL, 0.1)
-try: os.fsync(f)
+try:
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    os.fsync(f)
 except Alarm: print('interrupted', flush=True)
 ` + again + `"`)
 			m.eventually(func() bool { return b.out.String() == "interrupted\n" }, "the first wait ends")
 			close(release)
-			require.Error(t, m.ended(b, 5*time.Second))
+			require.Error(t, m.ended(b, soon))
 			assert.Contains(t, b.out.String(), "PermissionError")
 			assert.Equal(t, "error: create download: permission denied", m.ok(`cat $D/new`))
 		})
@@ -96,8 +97,9 @@ def alarm(*a): raise Alarm
 signal.signal(signal.SIGALRM, alarm)
 f = os.open('$D/new', os.O_RDWR)
 os.write(f, b'` + idA + `\n')
-signal.setitimer(signal.ITIMER_REAL, 0.1)
-try: os.fsync(f)
+try:
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    os.fsync(f)
 except Alarm: pass
 os.write(f, b'` + idB + `\n')
 os.fsync(f)
@@ -135,10 +137,10 @@ func TestUnmountDuringSubmission(t *testing.T) {
 	b := m.background(closeList)
 	<-asked
 	require.NoError(t, b.Process.Kill())
-	require.Error(t, m.ended(b, 5*time.Second))
+	require.Error(t, m.ended(b, soon))
 	began := time.Now()
 	require.NoError(t, m.server.Unmount())
-	assert.Less(t, time.Since(began), 5*time.Second)
+	assert.Less(t, time.Since(began), soon)
 	assert.NotContains(t, m.log.String(), "level=WARN")
 }
 

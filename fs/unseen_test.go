@@ -59,7 +59,6 @@ func TestUnseenWriterKilled(t *testing.T) {
 		"closed":    `python3 -c "import os;f=os.open('$D/new',1);os.close(os.dup(f));os.write(f,b'` + idA + `\n');os.kill(os.getpid(),9)"`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			m := newHidingMount(t)
 			_, _ = m.sh("bash -c '" + strings.ReplaceAll(script, "'", `'\''`) + "'")
 			assert.Equal(t, "new", m.ok(`ls $D`))
@@ -98,7 +97,7 @@ func TestUnseenWriterUnanswered(t *testing.T) {
 	<-asked
 	began := time.Now()
 	assert.Equal(t, "new", m.ok(`ls $D`))
-	assert.Less(t, time.Since(began), 2*unseenPatience)
+	assert.Less(t, time.Since(began), 5*unseenPatience)
 }
 
 // Who cannot be seen may look at what was just listed without waiting.
@@ -112,6 +111,6 @@ func TestUnseenBrowses(t *testing.T) {
 	m.eventually(func() bool { return d.waiting() == 1 }, "a reader waits")
 	file, data := m.archive(1000)
 	d.finish(file, false)
-	require.NoError(t, m.ended(b, 5*time.Second))
+	require.NoError(t, m.ended(b, soon))
 	assert.Equal(t, string(data), b.out.String())
 }

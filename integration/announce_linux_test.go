@@ -143,7 +143,7 @@ func TestAnnouncedNames(t *testing.T) {
 	t.Parallel()
 	dir := harness.Dir(t, harness.User{})
 	harness.Tree(t, dir, map[string]string{"scans/a": harness.Noise(1, 1<<20)})
-	s := harness.StartServer(t, dir, "--archive-rate", "400000")
+	s := harness.StartServer(t, dir, "--archive-rate", "200000")
 	m := harness.StartMount(t, s, harness.MountOptions{})
 	id, both := submit(t, m, "scans"), submit(t, m, "scans/a")
 	inside := watch(t, m, both)

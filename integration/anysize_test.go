@@ -465,7 +465,7 @@ func TestAnySizeCrashes(t *testing.T) {
 			m.Sh(t, "rm -r "+id).OK(t)
 			// What nobody knows of stays there; the others must be gone before they are
 			// asked for by the next download.
-			for until := time.Now().Add(5 * time.Second); len(l.left()) > 0 && time.Now().Before(until); {
+			for until := time.Now().Add(harness.Scaled(5 * time.Second)); len(l.left()) > 0 && time.Now().Before(until); {
 				time.Sleep(20 * time.Millisecond)
 			}
 			zips += len(l.order)
@@ -479,7 +479,7 @@ func TestAnySizeCrashes(t *testing.T) {
 		m.Sh(t, "rm -r "+id).OK(t)
 		done++
 	}
-	harness.Eventually(t, 2*harness.Timeout, func() bool { return len(l.left()) <= kills/5+1 }, "left on the server: %v", l.left())
+	harness.Eventually(t, 2*harness.Timeout, func() bool { return len(l.left()) <= kills/3+1 }, "left on the server: %v", l.left())
 	t.Logf("%d downloads, %d kills, %d zips asked for, %d left on the server", done, kills, zips+len(l.order), len(l.left()))
 	assert.Empty(t, l.twice)
 }

@@ -68,6 +68,7 @@ func TestAutofs(t *testing.T) {
 	harness.Eventually(t, harness.Timeout, func() bool { return harness.Mounted(t, top) || !daemon.Running() }, "autofs mounts nothing")
 	require.True(t, daemon.Running(), "autofs has ended: %s", daemon.Output())
 
+	assert.NotZero(t, harness.Sh(t, "ls "+top+"/wrong").Code)
 	ordinary := harness.Ordinary(t)
 	for _, name := range []string{"profile", "url"} {
 		path := filepath.Join(top, name)
@@ -78,7 +79,6 @@ func TestAutofs(t *testing.T) {
 		assert.True(t, harness.Mounted(t, path))
 		harness.Sh(t, "cd "+path+"/downloads && echo /"+photos+" >new && unzip -tq */archive.zip").OK(t)
 	}
-	assert.NotZero(t, harness.Sh(t, "ls "+top+"/wrong").Code)
 	pid := processOf(t, filepath.Join(top, "url"))
 	require.NotZero(t, pid)
 	// Nobody uses it any more.

@@ -178,6 +178,7 @@ mount -t tmpfs none /tmp/.dev.$$ 2>/dev/null || { mkdir /tmp/.dev.$$; mount -t t
 for d in null zero urandom; do touch /tmp/.dev.$$/$d; mount --bind /dev/$d /tmp/.dev.$$/$d; done
 ln -s /proc/self/fd /tmp/.dev.$$/fd
 umount -l "$MNT"
+umount --all --lazy --types fuse.downloadfs || true # other tests'
 mount --move /tmp/.dev.$$ /dev
 rmdir /tmp/.dev.$$
 [ ! -e /dev/fuse ] || exit 99

@@ -62,7 +62,7 @@ func TestContentsTools(t *testing.T) {
 	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
-		s := harness.StartServer(t, toolTree(t), "--archive-rate", "700K")
+		s := harness.StartServer(t, toolTree(t), "--archive-rate", "500K")
 		m := harness.StartMount(t, s, harness.MountOptions{User: u})
 		node := s.NodeID(t, "Q3")
 		var running sync.WaitGroup

@@ -19,11 +19,11 @@ func startKeyring(t *testing.T, u harness.User) []string {
 	dir := harness.Dir(t, u)
 	bus := filepath.Join(dir, "bus")
 	env := []string{"HOME=" + dir, "XDG_RUNTIME_DIR=" + dir, "DBUS_SESSION_BUS_ADDRESS=unix:path=" + bus}
-	harness.Cmd{User: u, Env: env, Name: "dbus-daemon", Args: []string{"--session", "--nofork", "--nopidfile", "--address=unix:path=" + bus}}.Start(t)
+	harness.Cmd{User: u, Env: env, Name: "dbus-daemon", Args: []string{"--session", "--nofork", "--nopidfile", "--address=unix:path=" + bus}, Timeout: 5 * harness.Timeout}.Start(t)
 	harness.Eventually(t, harness.Timeout, func() bool { _, err := os.Stat(bus); return err == nil }, "no session bus")
 	harness.Cmd{
 		User: u, Env: env, Stdin: strings.NewReader("the keyring's own password"), Name: "gnome-keyring-daemon",
-		Args: []string{"--unlock", "--foreground", "--components=secrets"},
+		Args: []string{"--unlock", "--foreground", "--components=secrets"}, Timeout: 5 * harness.Timeout,
 	}.Start(t)
 	harness.Cmd{User: u, Env: env, Name: "gdbus", Args: []string{"wait", "--session", "--timeout", "30", "org.freedesktop.secrets"}}.Run(t).OK(t)
 	return env

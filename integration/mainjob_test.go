@@ -23,7 +23,7 @@ func TestMainJob(t *testing.T) {
 	t.Parallel()
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
-		s := harness.StartServer(t, harness.Samples(t), "--archive-rate", "1M")
+		s := harness.StartServer(t, harness.Samples(t), "--archive-rate", "500K")
 		m := harness.StartMount(t, s, harness.MountOptions{User: u})
 		folder, report := s.NodeID(t, photos), s.NodeID(t, library+"/report.txt")
 
@@ -63,7 +63,7 @@ func TestRemoveCancels(t *testing.T) {
 		removed := time.Now()
 		m.Sh(t, "rm -r "+id).OK(t)
 		r := reader.Wait()
-		assert.Less(t, time.Since(removed), harness.Scaled(time.Second), "%s", r)
+		assert.Less(t, time.Since(removed), harness.Scaled(5*time.Second), "%s", r)
 		assert.Equal(t, 1, r.Code)
 		assert.Contains(t, r.Stderr, "Operation canceled")
 		assert.Empty(t, r.Stdout)

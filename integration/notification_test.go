@@ -37,7 +37,7 @@ func startDesktop(t *testing.T) (noticeBoard, []string) {
 	dir := harness.Dir(t, harness.User{})
 	bus := filepath.Join(dir, "bus")
 	address := "unix:path=" + bus
-	harness.Cmd{Name: "dbus-daemon", Args: []string{"--session", "--nofork", "--nopidfile", "--address=" + address}}.Start(t)
+	harness.Cmd{Name: "dbus-daemon", Args: []string{"--session", "--nofork", "--nopidfile", "--address=" + address}, Timeout: 5 * harness.Timeout}.Start(t)
 	harness.Eventually(t, harness.Timeout, func() bool { _, err := os.Stat(bus); return err == nil }, "no session bus")
 	conn, err := dbus.Connect(address)
 	require.NoError(t, err)

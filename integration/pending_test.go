@@ -12,11 +12,11 @@ import (
 	"downloadfs/integration/harness"
 )
 
-// slow starts a server that zips the sample photos in about two seconds, so that
+// slow starts a server that zips the sample photos in about three seconds, so that
 // a tool finds their archive pending and then done.
 func slow(t testing.TB) *harness.Server {
 	t.Helper()
-	return harness.StartServer(t, harness.Samples(t), "--archive-rate", "800000")
+	return harness.StartServer(t, harness.Samples(t), "--archive-rate", "500000")
 }
 
 // neverDone starts a server that does not finish zipping its folder "scans" while

@@ -81,7 +81,7 @@ func (l *lazyText) String() string { return *l.text }
 func TestGetOnScreen(t *testing.T) {
 	t.Parallel()
 	u := harness.Ordinary(t)
-	s := harness.StartServer(t, harness.Samples(t), "--archive-rate", "1M")
+	s := harness.StartServer(t, harness.Samples(t), "--archive-rate", "500K")
 	reached := make(chan struct{})
 	goOn := make(chan struct{})
 	g := startGate(t, s.URL, gateOptions{each: func(n int64) {

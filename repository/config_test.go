@@ -50,6 +50,7 @@ func TestPasswordIsNotLogged(t *testing.T) {
 	s.do("GET", "/nodes/-root-?alf_ticket="+ticket, "")
 	s.do("GET", "/people/-me-?alf_ticket=hunter2", "", "Authorization", basic("alice:hunter2-wrong"))
 	s.await(s.create(nodeID("a")).ID, statusDone)
+	s.downloads.wg.Wait() // the zipping logs, too
 	logger.Info("user", "user", u)
 	_, err := New(Config{Dir: t.TempDir(), Users: []User{u, u}})
 	require.Error(t, err)
