@@ -23,12 +23,13 @@
 // logged, fetched again and never served. A failed sync gives up all blocks that it was to
 // cover. A corrupt or missing index empties the cache and nothing else.
 //
-// The size limit is hard. Room is reserved before a write. It stays charged until the disk
-// has it back, that is, when the last descriptor of a file without a name is closed, or a damaged block is
-// punched out or fetched again. To make room, the cache evicts whole archives, the least
-// recently used first, but none that is open. An archive that could never fit whole takes
-// only free room. If there is no room, or the disk is full or unusable, archives are read
-// from the source through a bounded window in memory, and the reader notices nothing.
+// The size limit is hard. Room is reserved before a write. It stays charged until the
+// disk has it back, that is, when the last descriptor of a file without a name is closed,
+// or a damaged block is punched out or fetched again. To make room, the cache evicts
+// whole archives, the least recently used first, but none that is open. An archive that
+// could never fit whole takes only free room. If there is no room, or the disk is full or
+// unusable, archives are read from the source through a bounded window in memory, and the
+// reader notices nothing.
 //
 // # Fetching
 //
