@@ -111,7 +111,13 @@ func (c callers) count(pid int, file listFile) (int, bool) {
 	var ids []string // of the mounts that the descriptors are in
 	for _, fd := range fds {
 		link, err := os.Readlink(filepath.Join(dir, "fd", fd.Name()))
-		if err != nil || filepath.Base(link) != file.name {
+		switch {
+		case os.IsNotExist(err):
+			continue
+		case err != nil:
+			// It is dying, and has given up its memory but not its descriptors yet.
+			return 0, false
+		case filepath.Base(link) != file.name:
 			continue
 		}
 		info, _ := os.ReadFile(filepath.Join(dir, "fdinfo", fd.Name()))
