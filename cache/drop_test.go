@@ -37,8 +37,8 @@ func TestDropWhileReading(t *testing.T) {
 	require.Eventually(t, func() bool {
 		left, err := os.ReadDir(c.disk.files())
 		return err == nil && len(left) == 0
-	}, 20*time.Second, time.Millisecond, "files that nobody removes")
-	require.Eventually(t, func() bool { return c.Usage().Used <= c.indexSize.Load() }, 20*time.Second, time.Millisecond)
+	}, 5*time.Second, time.Millisecond, "files that nobody removes")
+	require.Eventually(t, func() bool { return c.Usage().Used <= c.indexSize.Load() }, 5*time.Second, time.Millisecond)
 	mu.Lock()
 	defer mu.Unlock()
 	require.Empty(t, log.String())

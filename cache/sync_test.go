@@ -43,7 +43,7 @@ func TestFailedSync(t *testing.T) {
 	})
 	h := openArchive(t, c, a)
 	readAll(t, h, a, 0, a.Size)
-	require.Eventually(t, failed.Load, 20*time.Second, time.Millisecond)
+	require.Eventually(t, failed.Load, 5*time.Second, time.Millisecond)
 	for range 3 {
 		readAll(t, h, a, 0, a.Size)
 		if f, ok := h.File(0, a.Size); ok {
@@ -53,7 +53,7 @@ func TestFailedSync(t *testing.T) {
 			require.Equal(t, content(a.ID, 0, a.Size), p)
 		}
 	}
-	require.Eventually(t, func() bool { return strings.Contains(logged.String(), "the disk did not keep what was written") }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(logged.String(), "the disk did not keep what was written") }, 5*time.Second, time.Millisecond)
 	require.NoError(t, h.Close())
 	require.NoError(t, c.Close())
 	againRight(t, dir, a)

@@ -168,14 +168,19 @@ func TestWrongPassword(t *testing.T) {
 		logins, basics := g.counts()
 		require.Equal(t, 1, logins+basics, "a refused password is not sent again and again")
 
-		c.auth.mu.Lock()
-		c.auth.until = time.Now() // the hold is over
-		c.auth.mu.Unlock()
+		endHold(c)
 		g.mu.Lock()
 		g.password = "Wr0ngOne" // the administrator fixes it
 		g.mu.Unlock()
 		require.NoError(t, get(t, c))
 	}
+}
+
+// endHold has the time pass in which a refused login is not tried again.
+func endHold(c *Client) {
+	c.auth.mu.Lock()
+	defer c.auth.mu.Unlock()
+	c.auth.until = time.Now()
 }
 
 // Calls that share a refused login share its failure, and each makes a text of it.

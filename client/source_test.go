@@ -80,9 +80,7 @@ func TestTokenThatIsNeverAccepted(t *testing.T) {
 	}
 	require.Equal(t, int64(2), calls.Load())
 	require.Equal(t, int64(2), s.refused.Load())
-	c.auth.mu.Lock()
-	c.auth.until = time.Now() // the pause is over
-	c.auth.mu.Unlock()
+	endHold(c)
 	require.ErrorIs(t, get(t, c), download.ErrUnauthorized)
 	require.Greater(t, calls.Load(), int64(2))
 }

@@ -157,7 +157,7 @@ func TestContentsWaitEnds(t *testing.T) {
 		b := m.background(script)
 		m.eventually(func() bool { return d.waiting() == 1 }, "it waits")
 		require.NoError(t, b.Process.Signal(syscall.SIGTERM))
-		require.Error(t, m.ended(b, soon))
+		require.Error(t, m.ended(b, 5*time.Second))
 		m.eventually(func() bool { return d.waiting() == 0 }, "it does not wait any more")
 	}
 	for err, want := range map[error]string{
@@ -169,7 +169,7 @@ func TestContentsWaitEnds(t *testing.T) {
 		m.eventually(func() bool { return d.waiting() == 2 }, "both wait")
 		d.set(func(s *download.Snapshot) { s.Err = fmt.Errorf("wait: %w", err) })
 		for _, b := range []*background{a, b} {
-			require.Error(t, m.ended(b, soon))
+			require.Error(t, m.ended(b, 5*time.Second))
 			assert.Contains(t, b.out.String(), want)
 		}
 	}

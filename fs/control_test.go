@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -237,7 +238,7 @@ func TestControlInterrupted(t *testing.T) {
 			b := m.background(closeList)
 			<-asked
 			require.NoError(t, b.Process.Signal(signal))
-			require.Error(t, m.ended(b, soon))
+			require.Error(t, m.ended(b, time.Second))
 			if signal == syscall.SIGINT {
 				assert.Regexp(t, `InterruptedError|KeyboardInterrupt`, b.out.String())
 			}

@@ -69,12 +69,12 @@ func TestUnmountLazy(t *testing.T) {
 		d.set(func(s *download.Snapshot) { s.Err = errors.New("closed") })
 		require.NoError(t, holder.Cancel())
 	}
-	require.Error(t, m.ended(waiter, soon))
+	require.Error(t, m.ended(waiter, 3*time.Second))
 	done := make(chan struct{})
 	go func() { m.server.Wait(); close(done) }()
 	select {
 	case <-done:
-	case <-time.After(soon):
+	case <-time.After(5 * time.Second):
 		require.Fail(t, "still served")
 	}
 	_ = holder.Cancel()

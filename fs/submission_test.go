@@ -68,7 +68,7 @@ except Alarm: print('interrupted', flush=True)
 ` + again + `"`)
 			m.eventually(func() bool { return b.out.String() == "interrupted\n" }, "the first wait ends")
 			close(release)
-			require.Error(t, m.ended(b, soon))
+			require.Error(t, m.ended(b, 5*time.Second))
 			assert.Contains(t, b.out.String(), "PermissionError")
 			assert.Equal(t, "error: create download: permission denied", m.ok(`cat $D/new`))
 		})
@@ -137,10 +137,10 @@ func TestUnmountDuringSubmission(t *testing.T) {
 	b := m.background(closeList)
 	<-asked
 	require.NoError(t, b.Process.Kill())
-	require.Error(t, m.ended(b, soon))
+	require.Error(t, m.ended(b, 5*time.Second))
 	began := time.Now()
 	require.NoError(t, m.server.Unmount())
-	assert.Less(t, time.Since(began), soon)
+	assert.Less(t, time.Since(began), 5*time.Second)
 	assert.NotContains(t, m.log.String(), "level=WARN")
 }
 

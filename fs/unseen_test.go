@@ -97,7 +97,7 @@ func TestUnseenWriterUnanswered(t *testing.T) {
 	<-asked
 	began := time.Now()
 	assert.Equal(t, "new", m.ok(`ls $D`))
-	assert.Less(t, time.Since(began), 5*unseenPatience)
+	assert.Less(t, time.Since(began), 2*unseenPatience)
 }
 
 // Who cannot be seen may look at what was just listed without waiting.
@@ -111,6 +111,6 @@ func TestUnseenBrowses(t *testing.T) {
 	m.eventually(func() bool { return d.waiting() == 1 }, "a reader waits")
 	file, data := m.archive(1000)
 	d.finish(file, false)
-	require.NoError(t, m.ended(b, soon))
+	require.NoError(t, m.ended(b, 5*time.Second))
 	assert.Equal(t, string(data), b.out.String())
 }

@@ -67,10 +67,11 @@ func TestBrowsing(t *testing.T) {
 					assert.Regexp(t, l.want, r.Stdout)
 					took = append(took, r.Duration)
 				}
-				// None has waited: nothing is done yet. The fastest says how long
+				// None has waited: nothing is done yet. The median says how long
 				// it takes on a machine that has other things to do too.
 				require.Contains(t, []string{"PENDING", "IN_PROGRESS"}, s.Status(t, id))
-				assert.LessOrEqual(t, slices.Min(took), browseLimit, "%v", took)
+				slices.Sort(took)
+				assert.LessOrEqual(t, took[len(took)/2], browseLimit, "%v", took)
 			})
 		}
 		m.Sh(t, fmt.Sprintf("rm -r %s", id)).OK(t)

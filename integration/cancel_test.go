@@ -60,7 +60,7 @@ func TestCancel(t *testing.T) {
 			for _, p := range readers {
 				assert.Equal(t, "ready\nECANCELED", p.Wait().Out(t))
 			}
-			assert.Less(t, time.Since(released), harness.Scaled(5*time.Second))
+			assert.Less(t, time.Since(released), harness.Scaled(2*time.Second))
 
 			if tc.entryStays {
 				assert.Contains(t, m.Sh(t, "cat "+id+"/status").Out(t), "status: CANCELLED")

@@ -122,7 +122,7 @@ func TestHostileArchives(t *testing.T) {
 			}
 			began := time.Now()
 			r.mount.Sh(t, "ls -la . "+id+" && cat "+id+"/status "+id+"/status.json "+id+"/nodes && du -s .").OK(t)
-			assert.Less(t, time.Since(began), harness.Scaled(5*time.Second))
+			assert.Less(t, time.Since(began), harness.Scaled(2*time.Second))
 			status := r.mount.Sh(t, "cat "+id+"/status "+id+"/status.json").Stdout
 			assert.Less(t, len(status), 4000)
 			assert.NotContains(t, status, "\x1b")

@@ -6,9 +6,9 @@
 // # Trust
 //
 // Without a [Key], whoever may read the store may read the archives in it, and whoever
-// may write to it may give its readers other bytes: the checksums are against damage, not
-// against a forger. With one, only those who have it can do either. No password and no ticket is
-// ever written there.
+// may write to it may give its readers other bytes: the checksums are against damage,
+// not against a forger. With one, only those who have it can do either. No password and
+// no ticket is ever written there.
 //
 // # In the store
 //

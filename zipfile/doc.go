@@ -5,8 +5,9 @@
 // An [Index] is the tree. It is small (some 30 bytes an entry, the name included) and
 // never changes. It is the same for the same archive, numbers included. A [Reader]
 // reads one entry. Its bytes come from a [Source]. In package fs that is a
-// download.Archive (fs/contents.go), which fetches what the cache lacks. Readers keep data that makes continuing and seeking cheap. A
-// [Memory] bounds that data for all of them together.
+// download.Archive (fs/contents.go), which fetches what the cache lacks. Readers keep
+// data that makes continuing and seeking cheap. A [Memory] bounds that data for all of
+// them together.
 //
 // Nothing that an archive says is believed before it is checked, because the archive
 // comes from somebody else. A directory that contradicts itself gives no index

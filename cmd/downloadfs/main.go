@@ -51,7 +51,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 func newRootCommand() *cobra.Command {
-	var version bool
+	var showVersion bool
 	root := &cobra.Command{
 		Use:   "downloadfs",
 		Short: "Mount the Downloads of an Alfresco content server",
@@ -71,7 +71,7 @@ Exit codes: 0 all is well, 1 something else, 2 wrong usage, 3 login refused,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if version {
+			if showVersion {
 				return printVersion(cmd)
 			}
 			return cmd.Help()
@@ -83,7 +83,7 @@ Exit codes: 0 all is well, 1 something else, 2 wrong usage, 3 login refused,
 	root.SetFlagErrorFunc(flagError)
 	// Cobra's own flag has no text but a template's, which costs the binary 4 MB:
 	// with text/template the linker must keep every exported method.
-	root.Flags().BoolVar(&version, flagVersion, false, "print the version")
+	root.Flags().BoolVar(&showVersion, flagVersion, false, "print the version")
 	root.AddCommand(
 		newMountCommand(),
 		newUnmountCommand(),

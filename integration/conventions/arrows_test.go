@@ -176,7 +176,7 @@ func TestOnlyTheCommandReadsTheEnvironment(t *testing.T) {
 // must keep every exported method: 4 MB of program, a part of it in memory.
 func TestNoTemplates(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "downloadfs")
-	out, err := exec.Command("go", "build", "-o", binary, module+"/cmd/downloadfs").CombinedOutput()
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", binary, module+"/cmd/downloadfs").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	out, err = exec.Command("go", "tool", "nm", binary).Output()
 	require.NoError(t, err)
