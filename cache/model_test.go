@@ -142,7 +142,7 @@ func model(t *testing.T, run modelRun) {
 	if run.broken {
 		var mu sync.Mutex
 		r := rand.New(rand.NewPCG(run.seeds[0], 1))
-		empty := 0 // streams in a row that brought nothing: after a few the cache gives up
+		empty := map[download.ID]int{} // of each archive, streams in a row that brought nothing: after a few the cache gives up
 		src.cut = func(q request) (int64, error) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -151,8 +151,8 @@ func model(t *testing.T, run modelRun) {
 				return -1, nil
 			}
 			n := r.Int64N(q.end - q.off + 1)
-			if empty++; n > 0 || empty >= streamAttempts {
-				n, empty = max(n, 1), 0
+			if empty[q.id]++; n > 0 || empty[q.id] >= streamAttempts {
+				n, empty[q.id] = max(n, 1), 0
 			}
 			if kind == 0 {
 				return n, errBroken
