@@ -505,11 +505,13 @@ func (m *mount) readRange(info download.ArchiveInfo, want []byte, off, end int64
 	return nil
 }
 
-// settled waits until the archive is whole in the store.
+// settled waits until the archive is whole in the store, and for the release of the
+// lease, which comes after.
 func (m *mount) settled(info download.ArchiveInfo) {
 	m.t.Helper()
 	for range 1000 {
 		if _, err := m.share.manifest(m.t.Context(), info.ID); err == nil {
+			time.Sleep(100 * time.Millisecond)
 			return
 		}
 		time.Sleep(100 * time.Millisecond)
