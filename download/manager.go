@@ -272,11 +272,12 @@ func (m *Manager) lookup(name string) (*Download, bool) {
 	return nil, false
 }
 
-// Lists reports whether the download of this id is in the list.
-func (m *Manager) Lists(id ID) bool {
+// Find returns the download of this id, whatever it is called.
+func (m *Manager) Find(id ID) (*Download, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.byID[id] != nil
+	d, ok := m.byID[id]
+	return d, ok
 }
 
 // Usage returns the cache's size and use.

@@ -20,6 +20,20 @@ func newCallers(proc string) callers {
 	return callers{proc: cmp.Or(proc, "/proc"), mount: &mountWatch{}}
 }
 
+// tgid returns the process of a caller, or 0 if it cannot be seen. On Linux a caller is
+// a thread, and its process is the thread group.
+func (c callers) tgid(pid int) int {
+	_, tgid := c.identity(pid)
+	return tgid
+}
+
+// name returns the name of the program that a caller runs, or "" if it cannot be seen.
+// Linux cuts it off after 15 bytes, macOS after 16.
+func (c callers) name(pid int) string {
+	name, _ := c.identity(pid)
+	return name
+}
+
 // listFile is a file that lists are written to, as its descriptors show it.
 type listFile struct {
 	name string

@@ -21,18 +21,9 @@ func (c callers) status(pid int) (procStatus, bool) {
 	return parseProcStatus(string(text))
 }
 
-// tgid returns the thread group of a thread, which users call the process, or 0 if it
-// cannot be seen.
-func (c callers) tgid(pid int) int {
+func (c callers) identity(pid int) (name string, tgid int) {
 	p, _ := c.status(pid)
-	return p.tgid
-}
-
-// name returns the name of the program that a thread runs, or "" if it cannot be
-// seen.
-func (c callers) name(pid int) string {
-	p, _ := c.status(pid)
-	return p.name
+	return p.name, p.tgid
 }
 
 // disturbed reports whether the thread should stop waiting: a signal is pending that

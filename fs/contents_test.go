@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -280,26 +281,41 @@ func TestContentsMarks(t *testing.T) {
 	assert.Equal(t, "README\ndownloads", m.ok(`ls -A $M`))
 }
 
-// Who has a file open reads on after the download was removed.
-// Proves S-146.
+// Who has a file open reads on after the download was removed. The tree is soon found
+// no more.
+// Proves S-146, S-147.
 func TestContentsRemovedWhileOpen(t *testing.T) {
 	m := newTestMount(t)
 	d := m.domain.add("d1", nil)
 	d.finish(m.zipped(documents...), false)
 	out := m.ok(`exec 3< $D/d1/contents/dir/big.txt; head -c 10 <&3 >/dev/null; rm -r $D/d1; sha256sum < /proc/self/fd/3`)
 	assert.Contains(t, out, hash([]byte(documents[2].text)))
+	assert.Eventually(t, func() bool {
+		return slices.Equal([]string{"ENOENT"}, m.errnos(`os.stat(D+'/.contents/d1')`))
+	}, 10*treeKept, treeKept/10)
 }
 
-// A download's other name is the name of its contents.
+// A download's other name leads to the same contents, and what is open there stays
+// where it is.
 // Proves S-147.
 func TestContentsRenamed(t *testing.T) {
 	m := newTestMount(t)
 	d := m.domain.add("d1", nil)
 	d.finish(m.zipped(documents...), true)
-	m.ok(`cat $D/d1/contents/a.txt; mv $D/d1 $D/report`)
+	other := m.domain.add("d2", nil)
+	other.finish(m.zipped(document{name: "a.txt", text: "other\n"}), true)
+	assert.Equal(t, "hello\nother", m.ok(`cat $D/d1/contents/a.txt $D/d2/contents/a.txt`))
+	m.ok(`mv $D/d1 $D/report`)
 	assert.Equal(t, "hello", m.ok(`cat $D/report/contents/a.txt`))
-	assert.Equal(t, "../.contents/report", m.ok(`readlink $D/report/contents`))
-	assert.Equal(t, []string{"ENOENT"}, m.errnos(`os.stat(D+'/.contents/d1')`))
+	assert.Equal(t, "../.contents/d1", m.ok(`readlink $D/report/contents`))
+	assert.Equal(t, []string{"ENOENT"}, m.errnos(`os.stat(D+'/.contents/report')`))
+	// At once, one download has the name that another one had.
+	for range 50 {
+		m.ok(`mv $D/report $D/x; mv $D/d2 $D/report; mv $D/x $D/third`)
+		assert.Equal(t, "other\nhello", m.ok(`cat $D/report/contents/a.txt $D/third/contents/a.txt`))
+		m.ok(`mv $D/report $D/d2; mv $D/third $D/report`)
+		assert.Equal(t, "hello\nother", m.ok(`cat $D/report/contents/a.txt $D/d2/contents/a.txt`))
+	}
 }
 
 // Proves S-149.

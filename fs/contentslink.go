@@ -26,20 +26,19 @@ func newContentsLink(f *filesystem, d item) *contentsLink {
 	return n
 }
 
-// attributes may be kept, except for the length of the target: the target contains
-// the download's name, which may change.
+// attributes never change, and neither does the target: it is made of the download's
+// id, since the kernel keeps it.
 func (n *contentsLink) attributes() attributes {
-	s := n.item.Snapshot()
+	created := n.fs.when(n.item.Snapshot().CreatedAt)
 	return attributes{
-		mode: 0o777, nlink: 1, size: int64(len(target(s.Name))),
-		created: n.fs.when(s.CreatedAt), changed: n.fs.when(s.CreatedAt),
-		entry: settled,
+		mode: 0o777, nlink: 1, size: int64(len(n.target())),
+		created: created, changed: created,
+		valid: settled, entry: settled,
 	}
 }
 
 func (n *contentsLink) Readlink(context.Context) ([]byte, syscall.Errno) {
-	return []byte(target(n.item.Snapshot().Name)), 0
+	return []byte(n.target()), 0
 }
 
-// target returns the target of the link in the download with this name.
-func target(name string) string { return "../" + treesName + "/" + name }
+func (n *contentsLink) target() string { return "../" + treesName + "/" + string(n.item.ID()) }

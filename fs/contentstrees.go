@@ -3,13 +3,21 @@ package fs
 import (
 	"context"
 	"syscall"
+	"time"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"downloadfs/download"
 )
 
-// treesNode is downloads/.contents. It holds what is inside each archive, under the
-// name of its download. It lists nothing.
+// treeKept is how long the kernel may keep the name of a tree. A program that names
+// files by their whole paths, such as cp, looks it up twice for each file. A download
+// has the same id for good, but it can be removed.
+const treeKept = time.Second
+
+// treesNode is downloads/.contents. It holds what is inside each archive, under the id
+// of its download. It lists nothing.
 type treesNode struct {
 	node
 	fixedDir
@@ -36,7 +44,7 @@ func (n *treesNode) attributes() attributes {
 
 // Lookup never waits, because looking at a link leads here.
 func (n *treesNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	d, ok := n.fs.domain.Lookup(name)
+	d, ok := n.fs.domain.Find(download.ID(name))
 	if !ok {
 		return nil, syscall.ENOENT
 	}
@@ -46,7 +54,7 @@ func (n *treesNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut)
 		child = n.NewInode(ctx, newContentsDir(n.fs.contents.of(d), 0, d.Snapshot().Archive.ModifiedAt), stableDir(ino))
 	}
 	child.Operations().(attributer).attributes().fillEntry(n.fs.owner, out)
-	out.SetEntryTimeout(0) // a download can get another name
+	out.SetEntryTimeout(treeKept)
 	return child, 0
 }
 

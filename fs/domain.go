@@ -24,6 +24,7 @@ var _ item = (*download.Download)(nil)
 type domain interface {
 	Downloads() []item
 	Lookup(name string) (item, bool)
+	Find(id download.ID) (item, bool)
 	Create(ctx context.Context, l download.List) (item, error)
 	LastOutcome() (download.ID, error)
 	Adopt(ctx context.Context, id download.ID) (item, error)
@@ -51,6 +52,14 @@ func (m manager) Downloads() []item {
 
 func (m manager) Lookup(name string) (item, bool) {
 	d, ok := m.Manager.Lookup(name)
+	if !ok {
+		return nil, false
+	}
+	return d, true
+}
+
+func (m manager) Find(id download.ID) (item, bool) {
+	d, ok := m.Manager.Find(id)
 	if !ok {
 		return nil, false
 	}

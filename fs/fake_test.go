@@ -70,6 +70,11 @@ func (f *fakeDomain) Lookup(name string) (item, bool) {
 	return d, ok
 }
 
+func (f *fakeDomain) Find(id download.ID) (item, bool) {
+	d := f.find(id)
+	return d, d != nil
+}
+
 func (f *fakeDomain) find(id download.ID) *fakeItem {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -2,6 +2,4 @@
 
 package fs
 
-func (c callers) tgid(pid int) int { return pid }
-
-func (c callers) name(int) string { return "" }
+func (c callers) identity(pid int) (name string, tgid int) { return "", pid }

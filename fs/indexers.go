@@ -22,6 +22,9 @@ var indexers = []string{
 // its process's.
 func (f *filesystem) indexing(ctx context.Context) bool {
 	pid := callerPID(ctx)
-	return slices.Contains(indexers, f.callers.name(pid)) ||
-		slices.Contains(indexers, f.callers.name(f.callers.tgid(pid)))
+	name, tgid := f.callers.identity(pid)
+	if slices.Contains(indexers, name) {
+		return true
+	}
+	return tgid != pid && slices.Contains(indexers, f.callers.name(tgid))
 }

@@ -87,6 +87,9 @@ func (s *Server) options(cfg Config) *fusefs.Options {
 			MaxWrite:      maxRequest,
 			MaxReadAhead:  maxRequest,
 			MaxBackground: 64,
+			// A link's target never changes: contents leads to an id, and a dropped link
+			// that is replaced is another inode.
+			EnableSymlinkCaching: true,
 			// A listing of 10,000 downloads need not make 10,000 inodes, unless
 			// somebody looks at them (ls -l). Direct I/O need not forbid mmap.
 			ExtraCapabilities: fuse.CAP_READDIRPLUS_AUTO | fuse.CAP_DIRECT_IO_ALLOW_MMAP,

@@ -65,6 +65,15 @@ func (s mountStats) requests(name string) map[string]int64 {
 	return nil
 }
 
+func (s mountStats) operations(name string) map[string]int64 {
+	for _, o := range s.Operations {
+		if o.Name == name {
+			return o.Outcomes
+		}
+	}
+	return nil
+}
+
 func statsOf(t testing.TB, m *harness.Mount) mountStats {
 	t.Helper()
 	var s mountStats

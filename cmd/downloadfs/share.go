@@ -228,7 +228,11 @@ func shareAccount(server *url.URL, username string) string {
 
 func (s *sharing) listed(id download.ID) bool {
 	m := s.manager.Load()
-	return m != nil && m.Lists(id)
+	if m == nil {
+		return false
+	}
+	_, ok := m.Find(id)
+	return ok
 }
 
 func (s *sharing) source(server download.Source) download.Source {
