@@ -226,8 +226,8 @@ func (s *Server) abort() {
 	}
 }
 
-// tune notes which device the mount is and lets the kernel read ahead by whole
-// requests. FUSE offers 128 KiB; only root can raise it.
+// tune notes which device the mount is and lets the kernel read further ahead. FUSE
+// offers 128 KiB; only root can raise it.
 func (s *Server) tune() {
 	devices, err := devicesOn(s.mountpoint)
 	if err != nil || len(devices) == 0 {
@@ -235,7 +235,7 @@ func (s *Server) tune() {
 	}
 	device := devices[len(devices)-1]
 	s.fs.callers.mount.id = device
-	ahead := fmt.Appendf(nil, "%d", maxRequest>>10)
+	ahead := fmt.Appendf(nil, "%d", readAhead>>10)
 	if err := os.WriteFile("/sys/class/bdi/"+device+"/read_ahead_kb", ahead, 0); err != nil {
 		s.fs.log.Debug("read-ahead left as it is", "op", "mount", "err", err)
 	}

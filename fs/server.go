@@ -18,9 +18,14 @@ import (
 // typeName is the file system's type, "fuse.downloadfs" in /proc/mounts.
 const typeName = "downloadfs"
 
-// maxRequest is how much one READ or WRITE may carry. It is also how far ahead the
-// kernel reads, if it can be told to. It is the size of a block of the cache.
+// maxRequest is how much one READ or WRITE may carry. It is the size of a block of the
+// cache.
 const maxRequest = 1 << 20
+
+// readAhead is how far ahead the kernel reads, if it can be told to. It is two requests
+// for each block of the cache, so that one file in an archive is unpacked and copied at
+// the same time: with whole blocks that took 1.4 times as long.
+const readAhead = maxRequest / 2
 
 // Server serves one mount until it is unmounted.
 type Server struct {
@@ -85,7 +90,7 @@ func (s *Server) options(cfg Config) *fusefs.Options {
 			FsName:        cfg.FsName,
 			Name:          typeName,
 			MaxWrite:      maxRequest,
-			MaxReadAhead:  maxRequest,
+			MaxReadAhead:  readAhead,
 			MaxBackground: 64,
 			// A link's target never changes: contents leads to an id, and a dropped link
 			// that is replaced is another inode.
