@@ -280,6 +280,12 @@ func (m *Manager) Find(id ID) (*Download, bool) {
 	return d, ok
 }
 
+// Lists reports whether the download of this id is in the list.
+func (m *Manager) Lists(id ID) bool {
+	_, ok := m.Find(id)
+	return ok
+}
+
 // Usage returns the cache's size and use.
 func (m *Manager) Usage() Usage { return m.archives.Usage() }
 

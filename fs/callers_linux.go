@@ -21,6 +21,8 @@ func (c callers) status(pid int) (procStatus, bool) {
 	return parseProcStatus(string(text))
 }
 
+// identity returns the program and the process of a thread, or nothing if it cannot be
+// seen.
 func (c callers) identity(pid int) (name string, tgid int) {
 	p, _ := c.status(pid)
 	return p.name, p.tgid

@@ -2,4 +2,5 @@
 
 package fs
 
+// identity takes the caller for a process. Its program cannot be seen.
 func (c callers) identity(pid int) (name string, tgid int) { return "", pid }

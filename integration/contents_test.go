@@ -170,7 +170,7 @@ func TestContentsRequests(t *testing.T) {
 	m.Sh(t, "mkdir "+id).OK(t)
 	out := filepath.Join(harness.Dir(t, harness.User{}), "out")
 	m.Sh(t, "cp -rL "+id+"/contents/ "+out+" && chmod -R u+w "+out).OK(t)
-	operations := statsOf(t, m).operations
+	operations := statsOf(t, m).Operations.outcomes
 	assert.Equal(t, map[string]int64{"ok": 601}, operations("open"))
 	assert.Less(t, operations("lookup")["ok"], int64(601+100))
 	assert.Less(t, operations("readlink")["ok"], int64(10))

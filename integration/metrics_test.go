@@ -35,40 +35,30 @@ func metricsOf(t testing.TB, text string) map[string]float64 {
 
 // mountStats is what .stats shows.
 type mountStats struct {
-	Version   string
-	Downloads map[string]int
-	Removals  int
-	Waiters   int
-	Cache     struct{ Limit, Used, Free, Hits, Misses, Evictions, Waiting int64 }
-	Fetched   int64 `json:"bytesFetched"`
-	Served    int64 `json:"bytesServed"`
-	Bandwidth int64
-	Requests  []struct {
-		Name     string
-		Count    int64
-		Outcomes map[string]int64
-	}
-	Operations []struct {
-		Name     string
-		Count    int64
-		Outcomes map[string]int64
-	}
+	Version    string
+	Downloads  map[string]int
+	Removals   int
+	Waiters    int
+	Cache      struct{ Limit, Used, Free, Hits, Misses, Evictions, Waiting int64 }
+	Fetched    int64 `json:"bytesFetched"`
+	Served     int64 `json:"bytesServed"`
+	Bandwidth  int64
+	Requests   callStats // to the server
+	Operations callStats // of the kernel
 	Goroutines int
 }
 
-func (s mountStats) requests(name string) map[string]int64 {
-	for _, r := range s.Requests {
-		if r.Name == name {
-			return r.Outcomes
-		}
-	}
-	return nil
+// callStats are calls by their name.
+type callStats []struct {
+	Name     string
+	Count    int64
+	Outcomes map[string]int64
 }
 
-func (s mountStats) operations(name string) map[string]int64 {
-	for _, o := range s.Operations {
-		if o.Name == name {
-			return o.Outcomes
+func (s callStats) outcomes(name string) map[string]int64 {
+	for _, c := range s {
+		if c.Name == name {
+			return c.Outcomes
 		}
 	}
 	return nil
@@ -127,7 +117,7 @@ func TestMetrics(t *testing.T) {
 		assert.Equal(t, 1, stats.Waiters)
 		assert.EqualValues(t, size, stats.Fetched)
 		assert.EqualValues(t, got["downloadfs_cache_used_bytes"], stats.Cache.Used)
-		assert.EqualValues(t, map[string]int64{"202": 2}, stats.requests("create"))
+		assert.EqualValues(t, map[string]int64{"202": 2}, stats.Requests.outcomes("create"))
 		assert.Positive(t, stats.Goroutines)
 
 		whole := text + m.Sh(t, "cat ../.stats").OK(t).Stdout

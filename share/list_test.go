@@ -58,14 +58,7 @@ func (m *machine) start(t *testing.T) {
 	m.way = &behind{Store: m.store}
 	m.share = Open(Config{
 		Store: m.way, Account: Account("test"), Size: cmp.Or(m.size, 1<<40), Whole: true, Only: m.only, Key: m.key, Logger: slog.New(slog.NewTextHandler(&m.log, nil)),
-		Listed: func(id download.ID) bool {
-			l := m.listed.Load()
-			if l == nil {
-				return false
-			}
-			_, ok := l.Find(id)
-			return ok
-		},
+		Listed: func(id download.ID) bool { l := m.listed.Load(); return l != nil && l.Lists(id) },
 	})
 	var service download.Service = m.server
 	if m.only {

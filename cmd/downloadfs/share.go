@@ -228,11 +228,7 @@ func shareAccount(server *url.URL, username string) string {
 
 func (s *sharing) listed(id download.ID) bool {
 	m := s.manager.Load()
-	if m == nil {
-		return false
-	}
-	_, ok := m.Find(id)
-	return ok
+	return m != nil && m.Lists(id)
 }
 
 func (s *sharing) source(server download.Source) download.Source {
