@@ -2,11 +2,14 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"downloadfs/download"
 	"downloadfs/fetch"
@@ -62,6 +65,18 @@ func TestPlainProgress(t *testing.T) {
 	b.Reset()
 	p.done(getResult{dir: "out", extracted: fetch.Extracted{Files: 3, Numbered: []string{"a (1).txt", "b (4).txt"}}})
 	assert.Equal(t, "3 files unpacked into out\n2 names were taken there; the new files have a number, as a (1).txt\n", b.String())
+}
+
+// What was read of a mount that has ended meanwhile is not shown.
+// Proves S-132.
+func TestStatusOfAnEndedMount(t *testing.T) {
+	ended := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(ended, "downloads", "q3-report"), 0o700))
+	s := &statusView{now: time.Now, before: map[string]statusSample{}}
+	text, whole, err := s.renderMounts([]string{ended})
+	require.NoError(t, err)
+	assert.False(t, whole)
+	assert.Empty(t, text)
 }
 
 // Proves S-132.

@@ -195,23 +195,40 @@ func fit(text string, width, height int) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// render looks at all mounts.
+// render looks at all mounts. If one ends meanwhile, it looks at all of them again: what
+// it read of that one may be half of its downloads.
 func (s *statusView) render() (string, error) {
-	mountpoints, err := answeringMounts(s.cmd, s.mountpoints)
-	if err != nil {
-		return "", err
+	for {
+		mountpoints, err := answeringMounts(s.cmd, s.mountpoints)
+		if err != nil {
+			return "", err
+		}
+		text, whole, err := s.renderMounts(mountpoints)
+		if whole || err != nil {
+			return text, err
+		}
 	}
+}
+
+// renderMounts returns the tables of mounts, or false if one is not mounted any more.
+func (s *statusView) renderMounts(mountpoints []string) (text string, whole bool, err error) {
 	var b strings.Builder
 	for _, m := range mountpoints {
-		all, err := readStatus(m)
-		if err != nil {
-			return "", exitf(exitMountpoint, "cannot read the downloads of %s: %w", m, err)
+		all, readErr := readStatus(m)
+		_, mounted, err := mountAt(m)
+		switch {
+		case err != nil:
+			return "", false, fmt.Errorf("cannot list mounts: %w", err)
+		case !mounted:
+			return "", false, nil
+		case readErr != nil:
+			return "", false, exitf(exitMountpoint, "cannot read the downloads of %s: %w", m, readErr)
 		}
 		if s.json {
 			for _, d := range all {
 				text, err := json.Marshal(d)
 				if err != nil {
-					return "", err
+					return "", false, err
 				}
 				b.Write(append(text, '\n'))
 			}
@@ -222,7 +239,7 @@ func (s *statusView) render() (string, error) {
 		}
 		s.table(&b, all)
 	}
-	return b.String(), nil
+	return b.String(), true, nil
 }
 
 // readStatus reads what the mount says about its downloads, the newest first.
