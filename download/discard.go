@@ -47,9 +47,11 @@ func (m *Manager) Discard(d *Download) error {
 		})
 	})
 
-	defer m.letGo(d)
+	var parts *assembly
+	defer func() { m.letGo(parts) }()
 	m.mu.Lock()
 	defer m.unlock()
+	parts = d.parts
 	if err != nil {
 		if !d.removed {
 			d.progress.Status, d.cancelled, d.dropped, d.settled = old, false, false, d.parts != nil

@@ -14,7 +14,8 @@ import (
 // download is in trouble but may recover, the error wraps both: Wait asks once more.
 func (m *Manager) OpenArchive(d *Download) (Archive, error) {
 	var info *ArchiveInfo
-	var inParts, ready bool
+	var parts *assembly
+	var ready bool
 	var err error
 	m.locked(func() {
 		ready, err = d.verdict(time.Now())
@@ -23,35 +24,41 @@ func (m *Manager) OpenArchive(d *Download) (Archive, error) {
 		}
 		d.handles++ // a Remove from now on leaves the server's copy alone
 		m.opened++
-		info, inParts = d.archive, d.parts != nil
+		if info, parts = d.archive, d.parts; parts != nil {
+			parts.handles++
+		}
 	})
-	a, err := m.openArchive(d, info, inParts, ready, err)
+	a, err := m.openArchive(d, info, parts, ready, err)
 	if err != nil {
-		m.release(d)
+		m.release(d, parts)
 		return nil, fmt.Errorf("open archive of %s: %w", d.id, err)
 	}
-	return &handle{m: m, d: d, archive: a}, nil
+	return &handle{m: m, d: d, parts: parts, archive: a}, nil
 }
 
-func (m *Manager) openArchive(d *Download, info *ArchiveInfo, inParts, ready bool, err error) (Archive, error) {
+func (m *Manager) openArchive(d *Download, info *ArchiveInfo, parts *assembly, ready bool, err error) (Archive, error) {
 	switch {
 	case !ready && err == nil:
 		return nil, ErrNotReady
-	case !ready && (info == nil || !d.rescued(err)):
+	case ready && parts != nil:
+		return m.openParts(parts, *info)
+	case !ready && (info == nil || parts != nil || !d.rescued(err)):
+		// What the cache has of a download in parts is another mount's, until [Manager.Supply].
 		return nil, err
-	case inParts:
-		return m.openParts(d, *info)
 	}
 	return m.archives.Open(*info)
 }
 
-func (m *Manager) release(d *Download) {
+func (m *Manager) release(d *Download, parts *assembly) {
 	m.locked(func() {
 		d.handles--
+		if parts != nil {
+			parts.handles--
+		}
 		m.opened--
 		m.unpark(d)
 	})
-	m.letGo(d)
+	m.letGo(parts)
 }
 
 // handle is an open archive. It notices when the server no longer has the archive, and
@@ -59,6 +66,7 @@ func (m *Manager) release(d *Download) {
 type handle struct {
 	m       *Manager
 	d       *Download
+	parts   *assembly // nil: it is one zip of the server
 	archive Archive
 	closing sync.Once
 	err     error // of Close
@@ -102,7 +110,7 @@ func (h *handle) File(off, n int64) (*os.File, bool) { return h.archive.File(off
 func (h *handle) Close() error {
 	h.closing.Do(func() {
 		h.err = h.archive.Close()
-		h.m.release(h.d)
+		h.m.release(h.d, h.parts)
 	})
 	return h.err
 }

@@ -42,7 +42,8 @@ type assembly struct {
 	stop    context.CancelFunc // of its goroutine; nil if there was none
 	stopped chan struct{}      // closed when the goroutine has ended
 	nudge   chan struct{}      // capacity 1: try again now
-	ended   bool               // give its pins back
+	ended   bool               // give its pins back when no handle is open
+	handles int                // open archives that are read from its pins
 	pins    map[uint32]Archive // by piece key; a pin makes the cache keep what is nowhere else
 	view    *zipfile.Stitched
 	viewing chan struct{} // capacity 1: held while the view is made
@@ -435,7 +436,7 @@ func (m *Manager) tryParts(ctx context.Context, d *Download) error {
 	if err := m.runParts(ctx, d); err != nil {
 		return err
 	}
-	view, err := m.viewParts(ctx, d)
+	view, err := m.viewParts(ctx, d.parts)
 	if err != nil {
 		return err
 	}

@@ -11,9 +11,8 @@ import (
 	"downloadfs/zipfile"
 )
 
-// viewParts returns the one zip made of d's pieces, which are all in the cache.
-func (m *Manager) viewParts(ctx context.Context, d *Download) (*zipfile.Stitched, error) {
-	a := d.parts
+// viewParts returns the one zip made of a's pieces, which are all in the cache.
+func (m *Manager) viewParts(ctx context.Context, a *assembly) (*zipfile.Stitched, error) {
 	select {
 	case a.viewing <- struct{}{}:
 		defer func() { <-a.viewing }()
@@ -55,8 +54,8 @@ func (a *assembly) sources() []zipfile.Piece {
 }
 
 // openParts opens the one zip.
-func (m *Manager) openParts(d *Download, info ArchiveInfo) (Archive, error) {
-	view, err := m.viewParts(m.ctx, d)
+func (m *Manager) openParts(a *assembly, info ArchiveInfo) (Archive, error) {
+	view, err := m.viewParts(m.ctx, a)
 	if err != nil {
 		return nil, err
 	}
@@ -169,17 +168,18 @@ func (m *Manager) removeParts(a *assembly) {
 	}
 }
 
-// letGo gives back what nobody reads any more. m.mu is not held.
-func (m *Manager) letGo(d *Download) {
-	m.mu.Lock()
-	a := d.parts
-	if a == nil || d.handles > 0 {
-		m.mu.Unlock()
+// letGo gives back what a has in the cache, if a has ended and nobody reads it any more.
+// a may be nil. m.mu is not held.
+func (m *Manager) letGo(a *assembly) {
+	if a == nil {
 		return
 	}
 	var pins []Archive
 	var ids []ID
-	if a.ended {
+	m.locked(func() {
+		if !a.ended || a.handles > 0 {
+			return
+		}
 		for _, p := range a.pieces {
 			if p.archive.ID != "" {
 				ids = append(ids, p.archive.ID)
@@ -190,11 +190,10 @@ func (m *Manager) letGo(d *Download) {
 		}
 		clear(a.pins)
 		a.view = nil
-	}
-	m.mu.Unlock()
+	})
 	for _, id := range ids {
 		if err := m.archives.Drop(id); err != nil {
-			m.log.Warn("part not dropped from the cache", "op", "remove", "download", id, "err", err)
+			m.log.Warn("part not dropped from the cache", "op", "parts", "download", id, "err", err)
 		}
 	}
 	for _, h := range pins {
@@ -236,12 +235,14 @@ func (m *Manager) discardParts(d *Download) error {
 		d.progress.Status, d.dropped = old, false
 		return fmt.Errorf("discard %s: %w", d.id, err)
 	}
+	var parts *assembly
 	m.locked(func() {
+		parts = d.parts
 		m.endParts(d)
 		d.changedAt = time.Now()
 		m.transition(d, old)
 	})
-	m.letGo(d)
+	m.letGo(parts)
 	return nil
 }
 

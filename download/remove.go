@@ -46,8 +46,12 @@ func (m *Manager) Remove(d *Download) error {
 		})
 		return fmt.Errorf("remove %s: %w", d.id, err)
 	}
-	m.locked(func() { m.unlist(d, cancel) })
-	m.letGo(d)
+	var parts *assembly
+	m.locked(func() {
+		m.unlist(d, cancel)
+		parts = d.parts
+	})
+	m.letGo(parts)
 	m.log.Info("download removed", "op", "remove", "download", d.id)
 
 	if err := m.archives.Drop(d.id); err != nil {

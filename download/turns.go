@@ -114,11 +114,11 @@ func (m *Manager) supplyArchive(d *Download, l Listed, stopped chan struct{}) (a
 		}
 		return tx.Put(journal.Downloads, d.serial, rec)
 	})
-	var pins []Archive
-	var ids []ID
+	var a *assembly
 	var fetch *ArchiveInfo
 	m.locked(func() {
-		a, wanted := d.parts, d.wants()
+		a = d.parts
+		wanted := d.wants()
 		again = err == nil && !over && wanted && a != nil && a.stop != nil && a.stopped != stopped
 		if again {
 			return
@@ -132,14 +132,6 @@ func (m *Manager) supplyArchive(d *Download, l Listed, stopped chan struct{}) (a
 		if a != nil {
 			a.ended = true
 			m.removeParts(a)
-			for _, p := range a.pieces {
-				if p.archive.ID != "" {
-					ids = append(ids, p.archive.ID)
-				}
-			}
-			for _, h := range a.pins {
-				pins = append(pins, h)
-			}
 		}
 		old := d.progress.Status
 		d.parts, d.elsewhere = nil, Progress{}
@@ -155,13 +147,6 @@ func (m *Manager) supplyArchive(d *Download, l Listed, stopped chan struct{}) (a
 	if fetch != nil {
 		m.prefetch(d, *fetch)
 	}
-	for _, id := range ids {
-		if err := m.archives.Drop(id); err != nil {
-			m.log.Warn("part not dropped from the cache", "op", "parts", "download", id, "err", err)
-		}
-	}
-	for _, h := range pins {
-		_ = h.Close()
-	}
+	m.letGo(a)
 	return again, nil
 }
