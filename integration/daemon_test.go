@@ -2,10 +2,17 @@ package integration
 
 import (
 	"bytes"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -124,6 +131,61 @@ func TestDaemonOutlivesTerminal(t *testing.T) {
 	assert.Contains(t, r.Stdout, "mounted "+s.URL)
 	assert.Equal(t, "README\ndownloads", harness.Sh(t, "ls '"+mnt+"'").Out(t))
 	harness.Run(t, harness.Timeout, harness.Binary(), "unmount", mnt).OK(t)
+}
+
+// Of two mounts that begin at once on one directory, one is refused, or content if it is
+// mount(8)'s and they are of one account.
+// Proves S-155, S-156.
+func TestMountAtOnce(t *testing.T) {
+	t.Parallel()
+	u := harness.Ordinary(t)
+	s := harness.StartServer(t, harness.Samples(t))
+	to, err := url.Parse(s.URL)
+	require.NoError(t, err)
+	helper := filepath.Join(harness.Dir(t, u), "mount.downloadfs")
+	require.NoError(t, os.Symlink(harness.Binary(), helper))
+	atOnce := func(name string, args func(url, mnt string) []string, users ...string) (mnt string, results []harness.Result) {
+		t.Helper()
+		mnt = harness.Dir(t, u)
+		state := harness.Dir(t, u)
+		background(t, mnt)
+		// Each has looked at the mountpoint when it asks the server.
+		var asked atomic.Int32
+		both := make(chan struct{})
+		proxy := httputil.NewSingleHostReverseProxy(to)
+		gate := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if asked.Add(1) == 2 {
+				close(both)
+			}
+			select {
+			case <-both:
+				proxy.ServeHTTP(w, r)
+			case <-r.Context().Done():
+			}
+		}))
+		t.Cleanup(gate.Close)
+		results = make([]harness.Result, len(users))
+		var wg sync.WaitGroup
+		for i, user := range users {
+			env := []string{"ALFRESCO_USERNAME=" + user, "ALFRESCO_PASSWORD=" + harness.PasswordOf(user), "DOWNLOADFS_CONFIG=/dev/null",
+				"DOWNLOADFS_STATE_DIR=" + state, "DOWNLOADFS_CACHE_DIR=" + state + "/cache"}
+			wg.Go(func() { results[i] = harness.Cmd{User: u, Env: env, Name: name, Args: args(gate.URL, mnt)}.Run(t) })
+		}
+		wg.Wait()
+		assert.Equal(t, "1", harness.Sh(t, "grep -c ' "+mnt+" ' /proc/self/mountinfo").Out(t))
+		slices.SortFunc(results, func(a, b harness.Result) int { return a.Code - b.Code })
+		return mnt, results
+	}
+	mnt, results := atOnce(harness.Binary(), func(url, mnt string) []string { return []string{"mount", "--daemon", url, mnt} },
+		harness.AdminName, harness.UserName)
+	assert.Zero(t, results[0].Code, "%s", results[0])
+	assert.Equal(t, 5, results[1].Code, "%s", results[1])
+	assert.Contains(t, results[1].Stderr, mnt+" is mounted already")
+	_, results = atOnce(helper, func(url, mnt string) []string { return []string{url, mnt} }, harness.AdminName, harness.AdminName)
+	for _, r := range results {
+		assert.Zero(t, r.Code, "%s", r)
+		assert.Empty(t, r.Stderr)
+	}
 }
 
 // A mount in the background does not hold what the program that started it has open.

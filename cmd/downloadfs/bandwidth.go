@@ -61,6 +61,9 @@ func setBandwidth(mountpoint string, r byteRate) error {
 		err = errors.Join(err, f.Close())
 	}
 	if errors.Is(err, os.ErrNotExist) {
+		if unmounted(mountpoint) {
+			return notMounted(mountpoint)
+		}
 		err = errors.New("it is of a version that cannot change its limit; mount it again")
 	}
 	if err != nil {
@@ -76,10 +79,10 @@ func showBandwidth(cmd *cobra.Command) error {
 	}
 	for _, m := range mountpoints {
 		text, err := os.ReadFile(filepath.Join(m, bandwidthFile))
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err != nil { // it has just ended
+		switch {
+		case errors.Is(err, os.ErrNotExist) && unmounted(m):
+			text = []byte("unmounted meanwhile\n")
+		case err != nil:
 			text = fmt.Appendf(nil, "%v\n", cause(err))
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "%s: %s", printable(m), text)

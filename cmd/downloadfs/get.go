@@ -144,7 +144,7 @@ func runGet(ctx context.Context, cmd *cobra.Command, o *getOptions, args []strin
 	result, err := g.run(ctx, nodes)
 	show.end()
 	switch {
-	case ctx.Err() != nil && o.output != "-":
+	case ctx.Err() != nil && err != nil && o.output != "-":
 		return errors.New("interrupted; the same command goes on from here")
 	case ctx.Err() != nil && err != nil:
 		return errInterrupted
@@ -343,11 +343,15 @@ func keep(part, name string, replace bool) (string, error) {
 		case err == nil:
 			return try, os.Remove(part)
 		}
-		// This file system has no links.
-		if _, statErr := os.Lstat(try); statErr == nil {
+		// This file system has no links, so an empty file takes the name first.
+		f, err := os.OpenFile(try, os.O_CREATE|os.O_EXCL, 0o600)
+		if errors.Is(err, os.ErrExist) {
 			continue
 		}
-		return try, os.Rename(part, try)
+		if err == nil {
+			err = errors.Join(f.Close(), os.Rename(part, try))
+		}
+		return try, err
 	}
 }
 

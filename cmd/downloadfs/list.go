@@ -7,6 +7,7 @@ import (
 	"io"
 	iofs "io/fs"
 	"os"
+	"slices"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -56,6 +57,8 @@ func ourMounts() ([]listedMount, error) {
 			listed = append(listed, listedMount{Mountpoint: m.path, Server: m.source, State: mountState(m.path)})
 		}
 	}
+	// What is looked at after its mount has ended is a plain directory.
+	listed = slices.DeleteFunc(listed, func(m listedMount) bool { return unmounted(m.Mountpoint) })
 	return listed, nil
 }
 

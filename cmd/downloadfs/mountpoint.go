@@ -88,6 +88,9 @@ func clearMount(path string, log *slog.Logger) error {
 			return exitf(exitMountpoint, "%w", &mountedError{path, m.source})
 		}
 		if err := fs.Detach(path, true); err != nil {
+			if unmounted(path) {
+				continue // somebody else was faster
+			}
 			return exitf(exitMountpoint, "cannot remove the mount that a killed process left on %s: %w", path, err)
 		}
 		log.Info("replaced the mount that a killed process left", "op", "mount", "mountpoint", path)

@@ -46,15 +46,21 @@ func mountAt(path string) (mountEntry, bool, error) {
 	return mountEntry{}, false, nil
 }
 
-// alsoOn returns the paths where the file system of a device is mounted.
-func alsoOn(device string) (paths []string) {
+// unmounted reports whether nothing is mounted on path any more.
+func unmounted(path string) bool {
+	_, mounted, err := mountAt(path)
+	return err == nil && !mounted
+}
+
+// alsoOn returns the other paths where the file system of m is mounted.
+func alsoOn(m mountEntry) (paths []string) {
 	all, err := mounts()
-	if err != nil || device == "" {
+	if err != nil || m.device == "" {
 		return nil
 	}
-	for _, m := range all {
-		if m.device == device {
-			paths = append(paths, m.path)
+	for _, other := range all {
+		if other.device == m.device && other.path != m.path {
+			paths = append(paths, other.path)
 		}
 	}
 	return paths
@@ -163,7 +169,7 @@ func answeringMounts(cmd *cobra.Command, names []string) ([]string, error) {
 		i := slices.IndexFunc(listed, func(m listedMount) bool { return m.Mountpoint == path })
 		switch {
 		case i < 0:
-			return nil, exitf(exitMountpoint, "%s is not a mount of downloadfs; 'downloadfs list' shows the mounts", path)
+			return nil, notMounted(path)
 		case listed[i].State != "mounted":
 			return nil, exitf(exitMountpoint, "the mount on %s: %s", path, listed[i].State)
 		}
@@ -181,6 +187,10 @@ func answeringMounts(cmd *cobra.Command, names []string) ([]string, error) {
 		return nil, exitf(exitMountpoint, "nothing of yours is mounted")
 	}
 	return found, nil
+}
+
+func notMounted(path string) error {
+	return exitf(exitMountpoint, "%s is not a mount of downloadfs; 'downloadfs list' shows the mounts", path)
 }
 
 // namedMountpoint returns the mountpoint that name means, absolute and without links: a

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,6 +66,48 @@ func TestPlainProgress(t *testing.T) {
 	b.Reset()
 	p.done(getResult{dir: "out", extracted: fetch.Extracted{Files: 3, Numbered: []string{"a (1).txt", "b (4).txt"}}})
 	assert.Equal(t, "3 files unpacked into out\n2 names were taken there; the new files have a number, as a (1).txt\n", b.String())
+}
+
+// A download that gets another name while status reads is shown once.
+// Proves S-132.
+func TestStatusOfRenamedDownloads(t *testing.T) {
+	mountpoint := t.TempDir()
+	dir := func(name string) string { return filepath.Join(mountpoint, "downloads", name) }
+	name := func(n, name int) string { return fmt.Sprintf("%d called %d", n, name) }
+	const downloads = 10
+	for n := range downloads {
+		require.NoError(t, os.MkdirAll(dir(name(n, 0)), 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(dir(name(n, 0)), "status.json"), fmt.Appendf(nil, `{"id": "%d"}`, n), 0o600))
+	}
+	renamed := make(chan error)
+	go func() {
+		defer close(renamed)
+		for to := 1; to <= 200; to++ {
+			for n := range downloads {
+				if err := os.Rename(dir(name(n, to-1)), dir(name(n, to))); err != nil {
+					renamed <- err
+					return
+				}
+				time.Sleep(100 * time.Microsecond)
+			}
+		}
+	}()
+	for {
+		all, err := readStatus(mountpoint)
+		require.NoError(t, err)
+		ids := map[string]bool{}
+		for _, d := range all {
+			ids[d.ID] = true
+		}
+		assert.Len(t, all, downloads)
+		assert.Len(t, ids, downloads)
+		select {
+		case err := <-renamed:
+			require.NoError(t, err)
+			return
+		default:
+		}
+	}
 }
 
 // What was read of a mount that has ended meanwhile is not shown.

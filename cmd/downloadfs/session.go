@@ -133,7 +133,7 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 			Logger:  cfg.log,
 		})
 	}); err != nil {
-		return nil, errors.Join(lockedHint(err, "cache", cacheDir), shared.close())
+		return nil, errors.Join(s.meanwhile(lockedHint(err, "cache", cacheDir)), shared.close())
 	}
 	s.note(cacheDir)
 	archives := shared.archives(s.cache)
@@ -164,7 +164,7 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 		})
 	}); err != nil {
 		s.forgetNotes()
-		return nil, errors.Join(lockedHint(err, "state", stateDir), shared.close(), s.cache.Close())
+		return nil, errors.Join(s.meanwhile(lockedHint(err, "state", stateDir)), shared.close(), s.cache.Close())
 	}
 	s.note(stateDir)
 	shared.follow(ctx, s.manager)
@@ -189,6 +189,10 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 	if ctx.Err() != nil { // what was mounted now would only be unmounted again
 		return nil, errors.Join(errInterrupted, s.close())
 	}
+	// What takes so long leaves others the time to mount there.
+	if _, err := prepareMountpoint(cfg.mountpoint, cfg.log); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
 	observed := stats.Mount{
 		Counts: counts, Version: versionText(), Started: time.Now(),
 		Account: accountMark(cfg.server, cfg.login.username),
@@ -210,7 +214,7 @@ func startSession(ctx context.Context, cfg sessionConfig) (_ *session, err error
 		Logger:     cfg.log,
 		Announcer:  announcer,
 	}); err != nil {
-		return nil, errors.Join(exitf(exitMountpoint, "%w", err), s.close())
+		return nil, errors.Join(s.meanwhile(exitf(exitMountpoint, "%w", err)), s.close())
 	}
 	if m, mounted, err := mountAt(mountpoint); err == nil && mounted {
 		s.device = m.device
@@ -295,6 +299,15 @@ func whenUnlocked[T any](ctx context.Context, open func() (T, error)) (T, error)
 		case <-retry.C:
 		}
 	}
+}
+
+// meanwhile returns err or, if that is its cause, that another process has mounted on the
+// mountpoint meanwhile. Two that start at once both find it free.
+func (s *session) meanwhile(err error) error {
+	if m, mounted, listErr := mountAt(s.mountpoint); listErr == nil && mounted && m.ours() {
+		return exitf(exitMountpoint, "%w", &mountedError{s.mountpoint, m.source})
+	}
+	return err
 }
 
 // lockedHint is the error for an account's directory that cannot be opened. what says which

@@ -210,19 +210,16 @@ func (s *statusView) render() (string, error) {
 	}
 }
 
-// renderMounts returns the tables of mounts, or false if one is not mounted any more.
+// renderMounts returns the tables of mounts, or false if one has ended meanwhile.
 func (s *statusView) renderMounts(mountpoints []string) (text string, whole bool, err error) {
 	var b strings.Builder
 	for _, m := range mountpoints {
-		all, readErr := readStatus(m)
-		_, mounted, err := mountAt(m)
+		all, err := readStatus(m)
 		switch {
-		case err != nil:
-			return "", false, fmt.Errorf("cannot list mounts: %w", err)
-		case !mounted:
+		case unmounted(m), err != nil && mountState(m) != "mounted":
 			return "", false, nil
-		case readErr != nil:
-			return "", false, exitf(exitMountpoint, "cannot read the downloads of %s: %w", m, readErr)
+		case err != nil:
+			return "", false, exitf(exitMountpoint, "cannot read the downloads of %s: %w", m, err)
 		}
 		if s.json {
 			for _, d := range all {
@@ -242,34 +239,56 @@ func (s *statusView) renderMounts(mountpoints []string) (text string, whole bool
 	return b.String(), true, nil
 }
 
-// readStatus reads what the mount says about its downloads, the newest first.
+// readStatus reads what the mount says about its downloads, the newest first. One that is
+// renamed meanwhile is in it once.
 func readStatus(mountpoint string) ([]downloadStatus, error) {
 	dir := filepath.Join(mountpoint, "downloads")
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	var all []downloadStatus
-	for _, e := range entries {
-		if !e.IsDir() {
-			continue
-		}
-		text, err := os.ReadFile(filepath.Join(dir, e.Name(), "status.json"))
-		if errors.Is(err, os.ErrNotExist) {
-			continue // removed meanwhile
-		}
+	read, gone := map[string]downloadStatus{}, map[string]bool{} // by name
+	for {
+		entries, err := os.ReadDir(dir)
 		if err != nil {
 			return nil, err
 		}
-		d := downloadStatus{}
-		if err := json.Unmarshal(text, &d); err != nil {
-			return nil, fmt.Errorf("%s: %w", e.Name(), err)
+		var all []downloadStatus
+		again := false
+		for _, e := range entries {
+			if !e.IsDir() {
+				continue
+			}
+			d, known := read[e.Name()]
+			if !known {
+				d, err = readDownload(mountpoint, e.Name())
+			}
+			switch {
+			case errors.Is(err, os.ErrNotExist):
+				again = again || !gone[e.Name()] // it is removed, or has another name now
+				gone[e.Name()] = true
+			case err != nil:
+				return nil, err
+			default:
+				read[e.Name()] = d
+				all = append(all, d)
+			}
 		}
-		d.Mountpoint, d.Name = mountpoint, cmp.Or(e.Name(), d.Name)
-		all = append(all, d)
+		if !again {
+			slices.SortStableFunc(all, func(a, b downloadStatus) int { return b.CreatedAt.Compare(a.CreatedAt) })
+			return all, nil
+		}
 	}
-	slices.SortStableFunc(all, func(a, b downloadStatus) int { return b.CreatedAt.Compare(a.CreatedAt) })
-	return all, nil
+}
+
+// readDownload reads what the mount says about one download.
+func readDownload(mountpoint, name string) (downloadStatus, error) {
+	text, err := os.ReadFile(filepath.Join(mountpoint, "downloads", name, "status.json"))
+	if err != nil {
+		return downloadStatus{}, err
+	}
+	d := downloadStatus{}
+	if err := json.Unmarshal(text, &d); err != nil {
+		return d, fmt.Errorf("%s: %w", name, err)
+	}
+	d.Mountpoint, d.Name = mountpoint, cmp.Or(name, d.Name)
+	return d, nil
 }
 
 // table writes a line for each download.

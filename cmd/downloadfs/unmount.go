@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -50,14 +51,18 @@ func unmount(path string, lazy bool) error {
 	if err := os.Chdir("/"); err != nil {
 		return fmt.Errorf("cannot unmount %s: %w", path, err)
 	}
+	// Looked up before: a mount that begins afterwards may get the device's number.
+	others := alsoOn(m)
 	err = fs.Detach(path, lazy)
-	if errors.Is(err, fs.ErrBusy) {
+	switch {
+	case errors.Is(err, fs.ErrBusy):
 		return fmt.Errorf("%s is busy, %s; end them, or use --lazy", path, holdersText(path))
-	}
-	if err != nil {
+	case err != nil && unmounted(path):
+		return exitf(exitMountpoint, "nothing is mounted on %s any more", path)
+	case err != nil:
 		return fmt.Errorf("cannot unmount %s: %w", path, err)
 	}
-	if others := alsoOn(m.device); len(others) > 0 {
+	if others = slices.DeleteFunc(others, unmounted); len(others) > 0 {
 		return fmt.Errorf("%s is unmounted, but the same file system is also on %s; unmount that, too", path, strings.Join(others, ", "))
 	}
 	return nil
