@@ -41,6 +41,8 @@ func TestAnotherArchiveAtItsEnd(t *testing.T) {
 	right.Store(true)
 	_, err = h.ReadAt(t.Context(), make([]byte, 10), 0)
 	require.ErrorIs(t, err, download.ErrChanged, "what is open is not to be believed any more")
+	_, err = download.Lend(t.Context(), h, make([]byte, 10), 0)
+	require.ErrorIs(t, err, download.ErrChanged)
 	_, ok := h.File(0, 10)
 	require.False(t, ok)
 

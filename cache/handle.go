@@ -34,9 +34,6 @@ func (h *handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	if off >= a.info.Size {
 		return 0, io.EOF
 	}
-	if a.wrong.Load() {
-		return 0, fmt.Errorf("read %s at %d: %w", a.info.ID, off, download.ErrChanged)
-	}
 	short := false
 	if rest := a.info.Size - off; int64(len(p)) > rest {
 		p, short = p[:rest], true

@@ -41,6 +41,9 @@ func (a *archive) readBlock(ctx context.Context, p []byte, b, from int) (_ *memB
 		}
 	}()
 	for {
+		if a.wrong.Load() {
+			return nil, download.ErrChanged
+		}
 		if e := a.inMem(b, int64(from+len(p))); e != nil {
 			return e, nil
 		}

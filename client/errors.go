@@ -207,7 +207,7 @@ func (c *Client) transportFailure(err error, sent, reused bool) *failure {
 	f := &failure{kind: download.ErrUnavailable, unsent: !sent}
 	text := err.Error()
 	switch {
-	case errors.Is(err, http.ErrSchemeMismatch), (strings.Contains(text, "malformed ") || strings.Contains(text, "response headers exceeded")) && !reused:
+	case errors.Is(err, http.ErrSchemeMismatch), isNoHTTP(text) && !reused:
 		// On a reused connection the data may be left over from the answer before.
 		f.kind, f.lasting = download.ErrProtocol, true
 		f.detail = fmt.Sprintf("%s does not answer in %s; check scheme and port of the server URL",
@@ -228,6 +228,13 @@ func (c *Client) transportFailure(err error, sent, reused bool) *failure {
 	}
 	f.detail = c.scrub.cleanTo(maxDetailLen, f.detail)
 	return f
+}
+
+// isNoHTTP reports whether the text of an error says that the answer is not HTTP. An
+// answer with a malformed chunk is: it broke on its way.
+func isNoHTTP(text string) bool {
+	return strings.Contains(text, "malformed ") && !strings.Contains(text, "malformed chunked encoding") ||
+		strings.Contains(text, "response headers exceeded")
 }
 
 func isTimeout(err error) bool {

@@ -104,4 +104,7 @@ func TestTransportFailureShowsNoURL(t *testing.T) {
 	require.ErrorIs(t, c.transportFailure(garbled, true, false), download.ErrProtocol)
 	// Left over from the answer before, it says nothing of the server.
 	require.ErrorIs(t, c.transportFailure(garbled, true, true), download.ErrUnavailable)
+	// It was HTTP, and broke on its way.
+	broken := errors.New("malformed chunked encoding")
+	require.ErrorIs(t, c.transportFailure(broken, true, false), download.ErrUnavailable)
 }

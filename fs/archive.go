@@ -28,6 +28,8 @@ type archiveNode struct {
 	// toldTo holds, for each caller that browses, the size it was told when it last
 	// looked.
 	toldTo map[caller]int64
+	// version is that of the pages that the kernel keeps.
+	version uint64
 	// again holds the threads whose OPEN was answered with ESTALE, see refresh.
 	again map[int]bool
 	opens opens
@@ -185,6 +187,7 @@ func (n *archiveNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle
 		if !renamed && n.refresh(ctx) {
 			return nil, 0, syscall.ESTALE
 		}
+		version := n.fs.versions.of(n.item)
 		archive, err := n.fs.domain.OpenArchive(n.item)
 		if size := n.item.Snapshot().Archive.Size; err == nil && n.toldLess(ctx, size) {
 			n.fs.log.Warn("the archive is larger than a program was told while it was pending",
@@ -192,7 +195,8 @@ func (n *archiveNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle
 			_ = archive.Close()
 			err = errToldLess
 		} else if err == nil {
-			return n.opens.add(n, archive, size, renamed), fuse.FOPEN_KEEP_CACHE, 0
+			h, flags := n.opens.add(n, archive, size, version, renamed)
+			return h, flags, 0
 		}
 		if errors.Is(err, download.ErrNotReady) && (flags&syscall.O_NONBLOCK == 0 || n.listed(ctx)) && !n.fs.sniffs(callerPID(ctx)) && !n.fs.trashing(ctx) {
 			err = n.wait(ctx)

@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -106,6 +107,38 @@ sys.stdout.buffer.write(os.pread(f,n,0))
 				assert.Contains(t, b.out.String(), hash(data))
 			})
 		}
+	}
+}
+
+// A program that opens a descriptor again, which leaves the kernel with the wrong size,
+// may fail. It gets no zeros behind the archive's end.
+// Proves S-20.
+func TestArchiveThroughDescriptor(t *testing.T) {
+	for range 5 {
+		m := newTestMount(t)
+		d := m.domain.add("d1", nil)
+		file, data := m.archive(3 << 20)
+		b := m.background(`python3 -c "
+import os,sys
+p=os.open('$D/d1/archive.zip',os.O_PATH)
+f=os.open('/proc/self/fd/%d'%p,os.O_RDONLY)
+o=os.open('` + t.TempDir() + `/t',os.O_RDWR|os.O_CREAT)
+try:
+  os.sendfile(o,f,8<<20,4096)
+  os.ftruncate(o,0)
+  os.lseek(o,0,0)
+  n=0
+  while k:=os.sendfile(o,f,n,1<<24): n+=k
+except OSError as e:
+  print(e)
+os.lseek(o,0,0)
+got=os.read(o,1<<30)
+print(len(got),got.count(0))
+"`)
+		m.eventually(func() bool { return d.waiting() > 0 }, "the tool waits")
+		d.finish(file, false)
+		require.NoError(t, m.ended(b, 20*time.Second), b.out.String())
+		assert.Regexp(t, fmt.Sprintf(`^%d %d\n$|Input/output error`, len(data), bytes.Count(data, []byte{0})), b.out.String())
 	}
 }
 

@@ -19,6 +19,7 @@ type archiveHandle struct {
 	node    *archiveNode
 	archive download.Archive
 	size    int64
+	version uint64 // see versions
 	// unsized: the kernel may take the archive for larger than it is.
 	unsized bool
 	failures
@@ -60,6 +61,7 @@ func (h *archiveHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.
 	defer stop()
 	began := time.Now()
 	loan, err := download.Lend(work, h.archive, dest, off)
+	h.node.fs.versions.noticed(h.node.item, h.version, err)
 	if err != nil && !errors.Is(err, io.EOF) {
 		errno := h.node.fs.errno("read", h.node.item.ID(), err)
 		h.fail(off, n, began, errno)
@@ -124,21 +126,28 @@ type opens struct {
 	whole *os.File // the archive's file while it is open in passthrough mode
 }
 
-// add counts the archive as open from now on and returns a handle on it.
-func (o *opens) add(n *archiveNode, archive download.Archive, size int64, unsized bool) fusefs.FileHandle {
-	h := &archiveHandle{node: n, archive: archive, size: size, unsized: unsized}
+// add counts the archive as open from now on. It returns a handle on it and the flags of
+// the reply to OPEN.
+func (o *opens) add(n *archiveNode, archive download.Archive, size int64, version uint64, unsized bool) (fusefs.FileHandle, uint32) {
+	h := &archiveHandle{node: n, archive: archive, size: size, version: version, unsized: unsized}
 	file, whole := archive.File(0, size)
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	h.unsized = h.unsized || n.told != size
 	if o.count == 0 && whole && size > 0 {
 		o.whole = file
 	}
 	o.count++
 	n.fs.uses.Add(1)
-	if o.whole != nil {
-		return &passthroughHandle{h, o.whole}
+	var flags uint32
+	if n.version == version {
+		flags = fuse.FOPEN_KEEP_CACHE
 	}
-	return h
+	n.version = version
+	if o.whole != nil {
+		return &passthroughHandle{h, o.whole}, flags
+	}
+	return h, flags
 }
 
 func (o *opens) remove(n *archiveNode) {

@@ -3,7 +3,9 @@ package fs
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,9 +20,10 @@ import (
 // is read. So an index that has not been used for a while is dropped. It is read
 // again from the cache when it is needed.
 type contents struct {
-	fs   *filesystem
-	item item
-	turn chan struct{} // held by the caller that reads the index
+	fs      *filesystem
+	item    item
+	version uint64        // of the archive, see versions
+	turn    chan struct{} // held by the caller that reads the index
 
 	mu      sync.Mutex // guards what follows
 	index   *zipfile.Index
@@ -113,6 +116,12 @@ func (c *contents) remove() {
 	c.shutLocked()
 }
 
+// noticed notes that the archive is another one now, if err says so.
+func (c *contents) noticed(err error) { c.fs.versions.noticed(c.item, c.version, err) }
+
+// stale reports whether the archive is another one now. Then there are other contents.
+func (c *contents) stale() bool { return c.version != c.fs.versions.of(c.item) }
+
 // known returns the index, or why there will never be one, if either is known.
 func (c *contents) known() (*zipfile.Index, error) {
 	c.mu.Lock()
@@ -153,6 +162,7 @@ func (c *contents) read(ctx context.Context, a download.Archive) error {
 		return err
 	}
 	x, err := zipfile.ReadIndex(ctx, archiveBytes{a}, c.item.Snapshot().Archive.Size, time.Local)
+	c.noticed(err)
 	if err != nil && !errors.Is(err, zipfile.ErrFormat) {
 		return err
 	}
@@ -206,23 +216,57 @@ type allContents struct {
 
 	mu     sync.Mutex // guards what follows
 	all    map[uint64]*contents
+	most   int         // sweep when there are more
 	recent []*contents // those with an index, the one used last at the end
 }
 
+// fewContents is how many contents are kept without a look whether their downloads are
+// still there.
+const fewContents = 64
+
 func newAllContents(f *filesystem) *allContents {
-	return &allContents{fs: f, memory: zipfile.NewMemory(), maxIndexes: maxIndexes, all: make(map[uint64]*contents)}
+	return &allContents{fs: f, memory: zipfile.NewMemory(), maxIndexes: maxIndexes, all: make(map[uint64]*contents), most: fewContents}
 }
 
 // of returns the contents of a download.
 func (r *allContents) of(d item) *contents {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	c := r.all[d.Serial()]
-	if c == nil {
-		c = &contents{fs: r.fs, item: d, turn: make(chan struct{}, 1), entries: -1}
-		r.all[d.Serial()] = c
+	old := r.all[d.Serial()]
+	if old != nil && !old.stale() {
+		r.mu.Unlock()
+		return old
 	}
+	c := &contents{fs: r.fs, item: d, version: r.fs.versions.of(d), turn: make(chan struct{}, 1), entries: -1}
+	r.all[d.Serial()] = c
+	var all []*contents
+	if len(r.all) > r.most {
+		all = slices.Collect(maps.Values(r.all))
+	}
+	r.mu.Unlock()
+	if old != nil {
+		old.remove()
+	}
+	r.sweep(all)
 	return c
+}
+
+// sweep forgets those of all whose download is gone without a word to the mount, such as
+// one that another mount of a share has removed.
+func (r *allContents) sweep(all []*contents) {
+	if len(all) == 0 {
+		return
+	}
+	kept := 0
+	for _, c := range all {
+		if d, ok := r.fs.domain.Find(c.item.ID()); ok && d.Serial() == c.item.Serial() {
+			kept++
+		} else {
+			r.remove(c.item)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.most = max(fewContents, 2*kept)
 }
 
 // used notes that the index of c was used. If all indexes together are too large, it

@@ -53,6 +53,9 @@ func (n *contentsDir) attributes() attributes {
 
 // tree returns the index. It waits for it on behalf of the caller of op.
 func (n *contentsDir) tree(ctx context.Context, op string) (*zipfile.Index, syscall.Errno) {
+	if n.contents.stale() {
+		return nil, syscall.ESTALE // the kernel looks the path up once more
+	}
 	x, err := n.contents.known()
 	if x == nil && err == nil {
 		if s := n.contents.item.Snapshot(); !s.Ready && !s.Status.Ended() && n.fs.windowed(ctx) {
@@ -103,7 +106,7 @@ func (n *contentsDir) lookupMark(ctx context.Context, name string, out *fuse.Ent
 // already, it is that inode.
 func (n *contentsDir) child(ctx context.Context, x *zipfile.Index, at zipfile.Node, out *fuse.EntryOut) *fusefs.Inode {
 	info := x.Info(at)
-	attr := stableFile(contentsInode(n.contents.item.Serial(), at))
+	attr := fusefs.StableAttr{Mode: syscall.S_IFREG, Ino: contentsInode(n.contents.item.Serial(), at), Gen: n.contents.version}
 	if info.Dir {
 		attr.Mode = syscall.S_IFDIR
 	}

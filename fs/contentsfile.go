@@ -55,6 +55,8 @@ func (n *contentsFile) Open(ctx context.Context, flags uint32) (fusefs.FileHandl
 		return nil, 0, syscall.EACCES
 	case !whole(n.contents.item.Snapshot()) && n.fs.indexing(ctx):
 		return nil, 0, syscall.EACCES
+	case n.contents.stale():
+		return nil, 0, syscall.ESTALE // the kernel looks the path up once more
 	}
 	// Usually there is nothing to wait for.
 	r, err := n.readerOf(n.contents.known())
@@ -163,6 +165,7 @@ func (h *contentsHandle) Read(ctx context.Context, dest []byte, off int64) (fuse
 	defer stop()
 	began := time.Now()
 	got, err := h.reader.ReadAt(work, archiveBytes{h.archive}, dest, off)
+	h.file.contents.noticed(err)
 	if err == nil && int64(got) < n {
 		err = io.ErrUnexpectedEOF // the kernel would take a short reply for the end of the file
 	}

@@ -48,10 +48,11 @@ func (n *treesNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut)
 	if !ok {
 		return nil, syscall.ENOENT
 	}
-	ino := contentsInode(d.Serial(), 0)
+	c := n.fs.contents.of(d)
+	attr := fusefs.StableAttr{Mode: syscall.S_IFDIR, Ino: contentsInode(d.Serial(), 0), Gen: c.version}
 	child := n.GetChild(name)
-	if child == nil || child.StableAttr().Ino != ino {
-		child = n.NewInode(ctx, newContentsDir(n.fs.contents.of(d), 0, d.Snapshot().Archive.ModifiedAt), stableDir(ino))
+	if child == nil || child.StableAttr() != attr {
+		child = n.NewInode(ctx, newContentsDir(c, 0, d.Snapshot().Archive.ModifiedAt), attr)
 	}
 	child.Operations().(attributer).attributes().fillEntry(n.fs.owner, out)
 	out.SetEntryTimeout(treeKept)

@@ -34,8 +34,8 @@ const (
 	// watchers are told that the file is gone.
 	dropQuiet = 500 * time.Millisecond
 	// inoDrops is where the inode numbers of dropped files begin, far above those of
-	// downloads.
-	inoDrops = 1 << 62
+	// downloads and below those of contents.
+	inoDrops = 1 << 61
 )
 
 // dropNode is a file that a user puts into downloads/: a list, or a saved link.
@@ -255,9 +255,19 @@ func (n *downloadsNode) askNow(ctx context.Context, d *dropNode, name string) sy
 		return 0
 	}
 	if err != nil {
+		d.askAgain(asked)
 		n.fs.announce.left(name) // it never got there
 	}
 	return n.fs.errno("create", "", err)
+}
+
+// askAgain has the file be there as before asked, which failed.
+func (n *dropNode) askAgain(asked *submission) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if asked != nil && n.asked == asked && asked.ended() {
+		n.asked, n.used = nil, time.Now()
+	}
 }
 
 // inode returns a new inode for d, which was the last one added.

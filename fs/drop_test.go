@@ -279,3 +279,29 @@ func TestLinkIn(t *testing.T) {
 		assert.False(t, ok, text)
 	}
 }
+
+// A file whose rename failed because the server was away is still there for everybody,
+// and the next rename asks the server again.
+// Proves S-161.
+func TestDropRenamedAgain(t *testing.T) {
+	m := newTestMount(t)
+	away := true
+	m.domain.script(func(f *fakeDomain) {
+		f.create = func(context.Context, download.List) error {
+			if away {
+				return fmt.Errorf("create download: %w", download.ErrUnavailable)
+			}
+			return nil
+		}
+	})
+	m.ok(`echo ` + idA + ` > $D/q3.tmp`)
+	for range 2 {
+		out, err := m.sh(`mv $D/q3.tmp $D/q3`)
+		require.Error(t, err)
+		require.Contains(t, out, "No route to host")
+		require.Equal(t, idA, m.ok(`cat $D/q3.tmp`))
+	}
+	m.domain.script(func(*fakeDomain) { away = false })
+	m.ok(`mv $D/q3.tmp $D/q3`)
+	require.Equal(t, "new\nq3", m.ok(`ls $D`))
+}

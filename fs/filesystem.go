@@ -25,6 +25,7 @@ type filesystem struct {
 	mounted   time.Time
 	browsers  *browsers
 	sizes     sizes
+	versions  versions
 	callers   callers
 	uses      atomic.Int64 // open handles on archives and lists, and waits
 	contents  *allContents // nil with --contents off

@@ -67,10 +67,10 @@ func newChecker(ctx context.Context, src Source, size int64, rest func(context.C
 
 // Read implements io.Reader for in.
 func (c *checker) Read(p []byte) (int, error) {
-	p = p[:min(int64(len(p)), c.size-c.off)]
-	if len(p) == 0 {
+	if c.off >= c.size {
 		return 0, io.EOF
 	}
+	p = p[:min(int64(len(p)), c.size-c.off)]
 	n, err := c.src.ReadAt(c.ctx, p, c.off)
 	c.off += int64(n)
 	if n > 0 {

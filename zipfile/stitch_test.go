@@ -269,6 +269,9 @@ func TestCheckFindsDamage(t *testing.T) {
 		b[at]++
 		require.Error(t, check(b), name)
 	}
+	beyond := bytes.Clone(whole)
+	binary.LittleEndian.PutUint32(beyond[file+42:], 1<<30) // the offset of its header
+	require.ErrorIs(t, check(beyond), ErrDamaged)
 	_, _, err = Check(t.Context(), whole[:len(whole)-1], int64(len(whole)-1), nil)
 	require.ErrorIs(t, err, ErrFormat)
 	_, err = Stitch(t.Context(), []Piece{{Zip: whole[:100], Size: 100}})
