@@ -194,19 +194,23 @@ func (a *archive) goneWith(err error) bool {
 func (a *archive) shut() {
 	a.openMu.Lock()
 	defer a.openMu.Unlock()
-	a.closeFiles()
+	closeAll(a.takeFiles())
 }
 
-// closeFiles closes the data file, and reports whether it was open.
-func (a *archive) closeFiles() bool {
-	open := false
+// takeFiles returns the data file as it is open. The next who needs it opens it again.
+func (a *archive) takeFiles() (files []*os.File) {
 	for _, p := range []*atomic.Pointer[os.File]{&a.file, &a.direct} {
 		if f := p.Swap(nil); f != nil {
-			f.Close()
-			open = true
+			files = append(files, f)
 		}
 	}
-	return open
+	return files
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
 }
 
 // log returns the logger with the archive's id.

@@ -269,12 +269,14 @@ func (c *Cache) release(a *archive) {
 			}
 			return
 		}
-		if a.file.Load() == nil && a.direct.Load() == nil {
+		// Under the lock, so that nobody who comes meanwhile gets a file that is closed.
+		files := a.takeFiles()
+		if len(files) == 0 {
 			break
 		}
 		// The room of a file without a name is free only when the file is closed.
 		c.mu.Unlock()
-		a.closeFiles()
+		closeAll(files)
 	}
 	a.refs = 0
 	delete(c.active, a)
