@@ -138,12 +138,14 @@ func (a *archive) look(ctx context.Context) (role, error) {
 		a.until = time.Now().Add(awayFor)
 	}
 	if lease != nil && (a.ended || !a.fetch(lease)) {
+		<-a.s.uploads
 		a.role = away
 	}
 	return a.role, nil
 }
 
-// find asks the store who has the archive, and tries to get the lease if nobody has.
+// find asks the store who has the archive, and tries to get the lease if nobody has. With
+// the lease, the caller gets a slot of uploads.
 func (a *archive) find(ctx context.Context) (r role, l *lease, reached int, err error) {
 	if a.s.store.down() {
 		return away, nil, 0, nil
@@ -178,7 +180,13 @@ func (a *archive) find(ctx context.Context) (r role, l *lease, reached int, err 
 	case err != nil:
 		return away, nil, 0, err
 	case l != nil:
-		return holder, l, 0, nil
+		select {
+		case a.s.uploads <- struct{}{}:
+			return holder, l, 0, nil
+		default: // others have taken the slots meanwhile
+			l.giveUp()
+			return away, nil, 0, nil
+		}
 	case !a.s.cfg.Whole:
 		return away, nil, 0, nil // it does not wait for others
 	}

@@ -172,3 +172,10 @@ func (l *lease) release(ctx context.Context) {
 		_ = l.s.store.remove(ctx, linkKey(l.prefix, l.link-1))
 	}
 }
+
+// giveUp is release for a lease that is not used any more, whatever its user's context.
+func (l *lease) giveUp() {
+	ctx, cancel := context.WithTimeout(context.Background(), releasedWithin)
+	defer cancel()
+	l.release(ctx)
+}

@@ -69,7 +69,7 @@ type Share struct {
 const (
 	// maxUploads is how many archives this mount fetches for all at once.
 	maxUploads = 4
-	// releasedWithin is how long Close takes to tell the others.
+	// releasedWithin is how long it may take to tell the others that a lease is free.
 	releasedWithin = 2 * time.Second
 )
 

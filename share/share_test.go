@@ -123,6 +123,38 @@ func TestHolderDies(t *testing.T) {
 	}
 }
 
+// TestManyAtOnce: a mount that begins to read many archives in the same moment holds the
+// leases only of those that it fetches. Another mount can fetch the others.
+// Proves S-209.
+func TestManyAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s, store := newServer(), newMemStore()
+		s.pace, store.latency = 10*time.Second, 10*time.Millisecond
+		var infos []download.ArchiveInfo
+		for i := range 2 * maxUploads {
+			infos = append(infos, s.add(download.ID('a'+rune(i)), 2*mib))
+		}
+		roles := func(m *mount) map[role]int {
+			var mu sync.Mutex
+			found := make(map[role]int)
+			var wg sync.WaitGroup
+			for _, info := range infos {
+				wg.Go(func() {
+					r, err := m.share.archive(info).look(t.Context())
+					assert.NoError(t, err)
+					mu.Lock()
+					defer mu.Unlock()
+					found[r]++
+				})
+			}
+			wg.Wait()
+			return found
+		}
+		assert.Equal(t, map[role]int{holder: maxUploads, away: maxUploads}, roles(newMount(t, s, store)))
+		assert.Equal(t, map[role]int{follower: maxUploads, holder: maxUploads}, roles(newMount(t, s, store)))
+	})
+}
+
 // TestExpiredStaysReadable: an archive that the content server has deleted is DONE and
 // readable for a mount that has never seen it.
 // Proves S-214.

@@ -325,6 +325,12 @@ func (s *Share) sendParts(ctx context.Context, info download.ArchiveInfo, open f
 	if err != nil {
 		return err
 	}
+	select {
+	case s.uploads <- struct{}{}:
+		defer func() { <-s.uploads }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	a := newArchive(s, info)
 	a.open = open
 	var last error

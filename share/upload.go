@@ -21,8 +21,9 @@ const (
 	againMax   = 30 * time.Second
 )
 
-// fetch begins to put the archive into the store, as the holder of a lease. It reports
-// false if the share is closing. a.mu is held.
+// fetch begins to put the archive into the store, as the holder of a lease and of a slot
+// of uploads, which it gives back. It reports false, and gives nothing back, if the share
+// is closing. a.mu is held.
 func (a *archive) fetch(l *lease) bool {
 	ctx, stop := context.WithCancelCause(a.s.ctx)
 	a.stop, a.stopped = func() { stop(context.Canceled) }, make(chan struct{})
@@ -37,6 +38,7 @@ func (a *archive) fetch(l *lease) bool {
 			}
 		}()
 		err := a.put(ctx, &pieces)
+		<-a.s.uploads
 		lost := context.Cause(ctx) == errLost //nolint:errorlint // it is set as it is
 		stop(nil)
 		<-beats
@@ -74,9 +76,7 @@ func (a *archive) fetched(l *lease, lost bool, err error) {
 		log.Info("archive is not put into the share", "state", "incomplete", "err", err)
 	}
 	if !lost {
-		ctx, cancel := context.WithTimeout(context.Background(), releasedWithin)
-		l.release(ctx)
-		cancel()
+		l.giveUp()
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -94,14 +94,8 @@ func (a *archive) fetched(l *lease, lost bool, err error) {
 
 // put writes what is missing of the archive. It reads through the cache, which asks the
 // content server for what it does not have. So each byte is fetched once for this
-// mount's readers and for the others.
+// mount's readers and for the others. The caller has a slot of uploads.
 func (a *archive) put(ctx context.Context, pieces *atomic.Int64) error {
-	select {
-	case a.s.uploads <- struct{}{}:
-		defer func() { <-a.s.uploads }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 	if err := a.s.makeRoom(ctx, a.info); err != nil {
 		return err
 	}
