@@ -79,7 +79,7 @@ func newSession(cfg Config) *session {
 	return s
 }
 
-// close ends a running login and waits for it.
+// close ends a running login and waits for it, which takes some seconds at most.
 func (s *session) close() {
 	s.mu.Lock()
 	s.closed = true

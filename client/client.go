@@ -82,8 +82,9 @@ func (c *Client) httpClient(t http.RoundTripper) *http.Client {
 	return &http.Client{Transport: t, CheckRedirect: c.checkRedirect, Jar: c.jar}
 }
 
-// Close ends a running login and closes idle connections. Calls and streams that are
-// still running end with their contexts.
+// Close ends a running login, waits for its end, which takes some seconds at most, and
+// closes idle connections. Calls and streams that are still running end with their
+// contexts.
 func (c *Client) Close() {
 	c.auth.close()
 	for _, hc := range []*http.Client{c.api, c.once, c.content} {

@@ -18,7 +18,8 @@ type PasswordSource func(ctx context.Context) (Secret, error)
 // TokenSource gives the token that requests carry. It is asked when there is none, when
 // the latest is about to end, and, with again, once after the server has refused the
 // latest. Otherwise it is like PasswordSource. If its tokens are good for one request
-// only, it is asked for each request, by many goroutines at a time.
+// only, it is asked for each request, by many goroutines at a time. It may take some
+// seconds to end after ctx.
 type TokenSource func(ctx context.Context, again bool) (Token, error)
 
 // Token is what requests carry in their Authorization header.

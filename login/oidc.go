@@ -169,7 +169,8 @@ func (o OIDC) ClientCredentials() client.TokenSource {
 
 // Stored returns a source of tokens for the person whose login is stored under key. It
 // looks at the stored login each time, since another mount may have renewed it. When
-// the provider gives another refresh token, it stores that in place of the old one.
+// the provider gives another refresh token, it stores that in place of the old one. It
+// waits up to 5 s for one that it has asked for when its context ends.
 func (o OIDC) Stored(store Store, key string) client.TokenSource {
 	return func(ctx context.Context, _ bool) (client.Token, error) {
 		e, err := o.discover(ctx)
@@ -224,11 +225,23 @@ func (o OIDC) replaced(ctx context.Context, store Store, key string, old Entry) 
 	}
 }
 
+// answerGrace is how long the provider may still take to answer after nobody wants its
+// token any more.
+const answerGrace = 5 * time.Second
+
 // refresh gets a token for the refresh token of entry. If the provider replaces the
-// refresh token, refresh stores the new one.
+// refresh token, refresh stores the new one. The old one may be good for nothing from the
+// moment the provider is asked, so refresh waits for the answer for answerGrace after
+// the end of ctx.
 func (o OIDC) refresh(ctx context.Context, e endpoints, store Store, key string, entry Entry) (client.Token, error) {
+	if err := ctx.Err(); err != nil {
+		return client.Token{}, o.unreachable(err)
+	}
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(answerGrace, cancel) })()
 	cfg := o.config(e, nil)
-	token, err := cfg.TokenSource(o.context(ctx), &oauth2.Token{RefreshToken: entry.Secret.Reveal()}).Token()
+	token, err := cfg.TokenSource(o.context(longer), &oauth2.Token{RefreshToken: entry.Secret.Reveal()}).Token()
 	if codeOf(err) == "invalid_grant" {
 		return client.Token{}, err
 	}

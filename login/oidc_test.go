@@ -2,11 +2,13 @@ package login
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -71,6 +73,48 @@ func TestDeviceFlow(t *testing.T) {
 	require.ErrorIs(t, err, download.ErrUnauthorized)
 	require.ErrorContains(t, err, "downloadfs login")
 	assert.NotContains(t, err.Error(), e.Secret.Reveal())
+}
+
+// slowProvider is a provider that takes its time to answer with a new refresh token.
+type slowProvider time.Duration
+
+// RoundTrip implements http.RoundTripper.
+func (p slowProvider) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	if r.Method == http.MethodGet {
+		fmt.Fprint(w, `{"issuer":"https://sso","token_endpoint":"https://sso/token"}`)
+		return w.Result(), nil
+	}
+	select {
+	case <-time.After(time.Duration(p)):
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+	w.Header().Set("Content-Type", "application/json")
+	fmt.Fprint(w, `{"access_token":"a","refresh_token":"second"}`)
+	return w.Result(), nil
+}
+
+// A mount that ends while its login is renewed stores the new one: the old one is good for
+// nothing from then on. It does not wait for ever.
+// Proves S-118.
+func TestRenewedWhileClosing(t *testing.T) {
+	for takes, stored := range map[time.Duration]string{time.Second: "second", 4 * time.Second: "second", time.Hour: "first"} {
+		synctest.Test(t, func(t *testing.T) {
+			store := Files{t.TempDir()}
+			require.NoError(t, store.Set("key", Entry{Kind: KindOIDC, Secret: "first"}))
+			o := OIDC{Issuer: "https://sso", Client: idp.Client, HTTP: &http.Client{Transport: slowProvider(takes)}}
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(time.Millisecond, cancel)
+			began := time.Now()
+			_, err := o.Stored(store, "key")(ctx, false)
+			assert.Equal(t, stored == "first", err != nil, "%v", err)
+			assert.LessOrEqual(t, time.Since(began), time.Millisecond+answerGrace)
+			e, err := store.Get("key")
+			require.NoError(t, err)
+			assert.Equal(t, stored, e.Secret.Reveal())
+		})
+	}
 }
 
 // Proves S-109.
