@@ -130,7 +130,7 @@ func devicesOn(path string) ([]string, error) {
 func (s *Server) Unmount() error {
 	s.unmounting.Lock()
 	defer s.unmounting.Unlock()
-	if s.gone() {
+	if s.Gone() {
 		return nil
 	}
 	s.fs.announce.close() // or it could be in the mount just now
@@ -149,7 +149,7 @@ func (s *Server) Unmount() error {
 func (s *Server) UnmountLazy() error {
 	s.unmounting.Lock()
 	defer s.unmounting.Unlock()
-	if s.gone() {
+	if s.Gone() {
 		return nil
 	}
 	s.fs.callers.mount.gone.Store(true)

@@ -38,7 +38,7 @@ func (s *Server) UnmountLazy() error { return s.unmount(true) }
 func (s *Server) unmount(lazy bool) error {
 	s.unmounting.Lock()
 	defer s.unmounting.Unlock()
-	if s.gone() {
+	if s.Gone() {
 		return nil
 	}
 	if err := Detach(s.mountpoint, lazy); err != nil {

@@ -34,6 +34,9 @@ type Server struct {
 	fs         *filesystem
 	root       *rootNode
 	done       chan struct{} // closed when nothing is served any more
+	// served is closed when the connection has ended. From then on the mount's device
+	// may be another mount's.
+	served chan struct{}
 
 	detached chan struct{} // closed when the mount is attached nowhere any more that we can see
 
@@ -51,7 +54,8 @@ func mount(cfg Config, d domain) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mount on %s: %w", cfg.Mountpoint, err)
 	}
-	s := &Server{mountpoint: mountpoint, fs: newFilesystem(cfg, d), done: make(chan struct{}), detached: make(chan struct{})}
+	s := &Server{mountpoint: mountpoint, fs: newFilesystem(cfg, d),
+		done: make(chan struct{}), served: make(chan struct{}), detached: make(chan struct{})}
 	s.fs.announce = newAnnouncer(s.fs, cfg, mountpoint)
 	s.root = newRootNode(s.fs)
 	if err := Available(cfg.AllowOther); err != nil && !isPassed(mountpoint) {
@@ -72,6 +76,7 @@ func mount(cfg Config, d domain) (*Server, error) {
 	go func() {
 		defer close(s.done)
 		s.fuse.Serve()
+		close(s.served)
 		unwatch()
 		s.fs.close()
 		closePipes()
@@ -159,10 +164,10 @@ func isPassed(mountpoint string) bool {
 	return ok && err == nil
 }
 
-// gone reports whether the mount is no longer served.
-func (s *Server) gone() bool {
+// Gone reports whether the mount has ended everywhere. Wait may return a little later.
+func (s *Server) Gone() bool {
 	select {
-	case <-s.done:
+	case <-s.served:
 		return true
 	default:
 		return false

@@ -81,6 +81,23 @@ func TestUnmountLazy(t *testing.T) {
 	<-holder.done
 }
 
+// A mount whose connection has ended does nothing any more to the device that it had: a
+// later mount, also one in its place, may have it by now.
+// Proves S-107.
+func TestDeviceUsedAgain(t *testing.T) {
+	m := newTestMount(t)
+	closing := make(chan struct{})
+	m.server.fs.work.Go(func() { <-closing })
+	t.Cleanup(func() { close(closing) })
+	require.NoError(t, m.server.Unmount())
+	m.eventually(m.server.Gone, "its connection has ended")
+	next := newTestMount(t, func(c *Config) { c.Mountpoint = m.dir })
+	next.dir = m.dir
+	m.server.fs.callers.mount.id = next.server.fs.callers.mount.id
+	require.NoError(t, m.server.UnmountLazy())
+	assert.Contains(t, next.ok(`ls $M`), "downloads")
+}
+
 func aborts(m *testMount) bool {
 	_, minor, _ := strings.Cut(m.server.fs.callers.mount.id, ":")
 	_, err := os.Stat("/sys/fs/fuse/connections/" + minor)

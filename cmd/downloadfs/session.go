@@ -402,7 +402,7 @@ func (s *session) awaitUnused(signals <-chan os.Signal) {
 
 // abort ends a mount that is no longer on its path, for those who still have it.
 func (s *session) abort() {
-	if text := elsewhereText(s.device); text != "" {
+	if text := elsewhereText(s.device); text != "" && !s.server.Gone() { // else the device may be another mount's
 		s.log.Warn("the mount ends for others who have it too", "op", "detach", "mountpoint", s.mountpoint, "reason", text)
 	}
 	if err := s.server.UnmountLazy(); err != nil {
