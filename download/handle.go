@@ -25,7 +25,7 @@ func (m *Manager) OpenArchive(d *Download) (Archive, error) {
 		d.handles++ // a Remove from now on leaves the server's copy alone
 		m.opened++
 		if info, parts = d.archive, d.parts; parts != nil {
-			parts.handles++
+			parts.readers++
 		}
 	})
 	a, err := m.openArchive(d, info, parts, ready, err)
@@ -53,7 +53,7 @@ func (m *Manager) release(d *Download, parts *assembly) {
 	m.locked(func() {
 		d.handles--
 		if parts != nil {
-			parts.handles--
+			parts.readers--
 		}
 		m.opened--
 		m.unpark(d)

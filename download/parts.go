@@ -42,8 +42,8 @@ type assembly struct {
 	stop    context.CancelFunc // of its goroutine; nil if there was none
 	stopped chan struct{}      // closed when the goroutine has ended
 	nudge   chan struct{}      // capacity 1: try again now
-	ended   bool               // give its pins back when no handle is open
-	handles int                // open archives that are read from its pins
+	ended   bool               // give its pins back when nobody reads them
+	readers int                // of its pins: open archives, and its goroutine
 	pins    map[uint32]Archive // by piece key; a pin makes the cache keep what is nowhere else
 	view    *zipfile.Stitched
 	viewing chan struct{} // capacity 1: held while the view is made
@@ -144,11 +144,15 @@ func (m *Manager) startAssembly(d *Download) {
 	}
 	ctx, stop := context.WithCancel(m.ctx)
 	stopped := make(chan struct{})
-	d.parts.stop, d.parts.stopped = stop, stopped
+	a := d.parts
+	a.stop, a.stopped = stop, stopped
+	a.readers++
 	m.running.Go(func() {
 		defer close(stopped)
 		defer stop()
 		m.getParts(ctx, d)
+		m.locked(func() { a.readers-- })
+		m.letGo(a)
 	})
 }
 

@@ -3,7 +3,9 @@ package download
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"downloadfs/download/journal"
@@ -177,7 +179,7 @@ func (m *Manager) letGo(a *assembly) {
 	var pins []Archive
 	var ids []ID
 	m.locked(func() {
-		if !a.ended || a.handles > 0 {
+		if !a.ended || a.readers > 0 {
 			return
 		}
 		for _, p := range a.pieces {
@@ -246,14 +248,19 @@ func (m *Manager) discardParts(d *Download) error {
 	return nil
 }
 
-// closePins closes all pins. No goroutine runs any more.
+// closePins closes the pins that nobody reads. Open archives are read on until the cache
+// is closed. No goroutine runs any more.
 func (m *Manager) closePins() {
-	for _, d := range m.list {
-		if d.parts == nil {
-			continue
+	var pins []Archive
+	m.locked(func() {
+		for _, d := range m.list {
+			if d.parts != nil && d.parts.readers == 0 {
+				pins = slices.AppendSeq(pins, maps.Values(d.parts.pins))
+				clear(d.parts.pins)
+			}
 		}
-		for _, h := range d.parts.pins {
-			_ = h.Close()
-		}
+	})
+	for _, h := range pins {
+		_ = h.Close()
 	}
 }

@@ -649,6 +649,47 @@ func TestPartsRemoved(t *testing.T) {
 	}
 }
 
+// A part that is removed while it is fetched stays open until its fetching has ended.
+// Proves S-170.
+func TestPartsRemovedWhileFetched(t *testing.T) {
+	f := aForest()
+	inForest(t, f, func(t *testing.T, w *world) {
+		slow := make(chan struct{})
+		f.onCall(func(op, _ string) error {
+			if op == "Stream" {
+				<-slow
+			}
+			return nil
+		})
+		d := w.ask("site")
+		w.refused(d)
+		later(10 * time.Second)
+		require.Equal(t, 1, w.archives.OpenHandles())
+		require.NoError(t, w.Remove(d))
+		require.Equal(t, 1, w.archives.OpenHandles(), "closed under its reader")
+		close(slow)
+		later(time.Second)
+		require.Zero(t, w.archives.OpenHandles())
+	})
+}
+
+// While a busy mount waits to be unmounted, who has an archive open reads on.
+// Proves S-55.
+func TestPartsReadWhileClosing(t *testing.T) {
+	inForest(t, aForest(), func(t *testing.T, w *world) {
+		d := w.ask("site")
+		want := w.get(d)
+		a, err := w.OpenArchive(d)
+		require.NoError(t, err)
+		require.NoError(t, w.Close())
+		got := make([]byte, len(want))
+		_, err = a.ReadAt(t.Context(), got, 0)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(want, got))
+		require.NoError(t, a.Close())
+	})
+}
+
 // Taking the archive away leaves an entry that says so.
 // Proves S-172.
 func TestPartsMovedOut(t *testing.T) {
