@@ -1,7 +1,7 @@
 package fetch
 
 import (
-	"archive/zip"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,8 +9,12 @@ import (
 	iofs "io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"strings"
+	"time"
+	"unicode/utf8"
+
+	"downloadfs/download"
+	"downloadfs/zipfile"
 )
 
 // Extracted says what Extract has written.
@@ -21,9 +25,16 @@ type Extracted struct {
 }
 
 // Extract unpacks the zip file into dir. It makes dir if it is missing. It writes
-// nothing outside dir, whatever names the archive has, and replaces nothing there: if a
-// name is taken, the new file gets a number.
-func Extract(ctx context.Context, file, dir string) (Extracted, error) {
+// nothing outside dir, whatever names the archive has; the files have the names that
+// they have in contents of a mount. It replaces nothing: if a name is taken, the new file
+// gets a number. But a file that is there already with the same bytes, such as one of a
+// try that was interrupted, counts as unpacked. A file has its name only when it is
+// whole.
+//
+// A file that is damaged or cannot be unpacked does not keep Extract from unpacking the
+// others; its error wraps [zipfile.ErrDamaged] or [zipfile.ErrUnsupported]. An error that
+// wraps [zipfile.ErrFormat] says that file is no zip.
+func Extract(ctx context.Context, id download.ID, file, dir string) (Extracted, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return Extracted{}, err
@@ -33,107 +44,258 @@ func Extract(ctx context.Context, file, dir string) (Extracted, error) {
 	if err != nil {
 		return Extracted{}, err
 	}
-	return ExtractFrom(ctx, f, info.Size(), dir)
+	return extractFrom(ctx, id, fileSource{f}, info.Size(), dir)
 }
 
-// ExtractFrom does what [Extract] does, with the zip of size bytes that r reads.
-func ExtractFrom(ctx context.Context, r io.ReaderAt, size int64, dir string) (Extracted, error) {
-	var e Extracted
-	z, err := zip.NewReader(r, size)
-	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
-		return e, fmt.Errorf("the archive cannot be read: %w", err)
+// ExtractFrom does what [Extract] does, with an archive that is not in a file.
+func ExtractFrom(ctx context.Context, info download.ArchiveInfo, a download.Archive, dir string) (Extracted, error) {
+	return extractFrom(ctx, info.ID, archiveSource{a}, info.Size, dir)
+}
+
+func extractFrom(ctx context.Context, id download.ID, src zipfile.Source, size int64, dir string) (Extracted, error) {
+	x, err := zipfile.ReadIndex(ctx, src, size, time.Local)
+	if err != nil {
+		return Extracted{}, fmt.Errorf("the archive cannot be read: %w", err)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return e, err
+		return Extracted{}, err
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return e, err
+		return Extracted{}, err
 	}
 	defer root.Close()
-	for _, entry := range z.File {
-		if ctx.Err() != nil {
-			return e, ctx.Err()
-		}
-		name := localName(entry.Name)
-		if strings.HasSuffix(entry.Name, "/") {
-			if err := root.MkdirAll(name, 0o755); err != nil {
-				return e, err
+	e := extraction{ctx: ctx, src: src, index: x, memory: zipfile.NewMemory(), root: root,
+		part: ".downloadfs-" + string(id)[:min(8, len(id))] + ".part",
+		room: make([]byte, 1<<20), other: make([]byte, 1<<20)}
+	err = e.folder(zipfile.Root, ".")
+	return e.done, errors.Join(append(e.bad, err)...)
+}
+
+// Check reports whether the zip file is whole and right, as [zipfile.Check] does.
+func Check(ctx context.Context, file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	_, _, err = zipfile.Check(ctx, fileSource{f}, info.Size(), nil)
+	return err
+}
+
+// IsDamage reports whether err says that a zip is not right, and not that it could not be
+// read.
+func IsDamage(err error) bool {
+	return errors.Is(err, zipfile.ErrFormat) || errors.Is(err, zipfile.ErrDamaged)
+}
+
+// fileSource is a zip on disk.
+type fileSource struct{ *os.File }
+
+// ReadAt implements [zipfile.Source].
+func (s fileSource) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	return s.File.ReadAt(p, off)
+}
+
+// Expect implements [zipfile.Source].
+func (fileSource) Expect(int64, int64) {}
+
+// archiveSource is an archive that is not in a file.
+type archiveSource struct{ download.Archive }
+
+// Expect implements [zipfile.Source].
+func (s archiveSource) Expect(off, n int64) { download.Expect(s.Archive, off, n) }
+
+// extraction is one call of extractFrom.
+type extraction struct {
+	ctx         context.Context
+	src         zipfile.Source
+	index       *zipfile.Index
+	memory      *zipfile.Memory
+	root        *os.Root
+	part        string // the name of a file that is not whole yet
+	room, other []byte
+	done        Extracted
+	bad         []error // of files that cannot be unpacked
+}
+
+// folder unpacks the nodes of a folder into dir.
+func (e *extraction) folder(n zipfile.Node, dir string) error {
+	for child, ok := e.index.First(n); ok; child, ok = e.index.Next(child) {
+		info := e.index.Info(child)
+		name := path.Join(dir, info.Name)
+		if info.Dir {
+			name, err := e.makeFolder(name)
+			if err != nil {
+				return err
+			}
+			if err := e.folder(child, name); err != nil {
+				return err
 			}
 			continue
 		}
-		called, err := extractFile(root, entry, name)
-		if err != nil {
-			return e, fmt.Errorf("unpack %s: %w", name, err)
+		called, err := e.file(child, info, name)
+		switch {
+		case errors.Is(err, zipfile.ErrDamaged), errors.Is(err, zipfile.ErrUnsupported):
+			e.bad = append(e.bad, fmt.Errorf("unpack %s: %w", name, err))
+			continue
+		case err != nil:
+			return fmt.Errorf("unpack %s: %w", name, err)
 		}
-		e.Files++
+		e.done.Files++
 		if called != name {
-			e.Numbered = append(e.Numbered, called)
+			e.done.Numbered = append(e.done.Numbered, called)
 		}
 	}
-	return e, nil
+	return nil
 }
 
-// localName turns a name in an archive into a path that stays below a directory.
-func localName(name string) string {
-	var parts []string
-	for part := range strings.SplitSeq(strings.ReplaceAll(name, "\\", "_"), "/") {
-		switch part {
-		case "", ".":
-		case "..":
-			parts = append(parts, "_")
-		default:
-			parts = append(parts, strings.Map(func(r rune) rune {
-				if r < ' ' || r == 0x7f {
-					return '_'
-				}
-				return r
-			}, part))
+// makeFolder makes a folder, unless it is there, and returns what it is called.
+func (e *extraction) makeFolder(name string) (string, error) {
+	for n := 0; ; n++ {
+		try := numbered(name, n)
+		err := e.root.Mkdir(try, 0o755)
+		if err == nil {
+			return try, nil
 		}
-	}
-	if len(parts) == 0 {
-		return "_"
-	}
-	return path.Join(parts...)
-}
-
-// extractFile writes one file and returns what it is called.
-func extractFile(root *os.Root, entry *zip.File, name string) (string, error) {
-	if dir := path.Dir(name); dir != "." {
-		if err := root.MkdirAll(dir, 0o755); err != nil {
+		if info, statErr := e.root.Stat(try); statErr == nil && info.IsDir() {
+			return try, nil
+		} else if statErr != nil || !errors.Is(err, iofs.ErrExist) {
 			return "", err
 		}
 	}
-	from, err := entry.Open()
-	if err != nil {
-		return "", err
-	}
-	defer from.Close()
-	to, name, err := createNew(root, name)
-	if err != nil {
-		return "", err
-	}
-	_, err = io.Copy(to, from) // checks the CRC at its end
-	if err = errors.Join(err, to.Close()); err != nil {
-		return "", errors.Join(err, root.Remove(name))
-	}
-	if when := entry.Modified; !when.IsZero() {
-		_ = root.Chtimes(name, when, when)
-	}
-	return name, nil
 }
 
-// createNew creates a file, with a number in its name if that is taken.
-func createNew(root *os.Root, name string) (*os.File, string, error) {
-	ext := filepath.Ext(name)
-	for n := 0; ; n++ {
-		try := name
-		if n > 0 {
-			try = fmt.Sprintf("%s (%d)%s", strings.TrimSuffix(name, ext), n, ext)
-		}
-		f, err := root.OpenFile(try, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-		if !errors.Is(err, iofs.ErrExist) {
-			return f, try, err
-		}
+// file unpacks one file and returns what it is called.
+func (e *extraction) file(n zipfile.Node, info zipfile.Info, name string) (string, error) {
+	r, err := zipfile.NewReader(e.index, n, e.memory)
+	if err != nil {
+		return "", err
 	}
+	defer r.Forget()
+	part := ""
+	defer func() {
+		if part != "" {
+			_ = e.root.Remove(part)
+		}
+	}()
+	for n := 0; ; n++ {
+		try := numbered(name, n)
+		if there, err := e.root.Lstat(try); err == nil {
+			if same, err := e.same(r, try, there); same || err != nil {
+				return try, err
+			}
+			continue
+		}
+		if part == "" {
+			part = path.Join(path.Dir(name), e.part)
+			if err := e.unpack(r, part); err != nil {
+				return "", err
+			}
+			if when := info.Modified; !when.IsZero() {
+				_ = e.root.Chtimes(part, when, when)
+			}
+		}
+		if err := e.name(part, try); !errors.Is(err, iofs.ErrExist) {
+			return try, err
+		}
+		n-- // somebody has just made a file of that name
+	}
+}
+
+// same reports whether the file called name, which is there, has the bytes that r reads.
+func (e *extraction) same(r *zipfile.Reader, name string, there os.FileInfo) (bool, error) {
+	if !there.Mode().IsRegular() || there.Size() != r.Size() {
+		return false, nil
+	}
+	f, err := e.root.Open(name)
+	if err != nil {
+		return false, nil // it cannot be looked at, so it is another
+	}
+	defer f.Close()
+	equal := true
+	err = e.read(r, func(b []byte) error {
+		if _, err := io.ReadFull(f, e.other[:len(b)]); err != nil || !bytes.Equal(b, e.other[:len(b)]) {
+			equal = false
+			return io.EOF
+		}
+		return nil
+	})
+	if !equal {
+		err = nil
+	}
+	return equal, err
+}
+
+// unpack writes what r reads into a new file.
+func (e *extraction) unpack(r *zipfile.Reader, part string) error {
+	if err := e.root.Remove(part); err != nil && !errors.Is(err, iofs.ErrNotExist) {
+		return err
+	}
+	f, err := e.root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	err = e.read(r, func(b []byte) error {
+		_, err := f.Write(b)
+		return err
+	})
+	return errors.Join(err, f.Close())
+}
+
+// read calls each with all that r reads, in order. The last call is made only if
+// everything is right.
+func (e *extraction) read(r *zipfile.Reader, each func([]byte) error) error {
+	for off := int64(0); off < r.Size(); {
+		b := e.room[:min(int64(len(e.room)), r.Size()-off)]
+		n, err := r.ReadAt(e.ctx, e.src, b, off)
+		if n < len(b) {
+			if err == nil || errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return err
+		}
+		if err := each(b); err != nil {
+			return err
+		}
+		off += int64(n)
+	}
+	return nil
+}
+
+// name gives a file its name, unless that is taken (ErrExist).
+func (e *extraction) name(part, name string) error {
+	err := e.root.Link(part, name) // fails if the name is taken, unlike a rename
+	if err == nil || errors.Is(err, iofs.ErrExist) {
+		return err
+	}
+	// This file system has no links, so an empty file takes the name first.
+	f, err := e.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), e.root.Rename(part, name))
+}
+
+// numbered returns the nth name to try for a file.
+func numbered(name string, n int) string {
+	if n == 0 {
+		return name
+	}
+	const longest = 255 // bytes
+	dir, base := path.Split(name)
+	ext := fmt.Sprintf(" (%d)%s", n, path.Ext(base))
+	stem := strings.TrimSuffix(base, path.Ext(base))
+	for len(stem)+len(ext) > longest && stem != "" {
+		_, last := utf8.DecodeLastRuneInString(stem)
+		stem = stem[:len(stem)-last]
+	}
+	return dir + stem + ext
 }

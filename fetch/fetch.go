@@ -214,7 +214,9 @@ func (f *Fetcher) Write(ctx context.Context, a download.ArchiveInfo, w io.Writer
 }
 
 // File fetches the archive into part and syncs it. If the record says that part has
-// the beginning of this archive, File resumes there. The caller renames part.
+// the beginning of this archive, File resumes there, and checks the zip when it is whole:
+// a machine that lost its power may have lost some of what came before. What is damaged
+// then is removed, so that the next try begins anew. The caller renames part.
 func (f *Fetcher) File(ctx context.Context, a download.ArchiveInfo, part string, record *Record) error {
 	var file *os.File
 	var err error
@@ -227,6 +229,7 @@ func (f *Fetcher) File(ctx context.Context, a download.ArchiveInfo, part string,
 		return err
 	}
 	off, err := file.Seek(0, io.SeekEnd)
+	resumed := off > 0
 	if err == nil && off > a.Size {
 		off, err = 0, errors.Join(file.Truncate(0), seekStart(file))
 	}
@@ -236,7 +239,13 @@ func (f *Fetcher) File(ctx context.Context, a download.ArchiveInfo, part string,
 	if err == nil {
 		err = f.Write(ctx, a, file, off)
 	}
-	return errors.Join(err, file.Sync(), file.Close())
+	if err = errors.Join(err, file.Sync(), file.Close()); err != nil || !resumed {
+		return err
+	}
+	if err = Check(ctx, part); IsDamage(err) {
+		err = errors.Join(fmt.Errorf("what an interrupted try left here was damaged and is removed; the same command begins anew: %w", err), os.Remove(part))
+	}
+	return err
 }
 
 // CreatePart creates a file for what arrives, which only this user can read. What is there

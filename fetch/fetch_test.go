@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +18,7 @@ import (
 
 	"downloadfs/download"
 	"downloadfs/download/downloadtest"
+	"downloadfs/zipfile"
 )
 
 // rig is a fetcher on a fake server, with a file to fetch.
@@ -80,6 +82,19 @@ func TestFetchGoesOn(t *testing.T) {
 		require.NoError(t, f.File(t.Context(), a, part, OpenRecord(path)))
 		assert.Equal(t, a.Size/2, (*events)[0].Done)
 		got, err := os.ReadFile(part)
+		require.NoError(t, err)
+		assert.Equal(t, whole, got)
+
+		// A machine that lost its power has kept its length, but not its bytes.
+		damaged := bytes.Clone(whole[:a.Size/2])
+		clear(damaged[10:])
+		require.NoError(t, os.WriteFile(part, damaged, 0o600))
+		err = f.File(t.Context(), a, part, OpenRecord(path))
+		require.True(t, IsDamage(err), "%v", err)
+		assert.ErrorContains(t, err, "the same command begins anew")
+		assert.NoFileExists(t, part)
+		require.NoError(t, f.File(t.Context(), a, part, OpenRecord(path)))
+		got, err = os.ReadFile(part)
 		require.NoError(t, err)
 		assert.Equal(t, whole, got)
 
@@ -216,9 +231,9 @@ func TestExtract(t *testing.T) {
 	outside := filepath.Join(dir, "outside")
 	require.NoError(t, os.Mkdir(outside, 0o755))
 
-	extracted, err := Extract(t.Context(), file, out)
+	extracted, err := Extract(t.Context(), "0123456789", file, out)
 	require.NoError(t, err)
-	assert.Equal(t, Extracted{Files: 9, Numbered: []string{"a (1).txt"}}, extracted)
+	assert.Equal(t, Extracted{Files: 9}, extracted)
 	var got []string
 	require.NoError(t, filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
 		if err == nil && !e.IsDir() {
@@ -228,27 +243,106 @@ func TestExtract(t *testing.T) {
 		return err
 	}))
 	assert.ElementsMatch(t, []string{
-		"a.zip", "out/a.txt", "out/a (1).txt", "out/sub/b.txt", "out/_/evil.txt", "out/abs.txt", "out/x/_/_/evil2.txt", "out/c:_d.txt", "out/sub/c.txt", "out/link/inside.txt",
+		"a.zip", "out/a.txt", "out/a (1).txt", "out/sub/b.txt", "out/evil.txt", "out/abs.txt", "out/x/?/?/evil2.txt", `out/c:\d.txt`, "out/sub/c.txt", "out/link/inside.txt",
 	}, got)
+
+	// The same again is there already; another file is not replaced.
+	require.NoError(t, os.WriteFile(filepath.Join(out, "abs.txt"), []byte("my own!!"), 0o600))
+	require.NoError(t, os.Remove(filepath.Join(out, "sub/b.txt")))
+	for range 2 {
+		extracted, err = Extract(t.Context(), "0123456789", file, out)
+		require.NoError(t, err)
+		assert.Equal(t, Extracted{Files: 9, Numbered: []string{"abs (1).txt"}}, extracted)
+	}
+	mine, err := os.ReadFile(filepath.Join(out, "abs.txt"))
+	require.NoError(t, err)
+	assert.Equal(t, "my own!!", string(mine))
+	assert.FileExists(t, filepath.Join(out, "sub/b.txt"))
 
 	// A link that leads out is not followed.
 	out2 := filepath.Join(dir, "out2")
 	require.NoError(t, os.Mkdir(out2, 0o755))
 	require.NoError(t, os.Symlink(outside, filepath.Join(out2, "link")))
-	_, err = Extract(t.Context(), file, out2)
+	_, err = Extract(t.Context(), "0123456789", file, out2)
 	require.Error(t, err)
 	entries, err := os.ReadDir(outside)
 	require.NoError(t, err)
 	assert.Empty(t, entries)
 
-	// Damage is noticed, and the damaged file is not left behind.
+	// Damage is noticed, and the damaged file is not left behind. The others are there.
 	text := bytes.Replace(b.Bytes(), []byte("a.txt"), []byte("a.txt"), 1)
 	i := bytes.Index(text, []byte("PK\x01\x02"))
 	text[i+16] ^= 0xff // the first entry's CRC
 	require.NoError(t, os.WriteFile(file, text, 0o600))
-	_, err = Extract(t.Context(), file, filepath.Join(dir, "out3"))
-	require.ErrorIs(t, err, zip.ErrChecksum)
-	entries, err = os.ReadDir(filepath.Join(dir, "out3"))
+	_, err = Extract(t.Context(), "0123456789", file, filepath.Join(dir, "out3"))
+	require.ErrorIs(t, err, zipfile.ErrDamaged)
+	require.True(t, IsDamage(err))
+	require.NoFileExists(t, filepath.Join(dir, "out3/a.txt"))
+	require.FileExists(t, filepath.Join(dir, "out3/link/inside.txt"))
+	left, err := filepath.Glob(filepath.Join(dir, "out3/.*"))
 	require.NoError(t, err)
-	assert.Empty(t, entries)
+	assert.Empty(t, left)
+}
+
+// zipOf makes a zip of names; each file has its name's bytes a thousand times.
+func zipOf(t *testing.T, names ...string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "a.zip")
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for _, name := range names {
+		w, err := z.Create(name)
+		require.NoError(t, err)
+		_, err = io.WriteString(w, strings.Repeat(name, 1000))
+		require.NoError(t, err)
+	}
+	require.NoError(t, z.Close())
+	require.NoError(t, os.WriteFile(file, b.Bytes(), 0o600))
+	return file
+}
+
+// What is interrupted in the middle of a file, also by SIGKILL, leaves no file that is
+// shorter than it should be, and the next try leaves no file twice.
+// Proves S-159.
+func TestExtractGoesOn(t *testing.T) {
+	file, out := zipOf(t, "a.txt", "b.txt", "sub/c.txt"), t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := Extract(ctx, "id", file, out)
+	require.ErrorIs(t, err, context.Canceled)
+	// As a killed process leaves it.
+	require.NoError(t, os.WriteFile(filepath.Join(out, "a.txt"), []byte(strings.Repeat("a.txt", 1000)), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(out, ".downloadfs-id.part"), []byte("b.t"), 0o600))
+	extracted, err := Extract(t.Context(), "id", file, out)
+	require.NoError(t, err)
+	assert.Equal(t, Extracted{Files: 3}, extracted)
+	var got []string
+	require.NoError(t, filepath.WalkDir(out, func(path string, e os.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			rel, _ := filepath.Rel(out, path)
+			got = append(got, rel)
+			b, err := os.ReadFile(path)
+			require.NoError(t, err)
+			assert.Equal(t, strings.Repeat(rel, 1000), string(b))
+		}
+		return err
+	}))
+	assert.Equal(t, []string{"a.txt", "b.txt", "sub/c.txt"}, got)
+}
+
+// A name that no file system takes is cut, as in contents of a mount, also when it is
+// taken.
+// Proves S-159.
+func TestExtractLongNames(t *testing.T) {
+	long := strings.Repeat("報", 90) + ".pdf"
+	file, out := zipOf(t, "a.txt", long, "z.txt"), t.TempDir()
+	_, err := Extract(t.Context(), "id", file, out)
+	require.NoError(t, err)
+	shown := strings.Repeat("報", 83) + ".pdf"
+	assert.FileExists(t, filepath.Join(out, shown))
+	assert.FileExists(t, filepath.Join(out, "z.txt"))
+	require.NoError(t, os.WriteFile(filepath.Join(out, shown), []byte("another"), 0o600))
+	extracted, err := Extract(t.Context(), "id", file, out)
+	require.NoError(t, err)
+	assert.Equal(t, []string{strings.Repeat("報", 82) + " (1).pdf"}, extracted.Numbered)
 }

@@ -108,13 +108,3 @@ func (f *Fetcher) Copy(ctx context.Context, info download.ArchiveInfo, a downloa
 	}
 	return nil
 }
-
-// ReaderAt reads an archive until ctx ends.
-func ReaderAt(ctx context.Context, a download.Archive) io.ReaderAt { return readerAt{ctx, a} }
-
-type readerAt struct {
-	ctx     context.Context
-	archive download.Archive
-}
-
-func (r readerAt) ReadAt(p []byte, off int64) (int, error) { return r.archive.ReadAt(r.ctx, p, off) }

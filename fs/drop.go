@@ -455,7 +455,7 @@ func (n *dropNode) attributes() attributes {
 }
 
 // Setattr keeps what tools look at again: the mode and the times.
-func (n *dropNode) Setattr(ctx context.Context, _ fusefs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+func (n *dropNode) Setattr(ctx context.Context, f fusefs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
 	if !n.fs.mine(ctx) {
 		return syscall.EACCES
 	}
@@ -470,6 +470,9 @@ func (n *dropNode) Setattr(ctx context.Context, _ fusefs.FileHandle, in *fuse.Se
 		}
 		n.content = append(n.content[:min(int(size), len(n.content))], make([]byte, max(0, int(size)-len(n.content)))...)
 		n.asked = nil
+		if h, ok := f.(*dropHandle); ok {
+			h.dirty = true
+		}
 		if size == 0 {
 			n.failed = nil
 			n.judgeAnew()

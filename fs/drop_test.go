@@ -305,3 +305,35 @@ func TestDropRenamedAgain(t *testing.T) {
 	m.ok(`mv $D/q3.tmp $D/q3`)
 	require.Equal(t, "new\nq3", m.ok(`ls $D`))
 }
+
+// Who still has a file open that another process writes anew asks for nothing when it
+// closes the file.
+// Proves S-162.
+func TestDropWrittenAnew(t *testing.T) {
+	m := newTestMount(t)
+	m.ok(`python3 -c "
+import os
+f = os.open('$D/q3.txt', os.O_WRONLY | os.O_CREAT)
+os.write(f, b'` + idA + `\n')
+now, go = os.pipe()
+over, tell = os.pipe()
+if os.fork() == 0:
+  os.read(now, 1)
+  os.close(f)
+  os.write(tell, b'.')
+  os._exit(0)
+os.close(f) # asks for the download
+if os.fork() == 0:
+  g = os.open('$D/q3.txt', os.O_WRONLY | os.O_TRUNC)
+  os.write(g, b'` + idB + `\n')
+  os.write(go, b'.')
+  os.read(over, 1)
+  os.write(g, b'` + idA + `\n')
+  os.close(g)
+  os._exit(0)
+os.wait()
+os.wait()
+"`)
+	m.eventually(func() bool { return m.server.fs.uses.Load() == 0 }, "all is released")
+	require.Len(t, m.domain.Downloads(), 2)
+}

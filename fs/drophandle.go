@@ -25,6 +25,11 @@ type dropHandle struct {
 
 	mu     sync.Mutex
 	killed bool // guarded by mu: a signal ended the writer
+
+	// The mu of node guards these. Another process may write the file anew before the
+	// kernel sends the RELEASE of this handle, which must not ask for that.
+	dirty bool        // something was written here that was not asked for
+	asked *submission // by this handle
 }
 
 var (
@@ -80,7 +85,7 @@ func (h *dropHandle) Write(_ context.Context, data []byte, off int64) (uint32, s
 		n.content = append(n.content, make([]byte, grow)...)
 	}
 	copy(n.content[off:], data)
-	n.changed, n.used, n.asked = time.Now(), time.Now(), nil
+	n.changed, n.used, n.asked, h.dirty = time.Now(), time.Now(), nil, true
 	return uint32(len(data)), 0
 }
 
@@ -135,7 +140,19 @@ func (h *dropHandle) ask() (*submission, error) {
 		h.node.fs.setListErr(errKilled)
 		return nil, errKilled
 	}
-	return h.node.ask(h.opener, name)
+	n := h.node
+	n.mu.Lock()
+	dirty, asked := h.dirty, h.asked
+	h.dirty = false
+	n.mu.Unlock()
+	if !dirty {
+		return asked, nil
+	}
+	asked, err := n.ask(h.opener, name)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	h.asked, h.dirty = asked, h.dirty || err != nil
+	return asked, err
 }
 
 // Release asks for the download if no close has.

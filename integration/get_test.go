@@ -63,6 +63,16 @@ func TestGet(t *testing.T) {
 	}
 	assert.Equal(t, asked.(float64)+1, s.Stats(t)["create"], "the server has zipped for a closed output")
 	harness.Cmd{User: u, Env: env, Dir: dir, Name: "sh", Args: []string{"-c", harness.Binary() + " get --server " + s.URL + " -o - /" + library + "/report.txt >/dev/null"}}.Run(t).OK(t)
+	// A link stays, and so do the permissions of what is replaced. The name of standard
+	// output is no file.
+	in("echo old >kept.zip && chmod 600 kept.zip && ln -s kept.zip link.zip")
+	get("-o", "link.zip", "/"+library+"/report.txt").OK(t)
+	assert.Equal(t, "kept.zip 600", in("unzip -tq kept.zip >&2; echo $(readlink link.zip) $(stat -c %a kept.zip)"))
+	for _, name := range []string{"/dev/stdout", "/proc/self/fd/1"} {
+		harness.Cmd{User: u, Env: env, Dir: dir, Name: "sh", Args: []string{"-c", harness.Binary() + " get --server " + s.URL + " -o " + name + " /" + library + "/report.txt >std.zip"}}.Run(t).OK(t)
+		in("unzip -tq std.zip && test -L /dev/stdout")
+	}
+
 	r = get("--extract", "unpacked", "/"+photos).OK(t)
 	assert.Contains(t, r.Stderr, "9 files unpacked into unpacked")
 	assert.Equal(t, "9", in("find unpacked -type f | wc -l"))
@@ -132,6 +142,59 @@ func TestGetGoesOn(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, entries, 1, "something else was left")
 	assert.Equal(t, s.Stats(t)["create"], s.Stats(t)["delete"], "downloads are left on the server")
+}
+
+// A get that is killed while it unpacks leaves no file that is shorter than it should be,
+// and the next one leaves no file twice.
+// Proves S-159.
+func TestGetExtractGoesOn(t *testing.T) {
+	t.Parallel()
+	samples := harness.Dir(t, harness.User{})
+	harness.Sh(t, "mkdir "+samples+"/big && for n in 1 2 3 4 5 6 7 8 9 10 11 12; do head -c 20000000 /dev/urandom >"+samples+"/big/$n.bin; done").OK(t)
+	s := harness.StartServer(t, samples)
+	env, dir := account(t, harness.User{}), harness.Dir(t, harness.User{})
+	c := harness.Cmd{Env: env, Dir: dir, Name: harness.Binary(), Args: []string{"get", "--server", s.URL, "--extract", "out", "/big"}}
+	for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGINT} {
+		p := c.Start(t)
+		harness.Eventually(t, harness.Timeout, func() bool {
+			begun, err := filepath.Glob(dir + "/out/big/.downloadfs-*.part")
+			return err != nil || len(begun) > 0
+		}, "it does not unpack")
+		p.Signal(t, sig)
+		p.Wait()
+		whole, err := filepath.Glob(dir + "/out/big/[0-9]*")
+		require.NoError(t, err)
+		for _, file := range whole {
+			harness.Sh(t, "cmp "+file+" "+samples+"/big/"+filepath.Base(file)).OK(t)
+		}
+		require.Less(t, len(whole), 12, "it had ended")
+	}
+	c.Run(t).OK(t)
+	harness.Sh(t, "diff -r "+samples+"/big "+dir+"/out/big && ls -A "+dir).OK(t)
+	assert.Equal(t, s.Stats(t)["create"], s.Stats(t)["delete"], "downloads are left on the server")
+}
+
+// If nobody reads standard output any more, nothing is left, here and on the server. What
+// a killed process has left is removed by the next.
+// Proves S-159, S-195.
+func TestGetToClosedPipe(t *testing.T) {
+	t.Parallel()
+	inParts := harness.StartServer(t, harness.Samples(t), "--max-content-size", "500K")
+	home := harness.Dir(t, harness.User{})
+	cached := filepath.Join(home, ".cache", "downloadfs")
+	left := filepath.Join(cached, ".downloadfs-direct-1.parts")
+	require.NoError(t, os.MkdirAll(filepath.Join(left, "cache"), 0o700))
+	old := time.Now().Add(-time.Hour)
+	require.NoError(t, os.Chtimes(left, old, old))
+	for _, s := range []*harness.Server{harness.StartServer(t, harness.Samples(t)), inParts} {
+		harness.Cmd{Env: append(account(t, harness.User{}), "HOME="+home), Dir: home, Name: "sh",
+			Args: []string{"-c", harness.Binary() + " get --server " + s.URL + " -o - /" + photos + " | head -c 100 >/dev/null"}}.Run(t)
+		harness.Eventually(t, harness.Timeout, func() bool { return s.Stats(t)["create"] == s.Stats(t)["delete"] }, "downloads are left on the server")
+	}
+	harness.Eventually(t, harness.Timeout, func() bool {
+		entries, err := os.ReadDir(cached)
+		return err == nil && len(entries) == 0
+	}, "something is left here")
 }
 
 // Of two gets of the same at once, the second says that there is another, and the

@@ -197,8 +197,9 @@ func checkTogether(stack config.Stack) (problems []string) {
 		section, _ := stack.Profile(name, loginWays...)
 		// badVariables has the errors of the one, and checkFile those of the other.
 		_ = applyEnvironment(cmd)
-		_, _ = applySection(cmd, section)
-		for _, err := range separate(o.check()) {
+		rest, _ := applySection(cmd, section)
+		_, twoLogins := o.way(cmd, target{settings: rest}, "")
+		for _, err := range separate(errors.Join(o.check(), twoLogins)) {
 			if _, ok := errors.AsType[*valueError](err); ok || name == "" && len(problems) > 0 {
 				continue // the same, or it is in the defaults and each profile has it
 			}

@@ -140,6 +140,10 @@ func runGet(ctx context.Context, cmd *cobra.Command, o *getOptions, args []strin
 		return fmt.Errorf("cannot remember this get, so that it could go on later: %w", err)
 	}
 	defer release()
+	if o.output == "-" {
+		// If nobody reads any more, there is still something to remove, here and on the server.
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	}
 	g := &getter{options: o, fetcher: f, record: fetch.OpenRecord(path), remembered: path, out: cmd.OutOrStdout(), log: log}
 	result, err := g.run(ctx, nodes)
 	show.end()
@@ -250,6 +254,10 @@ func (g *getter) run(ctx context.Context, nodes []download.NodeID) (getResult, e
 		return getResult{}, err
 	}
 	result, err := g.place(ctx, a, part)
+	if fetch.IsDamage(err) {
+		g.fetcher.Forget(ctx, a.ID, g.record)
+		return result, errors.Join(fmt.Errorf("%w; the same command asks for a new zip", err), os.Remove(part))
+	}
 	if err != nil {
 		return result, err
 	}
@@ -293,7 +301,7 @@ func (g *getter) place(ctx context.Context, a download.ArchiveInfo, part string)
 	result.size = a.Size
 	if g.options.extract != "" {
 		result.dir = g.options.extract
-		if result.extracted, err = fetch.Extract(ctx, part, g.options.extract); err != nil {
+		if result.extracted, err = fetch.Extract(ctx, a.ID, part, g.options.extract); err != nil {
 			return result, err
 		}
 	}
@@ -321,10 +329,14 @@ type nopCloser struct{ io.Writer }
 
 func (nopCloser) Close() error { return nil }
 
-// keep gives part its name. If the name is taken, keep replaces that file, or else
-// adds a number to the name.
+// keep gives part its name. If the name is taken, keep replaces that file, whose
+// permissions it takes over, or else adds a number to the name.
 func keep(part, name string, replace bool) (string, error) {
-	if err := os.Chmod(part, 0o644&^umask()); err != nil {
+	mode := 0o644 &^ umask()
+	if old, err := os.Stat(name); err == nil && replace {
+		mode = old.Mode().Perm()
+	}
+	if err := os.Chmod(part, mode); err != nil {
 		return "", err
 	}
 	if replace {

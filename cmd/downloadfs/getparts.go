@@ -39,6 +39,7 @@ func (g *getter) inParts(ctx context.Context, nodes []download.NodeID, to io.Wri
 		err = errors.Join(err, closeAll())
 		if done || !dir.kept {
 			err = errors.Join(err, os.RemoveAll(dir.path))
+			_ = dir.lock.Close() // it may be nil
 		} else if err != nil && ctx.Err() == nil {
 			err = fmt.Errorf("%w; what has arrived is in %s, and the same command goes on from there", err, dir.path)
 		}
@@ -90,7 +91,7 @@ func (g *getter) save(ctx context.Context, m *download.Manager, d *download.Down
 		return result, errors.Join(g.fetcher.Copy(ctx, info, archive, to), to.Close())
 	case g.options.output == "" && g.options.extract != "":
 		result.dir = g.options.extract
-		result.extracted, err = fetch.ExtractFrom(ctx, fetch.ReaderAt(ctx, archive), info.Size, g.options.extract)
+		result.extracted, err = fetch.ExtractFrom(ctx, info, archive, g.options.extract)
 		return result, err
 	}
 	part, err := g.partFile(info)
@@ -114,7 +115,8 @@ func (g *getter) save(ctx context.Context, m *download.Manager, d *download.Down
 // partsDir is where parts are kept.
 type partsDir struct {
 	path string
-	kept bool // for the next try
+	kept bool     // for the next try
+	lock *os.File // unless it is kept
 }
 
 // partsPath returns the directory where an earlier try may have left parts, or "" if a
@@ -138,10 +140,52 @@ func (g *getter) partsDir(direct bool) (partsDir, error) {
 		return partsDir{}, err
 	}
 	if path := g.partsPath(); path != "" && !direct {
-		return partsDir{path, true}, ownDir(path) // others can tell its name
+		return partsDir{path: path, kept: true}, ownDir(path) // others can tell its name
 	}
-	path, err := os.MkdirTemp(folder, ".downloadfs-*.parts")
-	return partsDir{path: path}, err
+	sweepParts(folder)
+	path, err := os.MkdirTemp(folder, partsPattern)
+	if err != nil {
+		return partsDir{}, err
+	}
+	lock, err := lockDir(path)
+	return partsDir{path: path, lock: lock}, err
+}
+
+// partsPattern is that of the names of directories for parts that the next try does not
+// need.
+const partsPattern = ".downloadfs-direct-*.parts"
+
+// sweepParts removes the directories for parts that killed processes of this user have
+// left in folder.
+func sweepParts(folder string) {
+	const fresh = time.Minute // its process may be about to lock it
+	left, _ := filepath.Glob(filepath.Join(folder, partsPattern))
+	for _, path := range left {
+		info, err := os.Lstat(path)
+		if err != nil || !info.IsDir() || time.Since(info.ModTime()) < fresh {
+			continue
+		}
+		if stat, ok := info.Sys().(*syscall.Stat_t); !ok || int(stat.Uid) != os.Getuid() {
+			continue
+		}
+		if lock, err := lockDir(path); err == nil {
+			_ = os.RemoveAll(path)
+			_ = lock.Close()
+		}
+	}
+}
+
+// lockDir locks a directory until the file that it returns is closed, or this process
+// ends. It fails if it is locked.
+func lockDir(path string) (*os.File, error) {
+	d, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(d.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(&os.PathError{Op: "lock", Path: path, Err: err}, d.Close())
+	}
+	return d, nil
 }
 
 // openParts opens a manager that keeps parts in dir. copied says that the archive will

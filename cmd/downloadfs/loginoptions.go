@@ -175,6 +175,15 @@ func (o *serverOptions) login(cmd *cobra.Command, t target, fromEnv client.Secre
 	return c, nil
 }
 
+// place returns what a person finds the way by: its flag, or its place in a file.
+func (w way) place(flags *pflag.FlagSet) string {
+	name, ok := strings.CutPrefix(w.name, "--")
+	if at := origin(flags.Lookup(name)); ok && w.rank == rankFile && at != "" {
+		return at + " (" + name + ")"
+	}
+	return w.name
+}
+
 // way returns the way that is used, or none.
 func (o *serverOptions) way(cmd *cobra.Command, t target, fromEnv client.Secret) (way, error) {
 	flags := cmd.Flags()
@@ -227,7 +236,7 @@ func (o *serverOptions) way(cmd *cobra.Command, t target, fromEnv client.Secret)
 	case len(ways) == 0:
 		return way{}, nil
 	case len(ways) > 1 && ways[0].rank == ways[1].rank:
-		return way{}, exitf(exitUsage, "%s and %s exclude each other; say in one way what to log in with", ways[0].name, ways[1].name)
+		return way{}, exitf(exitUsage, "%s and %s exclude each other; say in one way what to log in with", ways[0].place(flags), ways[1].place(flags))
 	}
 	return ways[0], nil
 }

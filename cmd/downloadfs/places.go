@@ -12,6 +12,10 @@ import (
 // checkPlaces refuses places that the zip or its files cannot go to. It asks nothing
 // of the server, which would zip in vain.
 func (o *getOptions) checkPlaces() error {
+	switch o.output {
+	case "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1": // a rename would replace the link
+		o.output = "-"
+	}
 	if o.output == "-" {
 		if o.extract != "" {
 			return exitf(exitUsage, "--extract needs a file: --output - is standard output")
@@ -32,6 +36,9 @@ func (o *getOptions) checkPlaces() error {
 		}
 		return nil
 	}
+	if o.extract != "" && filepath.Clean(o.extract) == filepath.Clean(o.output) {
+		return exitf(exitUsage, "--extract and --output are both %s; give the zip another name", o.output)
+	}
 	info, err := os.Stat(o.output)
 	switch {
 	case err == nil && info.IsDir():
@@ -40,6 +47,13 @@ func (o *getOptions) checkPlaces() error {
 		return exitf(exitUsage, "--extract needs a file: --output %s is not a file", o.output)
 	case err == nil && !info.Mode().IsRegular():
 		return nil // a device or a pipe
+	}
+	if link, linkErr := os.Lstat(o.output); linkErr == nil && link.Mode()&os.ModeSymlink != 0 {
+		target, err := filepath.EvalSymlinks(o.output)
+		if err != nil {
+			return exitf(exitUsage, "--output %s is a link that leads nowhere; remove it, or name another file", o.output)
+		}
+		o.output = target // the file is replaced, not the link
 	}
 	return checkFolder("--output "+o.output+":", filepath.Dir(o.output), false)
 }

@@ -28,6 +28,7 @@ func TestGetChecksPlacesFirst(t *testing.T) {
 	t.Setenv("DOWNLOADFS_CONFIG", "/dev/null")
 	t.Chdir(t.TempDir())
 	require.NoError(t, os.WriteFile("r.zip", nil, 0o600))
+	require.NoError(t, os.Symlink("missing", "nowhere"))
 	get := func(args ...string) (int, string) {
 		t.Setenv("ALFRESCO_PASSWORD", "p") // get takes it away
 		code, _, stderr := tool(append([]string{"get", "--server", server.URL, "/Sites"}, args...)...)
@@ -40,6 +41,8 @@ func TestGetChecksPlacesFirst(t *testing.T) {
 		"--extract r.zip":         "--extract r.zip is a file, not a directory; choose another",
 		"--extract r.zip/sub":     "r.zip/sub is a file, not a directory",
 		"--extract x -o no/r.zip": "there is no directory no",
+		"--extract x -o ./x":      "--extract and --output are both ./x; give the zip another name",
+		"-o nowhere":              "--output nowhere is a link that leads nowhere",
 	} {
 		code, stderr := get(strings.Fields(args)...)
 		assert.Equal(t, exitUsage, code, args)

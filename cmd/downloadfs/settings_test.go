@@ -131,6 +131,11 @@ func TestConfigCheck(t *testing.T) {
 	assert.Equal(t, exitUsage, code)
 	assert.Equal(t, "profile w: --client-key is of no use without --client-cert\n", out)
 
+	twice := writeConfig(t, "profiles:\n  w:\n    password: s3cret\n    password-file: /p\n    url: https://h\n")
+	code, out, _ = tool("config", "check", "--config", twice)
+	assert.Equal(t, exitUsage, code)
+	assert.Equal(t, "profile w: "+twice+":4 (password-file) and "+twice+":3 exclude each other; say in one way what to log in with\n", out)
+
 	require.NoError(t, os.Chmod(path, 0o644))
 	code, out, _ = tool("config", "check", "--config", path)
 	assert.Equal(t, exitUsage, code)

@@ -31,7 +31,7 @@ var arrows = map[string][]string{
 	"download/downloadtest":   {"download"},
 	"client":                  {"download"},
 	"login":                   {"client", "download"},
-	"fetch":                   {"download"},
+	"fetch":                   {"download", "zipfile"},
 	"config":                  {},
 	"cache":                   {"download"},
 	"share":                   {"download"},
