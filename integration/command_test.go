@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"downloadfs/integration/harness"
+	"downloadfs/integration/ports"
 )
 
 // Whatever keeps a mount from starting is told in one line, with its exit code.
@@ -27,11 +28,7 @@ func TestMountFailures(t *testing.T) {
 	dir := harness.Dir(t, harness.User{})
 	file, full := filepath.Join(dir, "file"), filepath.Join(dir, "full")
 	harness.Tree(t, dir, map[string]string{"file": "x", "full/precious.txt": "x"})
-	// A port that was free a moment ago refuses connections.
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	closed := "http://" + l.Addr().String()
-	require.NoError(t, l.Close())
+	closed := "http://" + ports.Free(t) // refuses connections
 
 	starting := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(starting.Close)

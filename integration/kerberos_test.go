@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"downloadfs/integration/harness"
+	"downloadfs/integration/ports"
 )
 
 // realm is what the tests' KDC is for.
@@ -36,11 +37,7 @@ const kdcPassword = "k3rberos-passw0rd"
 
 func startKDC(t *testing.T) *kdc {
 	t.Helper()
-	k := &kdc{dir: harness.Dir(t, harness.User{})}
-	l, err := net.Listen("tcp", "127.0.0.1:0") // a port that nobody has
-	require.NoError(t, err)
-	k.addr = l.Addr().String()
-	require.NoError(t, l.Close())
+	k := &kdc{dir: harness.Dir(t, harness.User{}), addr: ports.Free(t)}
 	fill := strings.NewReplacer("DIR", k.dir, "ADDR", k.addr, "REALM", realm)
 	harness.Tree(t, k.dir, map[string]string{
 		// Like those that distributions ship: in parts, and with much that is not for us.
@@ -123,10 +120,7 @@ func (a *apache) count(t *testing.T, pattern string) int {
 
 func startApache(t *testing.T, k *kdc, upstream string) *apache {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	a := &apache{addr: l.Addr().String(), dir: harness.Dir(t, harness.User{})}
-	require.NoError(t, l.Close())
+	a := &apache{addr: ports.Free(t), dir: harness.Dir(t, harness.User{})}
 	account := ""
 	require.NoError(t, os.Mkdir(a.dir+"/work", 0o700))
 	keys := must(os.ReadFile(k.dir + "/http.keytab"))(t)

@@ -20,6 +20,7 @@ import (
 
 	"downloadfs/integration/faults"
 	"downloadfs/integration/harness"
+	"downloadfs/integration/ports"
 )
 
 // startNginx starts a real nginx. In config, which is what is within http { … },
@@ -27,10 +28,7 @@ import (
 // with cert.pem and key.pem.
 func startNginx(t testing.TB, host, upstream, config string, cert *tls.Certificate) (addr string) {
 	t.Helper()
-	l, err := net.Listen("tcp", net.JoinHostPort(host, "0")) // a port that nobody has
-	require.NoError(t, err)
-	addr = l.Addr().String()
-	require.NoError(t, l.Close())
+	addr = ports.FreeOf(t, host)
 	dir := harness.Dir(t, harness.User{})
 	if cert != nil {
 		key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)

@@ -44,13 +44,14 @@ var arrows = map[string][]string{
 	"zipfile":                 {},
 	"repository":              {},
 	"cmd/downloadfs":          {"download", "client", "cache", "share", "share/cloud", "fs", "repository", "config", "login", "fetch", "download/list", "meter", "stats", "metrics"},
-	"integration":             {"integration/harness", "integration/faults", "integration/idp"},
+	"integration":             {"integration/harness", "integration/faults", "integration/idp", "integration/ports"},
 	"integration/bench":       {"integration/harness", "integration/faults"},
 	"integration/conventions": {},
-	"integration/faults":      {},
-	"integration/harness":     {},
+	"integration/faults":      {"integration/ports"},
+	"integration/harness":     {"integration/ports"},
 	"integration/idp":         {},
 	"integration/kernels":     {},
+	"integration/ports":       {},
 }
 
 // keepers are imports that only the listed packages may have.
@@ -62,7 +63,7 @@ var keepers = map[string][]string{
 	"gocloud.dev":                  {"share/cloud"},
 	"flag":                         {"cmd/downloadfs", "integration", "integration/bench", "integration/harness", "integration/kernels"},
 	"net/http":                     {"client", "login", "metrics", "share/cloud", "integration/idp", "repository", "cmd/downloadfs", "integration", "integration/bench", "integration/faults", "integration/harness"},
-	"testing":                      {"download/downloadtest", "share/storetest", "integration/idp", "integration", "integration/bench", "integration/faults", "integration/harness"},
+	"testing":                      {"download/downloadtest", "share/storetest", "integration/idp", "integration", "integration/bench", "integration/faults", "integration/harness", "integration/ports"},
 }
 
 // domainImports are all that a room of the domain may need besides the standard

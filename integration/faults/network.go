@@ -10,6 +10,8 @@ import (
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
 	"github.com/rs/zerolog"
 	"github.com/rs/zerolog/log"
+
+	"downloadfs/integration/ports"
 )
 
 // Network is a TCP proxy. A test can make its connections bad while it runs. A method
@@ -25,7 +27,7 @@ func NewNetwork(t testing.TB, upstream string) *Network {
 	t.Helper()
 	// The server value only holds the logger and metrics. Its API is never served.
 	api := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	n := &Network{t: t, proxy: toxiproxy.NewProxy(api, t.Name(), "127.0.0.1:0", upstream)}
+	n := &Network{t: t, proxy: toxiproxy.NewProxy(api, t.Name(), ports.Free(t), upstream)}
 	if err := n.proxy.Start(); err != nil {
 		t.Fatalf("start the network proxy: %v", err)
 	}
@@ -37,7 +39,7 @@ func NewNetwork(t testing.TB, upstream string) *Network {
 // no place for that.
 func init() { log.Logger = zerolog.Nop() }
 
-// Addr returns the proxy's host and port. They survive Cut and Restore.
+// Addr returns the proxy's host and port. Nobody else gets them between Cut and Restore.
 func (n *Network) Addr() string { return n.proxy.Listen }
 
 // URL returns "http://" and Addr.

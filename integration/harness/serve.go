@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"downloadfs/integration/ports"
 )
 
 // The accounts of a test server. Admin is the administrator.
@@ -52,7 +54,7 @@ func StartServer(t testing.TB, dir string, flags ...string) *Server {
 func StartServerIn(t testing.TB, temp, dir string, flags ...string) *Server {
 	t.Helper()
 	s := &Server{Dir: dir, temp: temp, args: slower(flags)}
-	s.start(t, "127.0.0.1:0")
+	s.start(t, ports.Free(t))
 	t.Cleanup(func() {
 		s.Stop(t)
 		s.Log.check(t, "serve")

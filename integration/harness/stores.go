@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"downloadfs/integration/ports"
 )
 
 // The login of a test's S3 server.
@@ -50,7 +52,7 @@ func StartGS(t testing.TB, bucket string) (addr string) {
 // startStore starts a server whose last argument is its address.
 func startStore(t testing.TB, c Cmd) (addr string) {
 	t.Helper()
-	addr = FreeAddr(t)
+	addr = ports.Free(t)
 	c.Args = append(c.Args, addr)
 	await(t, addr, c)
 	return addr
@@ -85,15 +87,6 @@ func S3Env() []string {
 // S3URL returns the URL of a store in the bucket, reached at addr.
 func S3URL(addr string) string {
 	return fmt.Sprintf("s3://%s/team?endpoint=http://%s", S3Bucket, addr)
-}
-
-// FreeAddr returns an address of this machine that nobody listens on.
-func FreeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
 }
 
 var tools sync.Map // by name: func() (string, error)
@@ -150,7 +143,7 @@ func StartAzurite(t testing.TB) Azurite {
 		t.Skip("Azurite is not installed; run: scripts/setup stores")
 	}
 	a := Azurite{Account: "account", Key: "c2VjcmV0LW9mLWEtdGVzdA=="}
-	a.Addr = FreeAddr(t)
+	a.Addr = ports.Free(t)
 	_, port, err := net.SplitHostPort(a.Addr)
 	require.NoError(t, err)
 	await(t, a.Addr, Cmd{Name: program, Args: []string{"--silent", "--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--blobPort", port},
