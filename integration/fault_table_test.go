@@ -158,7 +158,7 @@ var faultTable = []faultRow{
 
 	// Answers that are late or lost. What comes late is not asked for twice.
 	{"each answer after 1 s", faultAlways(faults.Delay(time.Second)), 0, faultCells{always: seesFine, removes: true}},
-	{"one answer late", faultOnce(faults.DelayAnswer(retryBudget * 3 / 4)), 0, faultCells{always: seesFine}},
+	{"one answer late", faultOnce(faults.DelayAnswer(retryBudget * 9 / 16)), 0, faultCells{always: seesFine}},
 	{"one answer never", faultOnce(faults.Silence()), 0, faultCells{create: seesUncertain, always: seesFine}},
 	{"no answer ever", faultAlways(faults.Silence()), 0, faultCells{create: seesUncertain, always: seesUnreachable, removes: true}},
 	{"connection closed, once", faultOnce(faults.DropBefore()), 0, faultCells{create: seesUncertain, always: seesFine}},

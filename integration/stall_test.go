@@ -13,7 +13,7 @@ import (
 	"downloadfs/integration/harness"
 )
 
-const stallTimeout = 2 * time.Second
+var stallTimeout = harness.Scaled(2 * time.Second)
 
 var seesStalled = seen{errno: syscall.ETIMEDOUT}
 
@@ -34,7 +34,7 @@ func TestSilentZipFailure(t *testing.T) {
 	assert.GreaterOrEqual(t, took, stallTimeout)
 	assert.Less(t, took, stallTimeout+harness.Scaled(5*time.Second))
 	assert.Contains(t, []string{"PENDING", "IN_PROGRESS"}, r.mount.Status(t, id, "status"), "what the server says is not changed")
-	assert.Contains(t, r.mount.Status(t, id, "error"), "no progress with this download for 2s")
+	assert.Contains(t, r.mount.Status(t, id, "error"), "no progress with this download for "+stallTimeout.String())
 	assert.Contains(t, r.mount.Sh(t, "cat "+id+"/status.json").Out(t), "no progress")
 
 	// Whoever comes later is told at once, and not after another stall timeout.
@@ -105,9 +105,13 @@ func TestIdleConnectionIsDropped(t *testing.T) {
 	r.rightBytes(t, id, r.read(t, id).Wait())
 	assert.GreaterOrEqual(t, time.Since(began), 2*retryBudget/4, "it was not waited for")
 	asked := r.http.Requests(faults.Content)
-	require.Len(t, asked, 3)
+	require.GreaterOrEqual(t, len(asked), 3)
 	for i, from := range []string{"bytes=0-", "bytes=100000-", "bytes=200000-"} {
 		assert.True(t, strings.HasPrefix(asked[i].Range, from), asked[i].Range)
+	}
+	// A busy machine may keep the third from moving, too.
+	for i := 3; i < len(asked); i++ {
+		assert.GreaterOrEqual(t, asked[i].At.Sub(asked[i-1].At), retryBudget/4, "a connection was given up early")
 	}
 	harness.Eventually(t, harness.Timeout, func() bool { return r.http.Active(faults.Content) == 0 }, "the idle connections are still there")
 }
@@ -118,9 +122,9 @@ func TestSlowConnectionIsKept(t *testing.T) {
 	t.Parallel()
 	r := newFaultRig(t, harness.StartServer(t, harness.Samples(t))).mounted(t)
 	id := r.done(t)
-	// A byte comes more often than the idle timeout, and in all it takes longer
-	// than the retry budget.
-	r.http.Inject(faults.Rule{On: faults.Content, Fault: faults.Trickle(150_000, retryBudget/8)})
+	// Bytes come eight times in an idle timeout, and in all it takes longer than the
+	// retry budget.
+	r.http.Inject(faults.Rule{On: faults.Content, Fault: faults.Trickle(40_000, retryBudget/32)})
 	began := time.Now()
 	r.rightBytes(t, id, r.read(t, id).Wait())
 	assert.Greater(t, time.Since(began), retryBudget)
