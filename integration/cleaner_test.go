@@ -3,6 +3,7 @@ package integration
 import (
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 
@@ -16,10 +17,11 @@ const askAgain = "the server has deleted the download; ask for the same nodes ag
 // Proves S-43.
 func TestCleanerDeletesPending(t *testing.T) {
 	t.Parallel()
-	s := harness.StartServer(t, harness.Samples(t), "--archive-rate", "10K", "--download-max-age", "1s")
+	age := harness.Scaled(3 * time.Second) // the mount is to see it before: who has just asked gets more time
+	s := harness.StartServer(t, harness.Samples(t), "--archive-rate", "10K", "--download-max-age", age.String())
 	m := harness.StartMount(t, s, harness.MountOptions{})
 	id := m.Create(t, s.NodeID(t, photos))
-	seen{errno: syscall.ESTALE}.check(t, m.Sh(t, "cat "+id+"/archive.zip"), "")
+	seen{errno: syscall.ESTALE, after: age}.check(t, m.Sh(t, "cat "+id+"/archive.zip"), "")
 	assert.Equal(t, "EXPIRED", m.Status(t, id, "status"))
 	assert.Equal(t, askAgain, m.Status(t, id, "error"))
 	assert.Empty(t, s.Status(t, id))
