@@ -25,7 +25,7 @@ func TestDemoOnTerminal(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			tmp, mountpoint := harness.Dir(t, u), ""
-			command := "exec " + harness.Binary() + " demo"
+			command := "exec " + harness.Binary() + " demo " + demoZipTime
 			if name != "demo" {
 				mountpoint = harness.Dir(t, u)
 				command += " " + mountpoint

@@ -23,8 +23,9 @@ import (
 
 // demoOptions are the flags of demo.
 type demoOptions struct {
-	exit bool
-	log  logOptions
+	exit    bool
+	zipTime time.Duration
+	log     logOptions
 }
 
 func newDemoCommand() *cobra.Command {
@@ -48,6 +49,10 @@ Everything it makes is temporary; MOUNTPOINT must be an empty directory.`,
 		},
 	}
 	cmd.Flags().BoolVar(&o.exit, "exit", false, "end after the steps, even on a terminal")
+	cmd.Flags().DurationVar(&o.zipTime, "zip-time", 4*time.Second, "about how long the server takes to zip the samples, so that you can see the status move")
+	if err := cmd.Flags().MarkHidden("zip-time"); err != nil {
+		panic(err) // the flag was added just above
+	}
 	o.log.addFlags(cmd)
 	setDefault(cmd, "log-level", "warn")
 	return cmd
@@ -58,10 +63,6 @@ const (
 	demoFolder   = "Sites/marketing/documentLibrary/Photos"
 	demoDocument = "Sites/marketing/documentLibrary/Budget 2026.csv"
 )
-
-// demoZipTime is about how long the demo's server takes to zip the samples, so that
-// you can see the status move.
-const demoZipTime = 4 * time.Second
 
 func runDemo(cmd *cobra.Command, o demoOptions, mountpoint string) (err error) {
 	log, err := o.log.logger(cmd.ErrOrStderr())
@@ -107,7 +108,7 @@ func runDemo(cmd *cobra.Command, o demoOptions, mountpoint string) (err error) {
 	repo, err := repository.New(repository.Config{
 		Dir:         documents,
 		Users:       []repository.User{{Name: "admin", Password: password, Admin: true}},
-		ArchiveRate: max(1, int64(float64(total)/demoZipTime.Seconds())),
+		ArchiveRate: max(1, int64(float64(total)/o.zipTime.Seconds())),
 		Logger:      log,
 	})
 	if err != nil {
