@@ -430,7 +430,7 @@ func TestGetInPartsGoesOn(t *testing.T) {
 	s := harness.StartServer(t, tree, "--max-content-size", siteLimit, "--archive-rate", "4M")
 	l := newLedger(t, s)
 	env, dir := account(t, harness.User{}), harness.Dir(t, harness.User{})
-	c := harness.Cmd{Env: env, Dir: dir, Name: harness.Binary(), Args: []string{"get", "--server", l.url, "--json", "-o", "site.zip", "/Site"}}
+	c := harness.Cmd{Env: env, Dir: dir, Name: harness.Binary(), Args: []string{"get", "--server", l.url, "--json", "--split-size", "300K", "-o", "site.zip", "/Site"}}
 	deleted := func() int {
 		l.mu.Lock()
 		defer l.mu.Unlock()
