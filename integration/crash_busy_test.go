@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"downloadfs/integration/faults"
 	"downloadfs/integration/harness"
 )
 
@@ -18,23 +19,27 @@ func TestUnmountNamesHolders(t *testing.T) {
 	asUsers(t, func(t *testing.T, u harness.User) {
 		t.Parallel()
 		server := slow(t)
-		m := harness.StartMount(t, server, harness.MountOptions{User: u})
+		web := faults.NewServer(t, server.URL)
+		m := harness.StartMount(t, server, harness.MountOptions{User: u, URL: web.URL()})
 		done := submit(t, m, "Sites/press/documentLibrary/report.txt")
 		hold := func(script string) *harness.Process {
-			p := harness.Cmd{User: u, Name: "sh", Args: []string{"-c", script, "sh", m.Downloads}}.Start(t)
-			harness.Eventually(t, harness.Timeout, func() bool { return p.Output() != "" || !p.Running() }, "holds nothing")
-			return p
+			return harness.Cmd{User: u, Name: "sh", Args: []string{"-c", script, "sh", m.Downloads}}.Start(t)
 		}
-		inside := hold(`cd "$1/` + done + `" && echo in && exec sleep 60`)
-		reading := hold(`exec 3< "$1/` + done + `/archive.zip" && echo open && exec sleep 60`)
-		writing := hold(`exec 3> "$1/new" && echo open && exec sleep 60`)
+		inside := hold(`cd "$1/` + done + `" && exec sleep 60`)
+		reading := hold(`exec 3< "$1/` + done + `/archive.zip" && exec sleep 60`)
+		writing := hold(`exec 3> "$1/new" && exec sleep 60`)
 		mapping := hold(`exec python3 -c '
 import mmap, sys, time
 with open(sys.argv[1] + "/` + done + `/archive.zip", "rb") as f:
     m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)
 print(len(m), flush=True)
 time.sleep(60)' "$1"`)
-		pending := submit(t, m, "Sites/press/documentLibrary/photos") // late: it is zipped in seconds
+		for _, p := range []*harness.Process{inside, reading, writing} {
+			p.Becomes(t, "sleep")
+		}
+		harness.Eventually(t, harness.Timeout, func() bool { return mapping.Output() != "" || !mapping.Running() }, "nothing is mapped")
+		zipping := web.Inject(faults.Rule{On: faults.Get, Fault: faults.Word("IN_PROGRESS")})
+		pending := submit(t, m, "Sites/press/documentLibrary/photos")
 		waiting := harness.Cmd{User: u, Name: "cat", Args: []string{filepath.Join(m.Downloads, pending, "archive.zip")}}.Start(t)
 		waiting.Blocked(t)
 
@@ -61,6 +66,7 @@ time.sleep(60)' "$1"`)
 			p.Signal(t, 9)
 			p.Wait()
 		}
+		zipping.Remove()
 		waiting.Wait().OK(t)
 		unmount.Run(t).OK(t)
 	})

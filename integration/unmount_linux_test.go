@@ -23,9 +23,9 @@ func inNamespace(t *testing.T, m *harness.Mount) *harness.Process {
 	}
 	const script = `while read -r _ at type _; do
 	if [ "$type" = fuse.downloadfs ] && [ "$at" != "$1" ]; then umount -l "$at"; fi
-done < /proc/self/mounts; echo in; exec sleep 60`
+done < /proc/self/mounts; exec sleep 60`
 	p := harness.Cmd{Name: "unshare", Args: []string{"--mount", "--propagation", "private", "sh", "-c", script, "sh", m.Path}}.Start(t)
-	harness.Eventually(t, harness.Timeout, func() bool { return p.Output() != "" }, "not in a namespace")
+	p.Becomes(t, "sleep")
 	return p
 }
 

@@ -184,6 +184,19 @@ func (p *Process) Wait() Result {
 	return p.result
 }
 
+// Becomes waits until the process is a program: a shell that says exec does not become
+// it at once. It fails if the process ends first.
+func (p *Process) Becomes(t testing.TB, program string) {
+	t.Helper()
+	Eventually(t, Timeout, func() bool {
+		if !p.Running() {
+			require.FailNow(t, "ended before it became "+program, "%s", p.Wait())
+		}
+		comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", p.Pid()))
+		return strings.TrimSpace(string(comm)) == program
+	}, "%s does not become %s", p.text, program)
+}
+
 // Blocked waits until a process of the group sleeps in the kernel inside a FUSE
 // request and stays there, as one does that waits for an archive. It fails if the
 // process ends first. A short request, such as a shell's cd, does not count.
