@@ -20,7 +20,7 @@ func startKeyring(t *testing.T, u harness.User) []string {
 	bus := filepath.Join(dir, "bus")
 	env := []string{"HOME=" + dir, "XDG_RUNTIME_DIR=" + dir, "DBUS_SESSION_BUS_ADDRESS=unix:path=" + bus}
 	harness.Cmd{User: u, Env: env, Name: "dbus-daemon", Args: []string{"--session", "--nofork", "--nopidfile", "--address=unix:path=" + bus}, Timeout: 5 * harness.Timeout}.Start(t)
-	harness.Eventually(t, harness.Timeout, func() bool { _, err := os.Stat(bus); return err == nil }, "no session bus")
+	harness.Eventually(t, harness.Timeout, func() bool { return listens(bus) }, "no session bus")
 	harness.Cmd{
 		User: u, Env: env, Stdin: strings.NewReader("the keyring's own password"), Name: "gnome-keyring-daemon",
 		Args: []string{"--unlock", "--foreground", "--components=secrets"}, Timeout: 5 * harness.Timeout,

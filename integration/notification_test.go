@@ -1,7 +1,7 @@
 package integration
 
 import (
-	"os"
+	"net"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -38,7 +38,7 @@ func startDesktop(t *testing.T) (noticeBoard, []string) {
 	bus := filepath.Join(dir, "bus")
 	address := "unix:path=" + bus
 	harness.Cmd{Name: "dbus-daemon", Args: []string{"--session", "--nofork", "--nopidfile", "--address=" + address}, Timeout: 5 * harness.Timeout}.Start(t)
-	harness.Eventually(t, harness.Timeout, func() bool { _, err := os.Stat(bus); return err == nil }, "no session bus")
+	harness.Eventually(t, harness.Timeout, func() bool { return listens(bus) }, "no session bus")
 	conn, err := dbus.Connect(address)
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
@@ -48,6 +48,15 @@ func startDesktop(t *testing.T) (noticeBoard, []string) {
 	require.NoError(t, err)
 	require.Equal(t, dbus.RequestNameReplyPrimaryOwner, reply)
 	return d, []string{"XDG_RUNTIME_DIR=" + dir} // as systemd sets it
+}
+
+// listens reports whether somebody listens on a Unix socket. Its file is there before.
+func listens(socket string) bool {
+	conn, err := net.Dial("unix", socket)
+	if err == nil {
+		conn.Close()
+	}
+	return err == nil
 }
 
 // next waits for a notification.
