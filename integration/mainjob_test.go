@@ -60,8 +60,8 @@ func TestRemoveCancels(t *testing.T) {
 		reader := m.Cmd("exec cat " + id + "/archive.zip").Start(t)
 		reader.Blocked(t)
 
-		removed := time.Now()
 		m.Sh(t, "rm -r "+id).OK(t)
+		removed := time.Now()
 		r := reader.Wait()
 		assert.Less(t, time.Since(removed), harness.Scaled(time.Second), "%s", r)
 		assert.Equal(t, 1, r.Code)
