@@ -47,7 +47,7 @@ func TestMountBehindAPortal(t *testing.T) {
 	t.Parallel()
 	s := harness.StartServer(t, harness.Samples(t))
 	front := startBooting(t, s, 0)
-	m := harness.StartMount(t, s, harness.MountOptions{URL: front.url, Flags: []string{"--retry-timeout", "2s"}, Allow: []string{`"level":"WARN"`}})
+	m := harness.StartMount(t, s, harness.MountOptions{URL: front.url, Flags: []string{"--retry-timeout", shortBudget}, Allow: []string{`"level":"WARN"`}})
 	id := m.Create(t, s.NodeID(t, photos))
 	sum := m.Sh(t, "md5sum < "+id+"/archive.zip").Out(t)
 	for _, code := range []int64{200, 403, 404} {

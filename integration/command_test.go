@@ -86,7 +86,7 @@ func TestFailedMountLeavesNothing(t *testing.T) {
 		config := configFile(t, harness.User{}, "profiles:\n  work:\n    url: "+c.url+"\n    mountpoint: "+dir+"/mnt/work\n")
 		r := harness.Cmd{
 			Env: []string{"ALFRESCO_USERNAME=" + harness.AdminName, "ALFRESCO_PASSWORD=" + c.password}, Name: harness.Binary(),
-			Args: []string{"mount", "--config", config, "--retry-timeout", "1s", "--state-dir", dir + "/state", "--cache-dir", dir + "/cache", "work"},
+			Args: []string{"mount", "--config", config, "--retry-timeout", shortBudget, "--state-dir", dir + "/state", "--cache-dir", dir + "/cache", "work"},
 		}.Run(t)
 		assert.Equal(t, c.code, r.Code, "%s", r)
 		left, err := os.ReadDir(dir)

@@ -28,6 +28,10 @@ var retryBudget = func() time.Duration {
 	return 4 * time.Second
 }()
 
+// shortBudget is the --retry-timeout of mounts of a server that does not answer: it is
+// soon over, and yet enough for one that does.
+var shortBudget = harness.Scaled(2 * time.Second).String()
+
 // slowMachine says that a program takes several times as long as on another machine, as
 // under an emulator.
 var slowMachine = harness.Scaled(time.Second) >= 4*time.Second

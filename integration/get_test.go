@@ -317,7 +317,7 @@ func TestStatusOfASilentServer(t *testing.T) {
 	t.Parallel()
 	u := harness.Ordinary(t)
 	s := harness.StartServer(t, harness.Samples(t), "--archive-rate", "10k")
-	m := harness.StartMount(t, s, harness.MountOptions{User: u, Flags: []string{"--retry-timeout", "2s"}, Allow: []string{`"level":"WARN"`}})
+	m := harness.StartMount(t, s, harness.MountOptions{User: u, Flags: []string{"--retry-timeout", shortBudget}, Allow: []string{`"level":"WARN"`}})
 	id := submit(t, m, photos)
 	m.AwaitStatus(t, harness.Timeout, id, "status", "IN_PROGRESS")
 	s.Stop(t)

@@ -129,7 +129,7 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 			}
 			proxy := startCompanyProxy(t, to.Addr(), c.wants)
 			m, failure := harness.TryMount(t, server, harness.MountOptions{
-				URL: scheme + name, Flags: []string{"--ca-cert", ca.File(), "--allow-http", "--prefetch", "off", "--retry-timeout", "2s"},
+				URL: scheme + name, Flags: []string{"--ca-cert", ca.File(), "--allow-http", "--prefetch", "off", "--retry-timeout", shortBudget},
 				Allow: []string{"trying again"}, Env: []string{variable + "=" + proxy.address(c.given), "NO_PROXY=" + c.no},
 			})
 			if c.code != 0 {

@@ -237,7 +237,7 @@ func TestKerberosMount(t *testing.T) {
 			o.URL = url
 		}
 		o.Env = append(o.Env, k.env...)
-		o.Flags = append([]string{"--config", "/dev/null", "--kerberos", "--retry-timeout", "1s"}, o.Flags...)
+		o.Flags = append([]string{"--config", "/dev/null", "--kerberos", "--retry-timeout", shortBudget}, o.Flags...)
 		_, failure := harness.TryMount(t, s, o)
 		require.NotNil(t, failure, says)
 		assert.Equal(t, code, failure.Code, failure.Line)
@@ -284,7 +284,7 @@ func TestKerberosKeytabMount(t *testing.T) {
 	// The administrator has made another key.
 	require.NoError(t, os.Chmod(keytab, 0o600))
 	k.run(t, harness.User{}, "kadmin.local", "-r", realm, "-q", "cpw -randkey batch")
-	o.URL, o.Flags = url, []string{"--config", "/dev/null", "--retry-timeout", "1s"}
+	o.URL, o.Flags = url, []string{"--config", "/dev/null", "--retry-timeout", shortBudget}
 	o.Env = append(o.Env, "DOWNLOADFS_KEYTAB="+keytab, "DOWNLOADFS_USERNAME=batch@"+realm)
 	_, failure = harness.TryMount(t, s, o)
 	require.NotNil(t, failure)

@@ -76,7 +76,7 @@ func TestNoSecretAnywhere(t *testing.T) {
 			m := harness.StartMount(t, server, harness.MountOptions{
 				User: u, URL: between.URL(),
 				Env:   []string{"PATH=" + children + ":/usr/bin:/bin"},
-				Flags: []string{"--log-format", format, "--retry-timeout", "2s"},
+				Flags: []string{"--log-format", format, "--retry-timeout", shortBudget},
 				Allow: []string{""}, // what is logged here is wanted, whatever it is
 			})
 			id := submit(t, m, "Sites/press/documentLibrary/photos")

@@ -56,7 +56,7 @@ func TestSystemdUnitRules(t *testing.T) {
 
 	s := harness.StartServer(t, harness.Samples(t))
 	exit := func(t *testing.T, o harness.MountOptions) string {
-		o.Flags = []string{"--retry-timeout", "1s"}
+		o.Flags = []string{"--retry-timeout", shortBudget}
 		m, failure := harness.TryMount(t, s, o)
 		require.Nil(t, m, "it mounted")
 		return strconv.Itoa(failure.Code)
