@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"downloadfs/integration/faults"
 	"downloadfs/integration/harness"
 )
 
@@ -82,8 +83,10 @@ print(fd, errno.errorcode[ctypes.get_errno()])
 // Proves S-18.
 func TestHarmlessSignalsDoNotInterrupt(t *testing.T) {
 	t.Parallel()
-	server, endless := slow(t), neverDone(t)
-	m := harness.StartMount(t, server, harness.MountOptions{})
+	server, endless := harness.StartServer(t, harness.Samples(t)), neverDone(t)
+	web := faults.NewServer(t, server.URL)
+	zipping := web.Inject(faults.Rule{On: faults.Get, Fault: faults.Word("IN_PROGRESS")})
+	m := harness.StartMount(t, server, harness.MountOptions{URL: web.URL()})
 	waiting := harness.StartMount(t, endless, harness.MountOptions{})
 	id, never := submit(t, m, "Sites/press/documentLibrary/photos"), submit(t, waiting, "scans")
 	reader := `exec python3 -c '
@@ -112,6 +115,8 @@ print(hashlib.md5(os.read(fd, 1 << 24)).hexdigest())
 	require.True(t, doomed.Running(), "ended by a harmless signal")
 	doomed.Signal(t, syscall.SIGKILL)
 	assert.Equal(t, syscall.SIGKILL, endsWithin(t, doomed).Signal)
+	require.True(t, p.Running(), "ended by a harmless signal")
+	zipping.Remove()
 	sum := p.Wait().Out(t)
 	assert.Equal(t, "ready\n"+archiveMD5(t, server, id), sum)
 }
