@@ -41,7 +41,7 @@ func TestServerRestartsDuringRead(t *testing.T) {
 // Proves S-86.
 func TestServerRestartsDuringZip(t *testing.T) {
 	t.Parallel()
-	server := harness.StartServer(t, harness.Samples(t), "--data-dir", harness.Dir(t, harness.User{}), "--archive-rate", "500K")
+	server := harness.StartServer(t, harness.Samples(t), "--data-dir", harness.Dir(t, harness.User{}), "--archive-rate", "250K") // 6 s
 	r := newFaultRig(t, server).mounted(t, "--stall-timeout", harness.Scaled(2*time.Second).String(), "--retry-timeout", harness.Scaled(20*time.Second).String())
 	id := r.create(t)
 	p := r.read(t, id)
