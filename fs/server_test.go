@@ -86,9 +86,8 @@ func TestUnmountLazy(t *testing.T) {
 // Proves S-107.
 func TestDeviceUsedAgain(t *testing.T) {
 	m := newTestMount(t)
-	closing := make(chan struct{})
-	m.server.fs.work.Go(func() { <-closing })
-	t.Cleanup(func() { close(closing) })
+	m.server.fs.contents.mu.Lock() // closing them waits
+	t.Cleanup(m.server.fs.contents.mu.Unlock)
 	require.NoError(t, m.server.Unmount())
 	m.eventually(m.server.Gone, "its connection has ended")
 	next := newTestMount(t, func(c *Config) { c.Mountpoint = m.dir })
