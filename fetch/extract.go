@@ -69,22 +69,11 @@ func extractFrom(ctx context.Context, id download.ID, src zipfile.Source, size i
 		part: ".downloadfs-" + string(id)[:min(8, len(id))] + ".part",
 		room: make([]byte, 1<<20), other: make([]byte, 1<<20)}
 	err = e.folder(zipfile.Root, ".")
+	const shown = 3
+	if more := len(e.bad) - shown; more > 0 {
+		e.bad = append(e.bad[:shown], fmt.Errorf("and %d more files", more))
+	}
 	return e.done, errors.Join(append(e.bad, err)...)
-}
-
-// Check reports whether the zip file is whole and right, as [zipfile.Check] does.
-func Check(ctx context.Context, file string) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	_, _, err = zipfile.Check(ctx, fileSource{f}, info.Size(), nil)
-	return err
 }
 
 // IsDamage reports whether err says that a zip is not right, and not that it could not be

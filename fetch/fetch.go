@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"downloadfs/download"
+	"downloadfs/zipfile"
 )
 
 // Phase is a step of fetching.
@@ -20,6 +21,7 @@ type Phase string
 const (
 	Zipping  Phase = "zipping"  // the server counts and zips
 	Fetching Phase = "fetching" // the archive arrives
+	Checking Phase = "checking" // what arrived in two goes is read
 
 	// These follow Zipping if the archive is got in parts.
 	Assembling Phase = "parts"  // the server zips parts, and they arrive
@@ -214,22 +216,19 @@ func (f *Fetcher) Write(ctx context.Context, a download.ArchiveInfo, w io.Writer
 }
 
 // File fetches the archive into part and syncs it. If the record says that part has
-// the beginning of this archive, File resumes there, and checks the zip when it is whole:
-// a machine that lost its power may have lost some of what came before. What is damaged
-// then is removed, so that the next try begins anew. The caller renames part.
-func (f *Fetcher) File(ctx context.Context, a download.ArchiveInfo, part string, record *Record) error {
+// the beginning of this archive, File resumes there. Some of that may be lost if the
+// machine lost its power: see Check. The caller renames part.
+func (f *Fetcher) File(ctx context.Context, a download.ArchiveInfo, part string, record *Record) (resumed bool, err error) {
 	var file *os.File
-	var err error
 	if record.Has(a, part) {
 		file, err = os.OpenFile(part, os.O_WRONLY|os.O_CREATE, 0o600)
 	} else {
 		file, err = CreatePart(part)
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	off, err := file.Seek(0, io.SeekEnd)
-	resumed := off > 0
 	if err == nil && off > a.Size {
 		off, err = 0, errors.Join(file.Truncate(0), seekStart(file))
 	}
@@ -239,13 +238,35 @@ func (f *Fetcher) File(ctx context.Context, a download.ArchiveInfo, part string,
 	if err == nil {
 		err = f.Write(ctx, a, file, off)
 	}
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil || !resumed {
+	return off > 0, errors.Join(err, file.Sync(), file.Close())
+}
+
+// Check reads the zip in file, and fails if it is not whole and right; see IsDamage.
+func (f *Fetcher) Check(ctx context.Context, a download.ArchiveInfo, file string) error {
+	zip, err := os.Open(file)
+	if err != nil {
 		return err
 	}
-	if err = Check(ctx, part); IsDamage(err) {
-		err = errors.Join(fmt.Errorf("what an interrupted try left here was damaged and is removed; the same command begins anew: %w", err), os.Remove(part))
-	}
+	defer zip.Close()
+	_, _, err = zipfile.Check(ctx, &checked{fileSource{zip}, f, a, time.Now()}, a.Size, nil)
 	return err
+}
+
+// checked is a zip whose check is told of.
+type checked struct {
+	fileSource
+	f       *Fetcher
+	archive download.ArchiveInfo
+	told    time.Time
+}
+
+// ReadAt implements [zipfile.Source].
+func (c *checked) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	if now := time.Now(); now.Sub(c.told) >= tellEvery {
+		c.told = now
+		c.f.Tell(Event{Phase: Checking, ID: c.archive.ID, Name: c.archive.Name, Done: off, Total: c.archive.Size})
+	}
+	return c.fileSource.ReadAt(ctx, p, off)
 }
 
 // CreatePart creates a file for what arrives, which only this user can read. What is there

@@ -144,6 +144,34 @@ func TestGetGoesOn(t *testing.T) {
 	assert.Equal(t, s.Stats(t)["create"], s.Stats(t)["delete"], "downloads are left on the server")
 }
 
+// What an interrupted get had fetched may be damaged, as after a loss of power. Then the
+// zip is not called saved, and the same command fetches it again.
+// Proves S-159.
+func TestGetDamagedPart(t *testing.T) {
+	t.Parallel()
+	s := harness.StartServer(t, harness.Samples(t))
+	reached := make(chan struct{})
+	g := startGate(t, s.URL, gateOptions{each: func(n int64) {
+		if n == 3 {
+			close(reached)
+		}
+	}})
+	env, dir := account(t, harness.User{}), harness.Dir(t, harness.User{})
+	c := harness.Cmd{Env: env, Dir: dir, Name: harness.Binary(), Args: []string{"get", "--server", g.url, "-o", "photos.zip", "/" + photos}}
+	p := c.Start(t)
+	<-reached
+	p.Signal(t, syscall.SIGKILL)
+	p.Wait()
+	harness.Sh(t, "cd "+dir+" && dd if=/dev/zero of=$(echo .photos.zip*.part) bs=1000 seek=50 count=40 conv=notrunc").OK(t)
+	r := c.Run(t)
+	assert.Equal(t, 1, r.Code, "%s", r)
+	assert.Contains(t, r.Stderr, "the same command fetches the zip again")
+	assert.Empty(t, harness.Sh(t, "ls -A "+dir).Out(t))
+	c.Run(t).OK(t)
+	assert.Equal(t, "photos.zip", harness.Sh(t, "cd "+dir+" && unzip -tq photos.zip >&2 && ls -A").Out(t))
+	assert.EqualValues(t, 1, s.Stats(t)["create"], "it was zipped again")
+}
+
 // A get that is killed while it unpacks leaves no file that is shorter than it should be,
 // and the next one leaves no file twice.
 // Proves S-159.

@@ -250,13 +250,19 @@ func (g *getter) run(ctx context.Context, nodes []download.NodeID) (getResult, e
 	if err != nil {
 		return getResult{}, err
 	}
-	if err := g.fetcher.File(ctx, a, part, g.record); err != nil {
-		return getResult{}, err
+	var result getResult
+	resumed, err := g.fetcher.File(ctx, a, part, g.record)
+	if err == nil && resumed && g.options.extract == "" { // unpacking checks all of it
+		err = g.fetcher.Check(ctx, a, part)
 	}
-	result, err := g.place(ctx, a, part)
+	if err == nil {
+		result, err = g.place(ctx, a, part)
+	}
 	if fetch.IsDamage(err) {
-		g.fetcher.Forget(ctx, a.ID, g.record)
-		return result, errors.Join(fmt.Errorf("%w; the same command asks for a new zip", err), os.Remove(part))
+		err = errors.Join(fmt.Errorf("%w; the same command fetches the zip again", err), os.Remove(part))
+		if !resumed { // so it is the server's that is damaged
+			g.fetcher.Forget(ctx, a.ID, g.record)
+		}
 	}
 	if err != nil {
 		return result, err

@@ -135,6 +135,7 @@ func progressText(e fetch.Event, width int, moved int64, took time.Duration) str
 	what := map[fetch.Phase]string{
 		fetch.Zipping: "the server zips", fetch.Fetching: "fetching",
 		fetch.Assembling: "zipping and fetching parts", fetch.Saving: "writing the zip",
+		fetch.Checking: "checking the zip",
 	}[e.Phase]
 	switch {
 	case e.Total > 0:
