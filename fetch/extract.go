@@ -149,7 +149,7 @@ func (e *extraction) folder(n zipfile.Node, dir string) error {
 // makeFolder makes a folder, unless it is there, and returns what it is called.
 func (e *extraction) makeFolder(name string) (string, error) {
 	for n := 0; ; n++ {
-		try := numbered(name, n)
+		try := Numbered(name, n)
 		err := e.root.Mkdir(try, 0o755)
 		if err == nil {
 			return try, nil
@@ -176,7 +176,7 @@ func (e *extraction) file(n zipfile.Node, info zipfile.Info, name string) (strin
 		}
 	}()
 	for n := 0; ; n++ {
-		try := numbered(name, n)
+		try := Numbered(name, n)
 		if there, err := e.root.Lstat(try); err == nil {
 			if same, err := e.same(r, try, there); same || err != nil {
 				return try, err
@@ -192,7 +192,7 @@ func (e *extraction) file(n zipfile.Node, info zipfile.Info, name string) (strin
 				_ = e.root.Chtimes(part, when, when)
 			}
 		}
-		if err := e.name(part, try); !errors.Is(err, iofs.ErrExist) {
+		if err := GiveName(e.root, part, try); !errors.Is(err, iofs.ErrExist) {
 			return try, err
 		}
 		n-- // somebody has just made a file of that name
@@ -259,22 +259,25 @@ func (e *extraction) read(r *zipfile.Reader, each func([]byte) error) error {
 	return nil
 }
 
-// name gives a file its name, unless that is taken (ErrExist).
-func (e *extraction) name(part, name string) error {
-	err := e.root.Link(part, name) // fails if the name is taken, unlike a rename
-	if err == nil || errors.Is(err, iofs.ErrExist) {
+// GiveName renames part, a file in root, unless the name is taken ([iofs.ErrExist]).
+func GiveName(root *os.Root, part, name string) error {
+	err := root.Link(part, name) // fails if the name is taken, unlike a rename
+	if err == nil {
+		return root.Remove(part)
+	}
+	if errors.Is(err, iofs.ErrExist) {
 		return err
 	}
 	// This file system has no links, so an empty file takes the name first.
-	f, err := e.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Close(), e.root.Rename(part, name))
+	return errors.Join(f.Close(), root.Rename(part, name))
 }
 
-// numbered returns the nth name to try for a file.
-func numbered(name string, n int) string {
+// Numbered returns the nth name to try for a file: name itself for 0, then with a number.
+func Numbered(name string, n int) string {
 	if n == 0 {
 		return name
 	}

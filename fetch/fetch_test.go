@@ -238,17 +238,9 @@ func TestExtract(t *testing.T) {
 	extracted, err := Extract(t.Context(), "0123456789", file, out)
 	require.NoError(t, err)
 	assert.Equal(t, Extracted{Files: 9}, extracted)
-	var got []string
-	require.NoError(t, filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
-		if err == nil && !e.IsDir() {
-			rel, _ := filepath.Rel(dir, path)
-			got = append(got, rel)
-		}
-		return err
-	}))
 	assert.ElementsMatch(t, []string{
 		"a.zip", "out/a.txt", "out/a (1).txt", "out/sub/b.txt", "out/evil.txt", "out/abs.txt", "out/x/?/?/evil2.txt", `out/c:\d.txt`, "out/sub/c.txt", "out/link/inside.txt",
-	}, got)
+	}, filesIn(t, dir))
 
 	// The same again is there already; another file is not replaced.
 	require.NoError(t, os.WriteFile(filepath.Join(out, "abs.txt"), []byte("my own!!"), 0o600))
@@ -288,6 +280,19 @@ func TestExtract(t *testing.T) {
 	assert.Empty(t, left)
 }
 
+// filesIn returns the names of all files below dir, in order.
+func filesIn(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	require.NoError(t, filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			name, _ := filepath.Rel(dir, path)
+			names = append(names, name)
+		}
+		return err
+	}))
+	return names
+}
+
 // zipOf makes a zip of names; each file has its name's bytes a thousand times.
 func zipOf(t *testing.T, names ...string) string {
 	t.Helper()
@@ -320,18 +325,13 @@ func TestExtractGoesOn(t *testing.T) {
 	extracted, err := Extract(t.Context(), "id", file, out)
 	require.NoError(t, err)
 	assert.Equal(t, Extracted{Files: 3}, extracted)
-	var got []string
-	require.NoError(t, filepath.WalkDir(out, func(path string, e os.DirEntry, err error) error {
-		if err == nil && !e.IsDir() {
-			rel, _ := filepath.Rel(out, path)
-			got = append(got, rel)
-			b, err := os.ReadFile(path)
-			require.NoError(t, err)
-			assert.Equal(t, strings.Repeat(rel, 1000), string(b))
-		}
-		return err
-	}))
+	got := filesIn(t, out)
 	assert.Equal(t, []string{"a.txt", "b.txt", "sub/c.txt"}, got)
+	for _, name := range got {
+		b, err := os.ReadFile(filepath.Join(out, name))
+		require.NoError(t, err)
+		assert.Equal(t, strings.Repeat(name, 1000), string(b))
+	}
 }
 
 // A name that no file system takes is cut, as in contents of a mount, also when it is

@@ -113,13 +113,20 @@ func TestDropsRefused(t *testing.T) {
 	dir := t.TempDir()
 	m.ok("cd " + dir + "; echo nonsense > bad.txt; echo " + idB + " > not-yours.txt; printf '[InternetShortcut]\\nx=y\\n' > none.url; yes " + idA + " | head -c 5000000 > long.txt")
 	for script, says := range map[string][2]string{
-		`cp $T/bad.txt $D`:                                      {"Invalid argument", "bad.txt"},
-		`mv $T/bad.txt $D`:                                      {"Invalid argument", "line 1"},
-		`rsync -I $T/bad.txt $D`:                                {"Invalid argument", "line 1"},
-		`gio copy $T/bad.txt $D/bad.txt`:                        {"Invalid argument", "line 1"},
-		`echo nonsense > $D/x`:                                  {"write error: Invalid argument", "line 1"},
-		`{ echo ` + idA + `; echo nonsense; } > $D/x`:           {"write error: Invalid argument", "line 2"},
-		`printf 'PK\003\004\000\000' > $D/x.zip`:                {"write error: Invalid argument", "line 1"},
+		`cp $T/bad.txt $D`:                            {"Invalid argument", "bad.txt"},
+		`mv $T/bad.txt $D`:                            {"Invalid argument", "line 1"},
+		`rsync -I $T/bad.txt $D`:                      {"Invalid argument", "line 1"},
+		`gio copy $T/bad.txt $D/bad.txt`:              {"Invalid argument", "line 1"},
+		`echo nonsense > $D/x`:                        {"write error: Invalid argument", "line 1"},
+		`{ echo ` + idA + `; echo nonsense; } > $D/x`: {"write error: Invalid argument", "line 2"},
+		`printf 'PK\003\004\000\000' > $D/x.zip`:      {"write error: Invalid argument", "line 1"},
+		// The close says so, too, to who does not look whether the write failed.
+		`python3 -c "
+import os
+f = os.open('$D/x', os.O_WRONLY | os.O_CREAT)
+try: os.write(f, b'nonsense\n')
+except OSError: pass
+os.close(f)"`: {"Invalid argument", "line 1"},
 		`cp $T/not-yours.txt $D`:                                {"Permission denied", "permission denied"},
 		`rsync $T/not-yours.txt $D`:                             {"Permission denied", "permission denied"},
 		`dd if=$T/not-yours.txt of=$D/x conv=fsync status=none`: {"Permission denied", "permission denied"},
@@ -141,6 +148,7 @@ func TestDropsRefused(t *testing.T) {
 			assert.Contains(t, m.ok(`cat $D/new`), says[1], script)
 		}
 		assert.Equal(t, "new", m.ok(`ls -A $D`), script)
+		m.ok(`! test -e $D/x`)
 	}
 	assert.FileExists(t, dir+"/bad.txt", "mv keeps what it could not move")
 }

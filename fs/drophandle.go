@@ -28,7 +28,7 @@ type dropHandle struct {
 
 	// The mu of node guards these. Another process may write the file anew before the
 	// kernel sends the RELEASE of this handle, which must not ask for that.
-	dirty bool        // something was written here that was not asked for
+	dirty bool        // something was written here, or could not be, since the last ask
 	asked *submission // by this handle
 }
 
@@ -64,6 +64,7 @@ func (h *dropHandle) Write(_ context.Context, data []byte, off int64) (uint32, s
 	n := h.node
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	h.dirty = true // also if this write fails: the close says why, too
 	if h.append {
 		off = int64(len(n.content))
 	}
@@ -85,7 +86,7 @@ func (h *dropHandle) Write(_ context.Context, data []byte, off int64) (uint32, s
 		n.content = append(n.content, make([]byte, grow)...)
 	}
 	copy(n.content[off:], data)
-	n.changed, n.used, n.asked, h.dirty = time.Now(), time.Now(), nil, true
+	n.changed, n.used, n.asked = time.Now(), time.Now(), nil
 	return uint32(len(data)), 0
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -109,23 +110,31 @@ func TestGet(t *testing.T) {
 	assert.Equal(t, 3, r.Code, "%s", r)
 }
 
-// A get that was killed goes on where it was.
-// Proves S-159.
-func TestGetGoesOn(t *testing.T) {
-	t.Parallel()
-	s := harness.StartServer(t, harness.Samples(t))
+// killedGet runs a get of photos.zip into dir and kills it when some of the zip has
+// arrived.
+func killedGet(t *testing.T) (s *harness.Server, g *gate, c harness.Cmd, dir string) {
+	t.Helper()
+	s = harness.StartServer(t, harness.Samples(t))
 	reached := make(chan struct{})
-	g := startGate(t, s.URL, gateOptions{each: func(n int64) {
+	g = startGate(t, s.URL, gateOptions{each: func(n int64) {
 		if n == 3 {
 			close(reached)
 		}
 	}})
-	env, dir := account(t, harness.User{}), harness.Dir(t, harness.User{})
-	c := harness.Cmd{Env: env, Dir: dir, Name: harness.Binary(), Args: []string{"get", "--server", g.url, "-o", "photos.zip", "/" + photos}}
+	dir = harness.Dir(t, harness.User{})
+	c = harness.Cmd{Env: account(t, harness.User{}), Dir: dir, Name: harness.Binary(), Args: []string{"get", "--server", g.url, "-o", "photos.zip", "/" + photos}}
 	p := c.Start(t)
 	<-reached
 	p.Signal(t, syscall.SIGKILL)
 	p.Wait()
+	return s, g, c, dir
+}
+
+// A get that was killed goes on where it was.
+// Proves S-159.
+func TestGetGoesOn(t *testing.T) {
+	t.Parallel()
+	s, g, c, dir := killedGet(t)
 	before := g.content.Load()
 	parts, err := filepath.Glob(dir + "/.photos.zip*.part")
 	require.NoError(t, err)
@@ -149,19 +158,7 @@ func TestGetGoesOn(t *testing.T) {
 // Proves S-159.
 func TestGetDamagedPart(t *testing.T) {
 	t.Parallel()
-	s := harness.StartServer(t, harness.Samples(t))
-	reached := make(chan struct{})
-	g := startGate(t, s.URL, gateOptions{each: func(n int64) {
-		if n == 3 {
-			close(reached)
-		}
-	}})
-	env, dir := account(t, harness.User{}), harness.Dir(t, harness.User{})
-	c := harness.Cmd{Env: env, Dir: dir, Name: harness.Binary(), Args: []string{"get", "--server", g.url, "-o", "photos.zip", "/" + photos}}
-	p := c.Start(t)
-	<-reached
-	p.Signal(t, syscall.SIGKILL)
-	p.Wait()
+	s, _, c, dir := killedGet(t)
 	harness.Sh(t, "cd "+dir+" && dd if=/dev/zero of=$(echo .photos.zip*.part) bs=1000 seek=50 count=40 conv=notrunc").OK(t)
 	r := c.Run(t)
 	assert.Equal(t, 1, r.Code, "%s", r)
@@ -182,11 +179,20 @@ func TestGetExtractGoesOn(t *testing.T) {
 	s := harness.StartServer(t, samples)
 	env, dir := account(t, harness.User{}), harness.Dir(t, harness.User{})
 	c := harness.Cmd{Env: env, Dir: dir, Name: harness.Binary(), Args: []string{"get", "--server", s.URL, "--extract", "out", "/big"}}
+	unpacking := func() []string {
+		parts, err := filepath.Glob(dir + "/out/big/.downloadfs-*.part")
+		require.NoError(t, err)
+		return parts
+	}
 	for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGINT} {
+		started := time.Now()
 		p := c.Start(t)
 		harness.Eventually(t, harness.Timeout, func() bool {
-			begun, err := filepath.Glob(dir + "/out/big/.downloadfs-*.part")
-			return err != nil || len(begun) > 0
+			// What SIGKILL has left is older.
+			return slices.ContainsFunc(unpacking(), func(part string) bool {
+				info, err := os.Stat(part)
+				return err == nil && info.ModTime().After(started)
+			})
 		}, "it does not unpack")
 		p.Signal(t, sig)
 		p.Wait()
@@ -197,6 +203,7 @@ func TestGetExtractGoesOn(t *testing.T) {
 		}
 		require.Less(t, len(whole), 12, "it had ended")
 	}
+	assert.Empty(t, unpacking(), "SIGINT leaves nothing")
 	c.Run(t).OK(t)
 	harness.Sh(t, "diff -r "+samples+"/big "+dir+"/out/big && ls -A "+dir).OK(t)
 	assert.Equal(t, s.Stats(t)["create"], s.Stats(t)["delete"], "downloads are left on the server")

@@ -335,8 +335,8 @@ type nopCloser struct{ io.Writer }
 
 func (nopCloser) Close() error { return nil }
 
-// keep gives part its name. If the name is taken, keep replaces that file, whose
-// permissions it takes over, or else adds a number to the name.
+// keep gives part its name, in the same directory. If the name is taken, keep replaces
+// that file, whose permissions it takes over, or else adds a number to the name.
 func keep(part, name string, replace bool) (string, error) {
 	mode := 0o644 &^ umask()
 	if old, err := os.Stat(name); err == nil && replace {
@@ -348,28 +348,16 @@ func keep(part, name string, replace bool) (string, error) {
 	if replace {
 		return name, os.Rename(part, name)
 	}
-	ext := filepath.Ext(name)
+	root, err := os.OpenRoot(filepath.Dir(part))
+	if err != nil {
+		return "", err
+	}
+	defer root.Close()
 	for n := 0; ; n++ {
-		try := name
-		if n > 0 {
-			try = fmt.Sprintf("%s (%d)%s", strings.TrimSuffix(name, ext), n, ext)
+		try := fetch.Numbered(name, n)
+		if err := fetch.GiveName(root, filepath.Base(part), filepath.Base(try)); !errors.Is(err, os.ErrExist) {
+			return try, err
 		}
-		err := os.Link(part, try) // fails if the name is taken, unlike a rename
-		switch {
-		case errors.Is(err, os.ErrExist):
-			continue
-		case err == nil:
-			return try, os.Remove(part)
-		}
-		// This file system has no links, so an empty file takes the name first.
-		f, err := os.OpenFile(try, os.O_CREATE|os.O_EXCL, 0o600)
-		if errors.Is(err, os.ErrExist) {
-			continue
-		}
-		if err == nil {
-			err = errors.Join(f.Close(), os.Rename(part, try))
-		}
-		return try, err
 	}
 }
 

@@ -162,10 +162,7 @@ func sweepParts(folder string) {
 	left, _ := filepath.Glob(filepath.Join(folder, partsPattern))
 	for _, path := range left {
 		info, err := os.Lstat(path)
-		if err != nil || !info.IsDir() || time.Since(info.ModTime()) < fresh {
-			continue
-		}
-		if stat, ok := info.Sys().(*syscall.Stat_t); !ok || int(stat.Uid) != os.Getuid() {
+		if err != nil || !info.IsDir() || !isMine(info) || time.Since(info.ModTime()) < fresh {
 			continue
 		}
 		if lock, err := lockDir(path); err == nil {

@@ -90,6 +90,12 @@ func accountDir(flag, dir, key string) (string, error) {
 	return path, nil
 }
 
+// isMine reports whether a file is this user's.
+func isMine(info os.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == os.Getuid()
+}
+
 // ownDir creates a directory for this user only, or makes one that is there private. It
 // refuses one that another user has made.
 func ownDir(path string) error {

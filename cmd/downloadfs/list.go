@@ -57,9 +57,13 @@ func ourMounts() ([]listedMount, error) {
 			listed = append(listed, listedMount{Mountpoint: m.path, Server: m.source, State: mountState(m.path)})
 		}
 	}
-	// What is looked at after its mount has ended is a plain directory.
-	listed = slices.DeleteFunc(listed, func(m listedMount) bool { return unmounted(m.Mountpoint) })
-	return listed, nil
+	// What was looked at after its mount had ended was a plain directory.
+	if all, err = mounts(); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(listed, func(l listedMount) bool {
+		return !slices.ContainsFunc(all, func(m mountEntry) bool { return m.path == l.Mountpoint })
+	}), nil
 }
 
 // mountState returns the state of a mount.

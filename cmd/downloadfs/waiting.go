@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 )
 
 // waitingFor returns the names below path that the threads of a /proc directory wait
@@ -22,7 +21,7 @@ func waitingFor(dir, path string) []string {
 	if err != nil {
 		return nil
 	}
-	if owner, ok := info.Sys().(*syscall.Stat_t); !ok || int(owner.Uid) != os.Getuid() {
+	if !isMine(info) {
 		return nil
 	}
 	tasks, err := os.ReadDir(filepath.Join(dir, "task"))
